@@ -1,0 +1,58 @@
+"""The phases of pretraining: how long the masked spans may be at which step.
+
+A curriculum is a list of `{"until": step, "max_span": m}`, steps growing. The baseline
+has one phase. RandomMask lets m grow (paper, section 4).
+"""
+
+from bisect import bisect_right
+from math import log
+
+import numpy as np
+
+from randommask import kmers, masking
+
+
+def phase_at(curriculum: list[dict], step: int) -> int:
+    """Index from 0 of the phase that step `step` (counted from 0) is in."""
+    return bisect_right([phase["until"] for phase in curriculum[:-1]], step)
+
+
+def learning_rate(settings: dict, step: int) -> float:
+    """Rate of step `step` (from 0): linear warm-up, then linear to 0 at the total."""
+    warmup, total = settings["warmup_steps"], settings["steps"]
+    if step < warmup:
+        return settings["learning_rate"] * (step + 1) / warmup
+    return settings["learning_rate"] * (total - step) / max(1, total - warmup)
+
+
+def information_bound(
+    settings: dict, max_span: int, *, tokens: int = 4096, samples: int = 16
+) -> float:
+    """Loss in nats a masked token once the overlap of k-mers is used in full.
+
+    A base is hidden when no visible token shows it; each hidden base of uniform DNA is
+    worth ln 4 nats, and a masked token costs what its own hidden bases are worth.
+    Tokens that the 80/10/10 rule leaves unchanged count as visible: they leak bases.
+    Simulated with the masker itself on `samples` x `tokens` tokens; a guide and no
+    strict limit, since real DNA is not uniform and a kept token does not say that it
+    was kept. `settings` are the encoder's (k, tokenization, masking).
+    """
+    k = settings["k"]
+    stride = kmers.stride(settings["tokenization"], k)
+    ids = np.random.default_rng(0).integers(
+        kmers.NUM_SPECIAL, kmers.vocab_size(k), (samples, tokens), dtype=np.uint16
+    )
+    inputs, labels = masking.corrupt(
+        ids, max_span, seed=0, step=0, **masking.options(settings, max_span)
+    )
+    asked = labels >= 0
+    hidden_token = asked & (inputs != ids)
+    bases = np.ones((samples, (tokens - 1) * stride + k), bool)
+    for offset in range(k):  # a base is seen when any token over it is seen
+        last = offset + (tokens - 1) * stride + 1
+        bases[:, offset:last:stride] &= hidden_token
+    worth = np.zeros((samples, tokens))
+    for offset in range(k):
+        last = offset + (tokens - 1) * stride + 1
+        worth += bases[:, offset:last:stride]
+    return float(worth[asked].mean() * log(4))
