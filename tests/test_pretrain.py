@@ -1,0 +1,228 @@
+"""Killed anywhere, cut anywhere, on any number of processes: the same encoder."""
+
+import csv
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from made_genome import random_corpus, segment
+from safetensors.torch import load_file
+
+from randommask import checkpoint, curriculum, pretrain
+from randommask.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT / "workflow"),
+    "OMP_NUM_THREADS": "1",
+}
+EXACT = ("model.safetensors", "state.safetensors", "history.csv", "config.json")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return random_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory):
+    """The segment of 12 steps, never interrupted."""
+    output = tmp_path_factory.mktemp("whole") / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output, 1e9)
+    return output
+
+
+def command(corpus, hparams, output, *flags):
+    return [
+        *(sys.executable, "-m", "randommask.pretrain", "--corpus", corpus),
+        *("--hparams", json.dumps(hparams), "--output", str(output), *flags),
+    ]
+
+
+def rows(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return [
+            {key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
+
+
+def assert_same(found, expected):
+    for name in EXACT:
+        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+    for kept in (expected / "milestones").glob("*/*"):
+        other = found / kept.relative_to(expected)
+        assert other.read_bytes() == kept.read_bytes(), kept
+
+
+def test_history_says_what_happened(whole):
+    lines = rows(whole)
+    assert [line["step"] for line in lines] == [4, 6, 8, 12]
+    assert [line["phase"] for line in lines] == [1, 1, 2, 2]
+    assert [line["max_span"] for line in lines] == [4, 4, 8, 8]
+    assert ["validation_loss" in line for line in lines] == [False, True, True, True]
+    assert all(4 < line["loss"] < 7 for line in lines)
+    assert lines[0]["learning_rate"] == 0.003
+    assert sorted(path.name for path in (whole / "milestones").iterdir()) == [
+        "step-0",
+        "step-3",
+        "step-9",
+    ]
+    assert not list((whole.parent / ".state").glob("*"))
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bits(corpus, whole, tmp_path):
+    """Children of a process that has only imported torch: a start costs no seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["randommask.pretrain"])
+    output, moments, kills = tmp_path / "step-12", random.Random(0), 0
+    while not output.exists():
+        child = context.Process(
+            target=pretrain.pretrain,
+            args=([corpus], None, segment(), output, 0.0 if kills % 3 else 0.02),
+        )
+        child.start()
+        # now and then it may end; else it is killed between import and its last step
+        child.join(120 if kills >= 20 else moments.uniform(0.1, 0.6))
+        kills += child.exitcode is None
+        child.kill()
+        child.join()
+    assert kills >= 5
+    assert_same(output, whole)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
+    output = tmp_path / "step-12"
+    line = command(corpus, segment(), output)
+    process = subprocess.Popen(line, env=ENVIRONMENT, stderr=subprocess.PIPE)
+    while not list((tmp_path / ".state").glob("*/milestones/step-0")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    if not output.exists():  # the signal came before the last step
+        assert process.returncode == 128 + signal.SIGTERM
+        assert list((tmp_path / ".state").glob("*/rolling-*"))
+        done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
+        assert "going on from" in done.stderr
+    assert_same(output, whole)
+
+
+def test_a_segment_cut_in_two_gives_the_same_weights(corpus, whole, tmp_path):
+    first, second = tmp_path / "step-6", tmp_path / "step-12"
+    early = segment()["settings"] | {"curriculum": [{"until": 6, "max_span": 4}]}
+    hparams = {**segment(end=6), "settings": early}
+    pretrain.pretrain([corpus], None, hparams, first, 1e9)
+    pretrain.pretrain([corpus], first, segment(start=6), second, 1e9)
+    for name in ("model.safetensors", "history.csv"):
+        assert (second / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_two_processes_see_the_same_batches(corpus, tmp_path):
+    no_dropout = segment()["settings"]["architecture"] | {"dropout": 0.0}
+    hparams = segment(architecture=no_dropout)
+    pretrain.pretrain([corpus], None, hparams, tmp_path / "one" / "step-12", 1e9)
+    line = command(corpus, hparams, tmp_path / "two" / "step-12")[3:]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", "-m", "randommask.pretrain", *line],
+        env=ENVIRONMENT,
+        check=True,
+        capture_output=True,
+    )
+    one, two = rows(tmp_path / "one" / "step-12"), rows(tmp_path / "two" / "step-12")
+    for left, right in zip(one, two, strict=True):
+        assert left["masked_share"] == right["masked_share"]
+        assert left["loss"] == pytest.approx(right["loss"], abs=1e-5)
+
+
+def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
+    output = tmp_path / "step-12"
+    state = checkpoint.open_state(output, segment())
+    (state / "rolling-4.safetensors").write_bytes(b"")
+    other = checkpoint.open_state(output, segment(learning_rate=0.1))
+    assert "settings.learning_rate: 0.003 -> 0.1" in capsys.readouterr().err
+    assert not state.exists()
+    assert other.exists()
+
+
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_path):
+    output = tmp_path / "step-12"
+    line = command(corpus, segment(), output, "--save-seconds", "0")
+    process = subprocess.Popen(line, env=ENVIRONMENT, stderr=subprocess.PIPE)
+    state = tmp_path / ".state"
+    while len(list(state.glob("*/rolling-*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    folder = next(state.glob("step-12-*"))
+    last = checkpoint.newest(folder)[0]
+    last.write_bytes(last.read_bytes()[:1000])
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
+    assert "warning: skipped" in done.stderr and str(last) in done.stderr
+    assert_same(output, whole)
+
+
+def test_a_second_writer_is_refused(corpus, tmp_path):
+    output = tmp_path / "step-12"
+    state = checkpoint.open_state(output, segment())
+    with checkpoint.lock(state):
+        done = subprocess.run(
+            command(corpus, segment(), output),
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert f"process {os.getpid()} on" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not output.exists()
+
+
+def test_a_start_from_another_step_is_refused(corpus, whole, tmp_path):
+    with pytest.raises(InputError, match="state after 12 steps, expected 6"):
+        pretrain.pretrain([corpus], whole, segment(start=6), tmp_path / "x", 1e9)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
+    hparams = segment(learning_rate=1e30, clip=1e30, warmup_steps=0)
+    with pytest.raises(InputError, match=r"step \d+: the loss is (nan|inf)"):
+        pretrain.pretrain([corpus], None, hparams, tmp_path / "step-12", 1e9)
+    assert not (tmp_path / "step-12").exists()
+
+
+def test_learning_rate_depends_on_step_and_total_alone():
+    settings = {"learning_rate": 1.0, "warmup_steps": 10, "steps": 110}
+    rates = [curriculum.learning_rate(settings, step) for step in range(110)]
+    assert rates[0] == 0.1 and rates[9] == 1.0 and rates[60] == 0.5
+    assert rates[-1] == 0.01
+
+
+def test_weights_get_a_second_name_without_a_second_copy(whole, tmp_path):
+    checkpoint.copy_encoder(whole, tmp_path / "encoder")
+    names = sorted(path.name for path in (tmp_path / "encoder").iterdir())
+    assert names == sorted(checkpoint.ENCODER_FILES)
+    weights = tmp_path / "encoder" / "model.safetensors"
+    assert weights.samefile(whole / "model.safetensors")
+    with pytest.raises(InputError, match=r"no config\.json"):
+        checkpoint.copy_encoder(tmp_path, tmp_path / "other")
+
+
+def test_state_holds_what_adam_needs(whole):
+    weights, moments, state = checkpoint.load(whole / checkpoint.STATE_FILE)
+    assert state["step"] == 12 and len(state["rows"]) == 4
+    assert {name.rpartition(".")[0] for name in moments} == set(weights)
+    saved = load_file(whole / "model.safetensors")
+    assert torch.equal(
+        saved["bert.embeddings.word_embeddings.weight"], weights["word.weight"]
+    )
