@@ -1,0 +1,474 @@
+"""A benchmark dataset comes out as published, or not at all and with a reason."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from randommask import benchmark, datasets, splits
+from randommask.benchmark import Settings
+from randommask.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT.parent / "shared" / "data"
+
+ROWS = {"train": 12, "dev": 4, "test": 4}
+
+
+def dataset(**changes):
+    fields = {
+        "dataset": "TF-M-0",
+        "task": "TF-M",
+        "source": "mouse/0",
+        "species": "Mouse",
+        "bases": 20,
+        "classes": 2,
+        "targets": (),
+        "metric": "mcc",
+        "epochs": 1,
+        "batch_size": 2,
+        "learning_rate": 1e-4,
+        "single_nucleotide": True,
+        "regional": False,
+        "train_rows": ROWS["train"],
+        "dev_rows": ROWS["dev"],
+        "test_rows": ROWS["test"],
+    }
+    return datasets.Dataset(**fields | changes)
+
+
+REGRESSION = {
+    "dataset": "EAP",
+    "task": "EAP",
+    "source": "deepstarr",
+    "classes": None,
+    "targets": ("dev", "hk"),
+    "metric": "pearson",
+}
+
+
+def random_rows(count, seed, bases=20, classes=2):
+    letters = np.random.default_rng(seed).choice(list("ACGT"), (count, bases))
+    return [("".join(row), i % classes) for i, row in enumerate(letters)]
+
+
+def write_csv(path, rows, head="sequence,label", end="\n"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [head, *(",".join(map(str, row)) for row in rows)]
+    path.write_bytes((end.join(lines) + end).encode())
+
+
+@pytest.fixture
+def gue(tmp_path):
+    """Make a sound dataset of the official layout; return its folder."""
+    for seed, (split, count) in enumerate(ROWS.items()):
+        write_csv(tmp_path / "in/mouse/0" / f"{split}.csv", random_rows(count, seed))
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def deepstarr(tmp_path):
+    """Make a sound DeepSTARR, the strands of a region side by side."""
+    folder = tmp_path / "starr"
+    folder.mkdir()
+    for seed, (split, count) in enumerate(ROWS.items()):
+        fold = splits.DEEPSTARR_FOLDS[split]
+        forward = [sequence for sequence, _ in random_rows(count // 2, seed)]
+        both = [s for one in forward for s in (one, other_strand(one))]
+        (folder / f"Sequences_{fold}.fa").write_text(
+            "".join(f">chr2L_{i}\n{s}\n" for i, s in enumerate(both))
+        )
+        write_activity(folder, fold, [(i / 4, -i) for i in range(count)])
+    return folder
+
+
+def write_activity(folder, fold, values):
+    names = ("Hk_log2_enrichment_scaled", "Hk_log2_enrichment", "Dev_log2_enrichment")
+    lines = ["\t".join(names), *(f"9\t{hk}\t{dev}" for dev, hk in values)]
+    text = "\n".join(lines) + "\n"
+    (folder / f"Sequences_activity_{fold}.txt").write_text(text)
+
+
+def other_strand(sequence):
+    return sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
+
+
+def prepare(folder, output, hparams=None, **changes):
+    benchmark.prepare(folder, dataset(**changes), Settings(**hparams or {}), output)
+    return json.loads((output / "summary.json").read_text())
+
+
+def rows_of(output, split):
+    return pq.read_table(output / f"{split}.parquet")
+
+
+def test_rows_come_out_in_order_with_a_summary(gue, tmp_path):
+    summary = prepare(gue, tmp_path / "out")
+    train = rows_of(tmp_path / "out", "train")
+    assert train.schema.equals(
+        pa.schema([("sequence", pa.string()), ("label", pa.int64())])
+    )
+    assert train.to_pylist() == [
+        {"sequence": s, "label": label} for s, label in random_rows(12, 0)
+    ]
+    part = summary["splits"]["train"]
+    assert part.pop("sha256") == benchmark.files.sha256(tmp_path / "out/train.parquet")
+    text = "".join(s for s, _ in random_rows(12, 0))
+    assert part == {
+        "rows": 12,
+        "min_bases": 20,
+        "max_bases": 20,
+        "gc": (text.count("G") + text.count("C")) / len(text),
+        "labels": {"0": 6, "1": 6},
+        "duplicates": 0,
+    }
+    assert summary["leaks"] == {"train-dev": 0, "train-test": 0, "dev-test": 0}
+    assert summary["published"] == ROWS
+    assert summary["warnings"] == []
+
+
+def test_a_second_run_gives_the_same_bytes(gue, tmp_path):
+    for name in ("a", "b"):
+        prepare(gue, tmp_path / name, {"max_rows": 5, "seed": 3})
+    for file in ("train.parquet", "dev.parquet", "test.parquet", "summary.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (
+            tmp_path / "b" / file
+        ).read_bytes()
+
+
+def test_the_layout_below_gue_is_found_too(gue, tmp_path):
+    (tmp_path / "zip").mkdir()
+    gue.rename(tmp_path / "zip/GUE")
+    assert prepare(tmp_path / "zip", tmp_path / "out")["splits"]["dev"]["rows"] == 4
+    with pytest.raises(InputError, match=r"mouse/0: no such folder, nor .*GUE/mouse/0"):
+        prepare(tmp_path, tmp_path / "out2")
+
+
+def test_case_line_ends_byte_order_mark_and_column_order_do_not_matter(gue, tmp_path):
+    rows = [(i, label, s.lower()) for i, (s, label) in enumerate(random_rows(12, 0))]
+    head = "\ufeffindex,label,sequence"
+    prepare(gue, tmp_path / "plain")
+    write_csv(gue / "mouse/0/train.csv", rows, head, end="\r\n")
+    prepare(gue, tmp_path / "odd")
+    assert (tmp_path / "plain/train.parquet").read_bytes() == (
+        tmp_path / "odd/train.parquet"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("ACGTACGT,x", "line 3: label is 'x', expected an integer from 0 to 1"),
+        ("ACGTACGT,", "line 3: label is ''"),
+        ("ACGTACGT,1.0", "line 3: label is '1.0'"),
+        ("ACGTACGT,2", "line 3: label is '2', expected an integer from 0 to 1"),
+        ("ACGTACGT,-1", "line 3: label is '-1'"),
+        ("ACGTACGT,99999999999999999999", "line 3: label is '9999"),
+        ("ACGT-CGT,1", "line 3: found '-' in the sequence"),
+        ("ACGUACGU,1", "line 3: found 'U' in the sequence"),
+        ("ACGTAC GT,1", "line 3: found ' ' in the sequence"),
+        ("ACGTA,1", "line 3: found a sequence of 5 bases, expected at least k = 6"),
+        (",1", "line 3: found a sequence of 0 bases"),
+        ("ACGTACGT", "line 3: Expected 2 columns, got 1"),
+        ("ACGTACGT,1,1", "line 3: Expected 2 columns, got 3"),
+    ],
+)
+def test_a_bad_row_is_named(gue, tmp_path, row, message):
+    path = gue / "mouse/0/dev.csv"
+    path.write_text(f"sequence,label\nACGTACGT,0\n{row}\nACGTACGT,1\n")
+    with pytest.raises(InputError, match=re.escape(message)) as error:
+        prepare(gue, tmp_path / "out")
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "found no column sequence"),
+        (b"sequence,label\n", "found no row below the header"),
+        (b"seq,label\nACGTACGT,1\n", "found no column sequence, expected one"),
+        (b"sequence,label,label\nACGTACGT,1,1\n", "found more than one column label"),
+        (b"sequence,label\nACG\xffACGT,1\n", "UTF"),
+        (b"\xff\xfes\x00", "not UTF-8"),
+    ],
+)
+def test_a_bad_file_is_named(gue, tmp_path, text, message):
+    path = gue / "mouse/0/test.csv"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=message) as error:
+        prepare(gue, tmp_path / "out")
+    assert str(path) in str(error.value)
+    path.unlink()
+    with pytest.raises(InputError, match=r"test\.csv: no such file"):
+        prepare(gue, tmp_path / "out")
+
+
+def test_letters_that_stand_for_several_bases_pass_with_a_warning(gue, tmp_path):
+    rows = [("ACGTNNRYACGTACGTACGT", 0), *random_rows(3, 9)]
+    write_csv(gue / "mouse/0/dev.csv", rows)
+    summary = prepare(gue, tmp_path / "out")
+    assert summary["warnings"] == [
+        "dev: sequences with letters other than A, C, G, T: 1"
+    ]
+
+
+def test_what_is_not_as_published_is_said_with_both_numbers(gue, tmp_path):
+    write_csv(gue / "mouse/0/dev.csv", [("ACGTACGT", 1), *random_rows(4, 9)])
+    summary = prepare(gue, tmp_path / "out", classes=3)
+    assert summary["warnings"] == [
+        "train: 2 classes occur, expected 3",
+        "dev: 5 rows, published 4",
+        "dev: sequences of another length: 1 (8 to 20 bases, published 20)",
+        "dev: 2 classes occur, expected 3",
+        "test: 2 classes occur, expected 3",
+    ]
+    assert summary["splits"]["dev"]["labels"] == {"0": 2, "1": 3, "2": 0}
+
+
+def test_a_training_split_with_a_single_label_is_refused(gue, tmp_path):
+    write_csv(gue / "mouse/0/train.csv", [(s, 1) for s, _ in random_rows(12, 0)])
+    with pytest.raises(InputError, match="every train label is 1, expected 2 classes"):
+        prepare(gue, tmp_path / "out")
+
+
+def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
+    train, dev, test = (random_rows(n, seed) for seed, n in enumerate(ROWS.values()))
+    train[3] = train[2] = train[1]  # labels 1, 1, 1
+    train[4] = (train[1][0], 0)
+    dev[0] = dev[1] = train[1]
+    test[0] = train[6]
+    test[1] = dev[2]
+    for split, rows in zip(datasets.SPLITS, (train, dev, test), strict=True):
+        write_csv(gue / "mouse/0" / f"{split}.csv", rows)
+    summary = prepare(gue, tmp_path / "out")
+    assert [part["duplicates"] for part in summary["splits"].values()] == [3, 1, 0]
+    assert summary["leaks"] == {"train-dev": 1, "train-test": 1, "dev-test": 1}
+    assert summary["warnings"] == [
+        "train-dev: sequences in both: 1",
+        "train-test: sequences in both: 1",
+        "dev-test: sequences in both: 1",
+        "train: sequences with more than one label: 1",
+    ]
+
+    summary = prepare(gue, tmp_path / "clean", {"drop_leaks": True})
+    kept = rows_of(tmp_path / "clean", "train")["sequence"].to_pylist()
+    assert kept == [train[i][0] for i in (0, 5, 7, 8, 9, 10, 11)]
+    assert summary["splits"]["train"]["rows"] == 7
+    assert summary["leaks"]["train-dev"] == 1
+    assert "train: rows dropped because dev or test has them: 5" in summary["warnings"]
+    for split in ("dev", "test"):
+        assert rows_of(tmp_path / "clean", split) == rows_of(tmp_path / "out", split)
+
+
+def test_a_training_split_that_leaks_as_a_whole_is_refused(gue, tmp_path):
+    (gue / "mouse/0/train.csv").write_bytes((gue / "mouse/0/dev.csv").read_bytes())
+    with pytest.raises(InputError, match="train has no row that is not in dev or test"):
+        prepare(gue, tmp_path / "out", {"drop_leaks": True})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    share=st.floats(0.01, 1),
+    seed=st.integers(0, 9),
+)
+def test_a_sample_keeps_order_size_and_shares(counts, share, seed):
+    labels = np.random.default_rng(seed).permutation(
+        np.repeat(np.arange(len(counts)), counts)
+    )
+    rows = max(1, int(share * len(labels)))
+    table = pa.table({"label": labels})
+    kept = benchmark._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
+    assert len(kept) == rows
+    assert np.all(np.diff(kept) > 0)
+    assert np.array_equal(
+        kept, benchmark._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
+    )
+    found = np.bincount(labels[kept], minlength=len(counts))
+    if rows >= len(counts):
+        assert found.min() >= 1
+    # A row of its own for every label can move the shares by that many rows.
+    assert np.all(np.abs(found - np.array(counts) * rows / len(labels)) <= len(counts))
+
+
+def test_a_sample_differs_between_seeds_and_takes_no_row_where_there_are_few(
+    gue, tmp_path
+):
+    kept = []
+    for seed in (0, 1):
+        out = tmp_path / str(seed)
+        summary = prepare(gue, out, {"max_rows": 6, "seed": seed})
+        kept.append(rows_of(out, "train").to_pylist())
+        assert summary["splits"]["train"]["labels"] == {"0": 3, "1": 3}
+        assert summary["splits"]["dev"]["rows"] == 4
+        assert summary["warnings"] == ["train: cut from 12 to 6 rows"]
+    assert kept[0] != kept[1]
+
+
+def test_deepstarr_is_joined_by_order_and_columns_by_name(deepstarr, tmp_path):
+    summary = prepare(deepstarr, tmp_path / "out", **REGRESSION)
+    dev = rows_of(tmp_path / "out", "dev")
+    assert dev.column_names == ["sequence", "label_dev", "label_hk"]
+    assert dev["label_dev"].to_pylist() == [0.0, 0.25, 0.5, 0.75]
+    assert dev["label_hk"].to_pylist() == [0.0, -1.0, -2.0, -3.0]
+    assert dev["sequence"][0].as_py() == random_rows(2, 1)[0][0]
+    assert summary["type"] == "regression"
+    assert summary["targets"] == ["dev", "hk"]
+    labels = summary["splits"]["dev"]["labels"]
+    assert labels["hk"] == {"mean": -1.5, "sd": pytest.approx(1.25**0.5)}
+    assert summary["leaks"] == {"train-dev": 0, "train-test": 0, "dev-test": 0}
+    assert summary["warnings"] == []
+
+
+def test_strands_of_a_region_in_two_folds_are_a_leak(deepstarr, tmp_path):
+    path = deepstarr / "Sequences_Val.fa"
+    lines = path.read_text().splitlines()
+    lines[1] = other_strand(random_rows(6, 0)[2][0])
+    lines[3] = random_rows(6, 0)[3][0]
+    path.write_text("\n".join(lines))
+    out = tmp_path / "out"
+    summary = prepare(deepstarr, out, {"drop_leaks": True}, **REGRESSION)
+    assert summary["leaks"] == {"train-dev": 2, "train-test": 0, "dev-test": 0}
+    # Both strands of both regions go.
+    assert summary["splits"]["train"]["rows"] == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([(0, 0)] * 3, "found 3 rows, but Sequences_Val.fa has 4 sequences"),
+        ([(0, 0), ("nan", 1), (1, 1), (1, 1)], "line 3: Dev_log2_enrichment is 'nan'"),
+        ([(0, 0), (1, 1), (1, "1e999"), (1, 1)], "line 4: Hk_log2_enrichment is"),
+        ([(0, 0), (1, 1), (1, 1), (1, "")], "line 5: Hk_log2_enrichment is ''"),
+    ],
+)
+def test_bad_activities_are_named(deepstarr, tmp_path, values, message):
+    write_activity(deepstarr, "Val", values)
+    with pytest.raises(InputError, match=re.escape(message)):
+        prepare(deepstarr, tmp_path / "out", **REGRESSION)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "found no sequence"),
+        ("ACGTACGT\n", "starts with 'ACGTACGT', expected '>'"),
+        (">a\nACGTACGT\n>b\n>c\nACGTACGT\n>d\nACGTACGT\n", "record 2: .* 0 bases"),
+        (">a\nACGT\nACGT\n>b\nACGTAXGT\n", "record 2: found 'X'"),
+    ],
+)
+def test_bad_sequences_are_named(deepstarr, tmp_path, text, message):
+    (deepstarr / "Sequences_Val.fa").write_text(text)
+    with pytest.raises(InputError, match=f"Sequences_Val.fa: {message}"):
+        prepare(deepstarr, tmp_path / "out", **REGRESSION)
+
+
+@given(st.lists(st.text(splits.LETTERS, max_size=9), max_size=6))
+def test_the_other_strand_of_the_other_strand_is_the_sequence(sequences):
+    strands = pa.chunked_array([pa.array(sequences, pa.string())])
+    others = splits.reverse_complements(strands)
+    plain = [s for s in sequences if set(s) <= set("ACGT")]
+    assert [
+        o for s, o in zip(sequences, others.to_pylist(), strict=True) if s in plain
+    ] == [other_strand(s) for s in plain]
+    again = splits.reverse_complements(pa.chunked_array([others]))
+    assert again.to_pylist() == sequences
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"max_rows": 0}', "max_rows is 0, expected a whole number from 1 up"),
+        ('{"max_rows": true}', "max_rows is True"),
+        ('{"k": null}', "k is None"),
+        ('{"drop_leaks": 1}', "drop_leaks is 1, expected true or false"),
+        ('{"rows": 3}', "unknown key 'rows', expected max_rows, drop_leaks, k, seed"),
+        ("[1]", "expected an object"),
+        ("{", "not JSON"),
+    ],
+)
+def test_bad_hyperparameters_are_named(text, message):
+    with pytest.raises(InputError, match=message):
+        benchmark.parse_settings(text)
+
+
+def test_the_command_writes_the_folder_or_one_line(gue, tmp_path):
+    columns = datasets.COLUMNS
+    table = tmp_path / "datasets.tsv"
+    cells = "TF-M-0 TF-M mouse/0 Mouse 20 2  mcc 1 2 1e-4 yes no 12 4 5"
+    cells = cells.replace(" ", "\t")
+    table.write_text("\t".join(columns) + "\n" + cells + "\n")
+
+    def command(name):
+        arguments = {
+            "--source": gue,
+            "--datasets": table,
+            "--dataset": name,
+            "--hparams": '{"max_rows": null, "drop_leaks": false, "k": 6, "seed": 0}',
+            "--output": tmp_path / "out",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "randommask.benchmark"]
+            + [str(word) for pair in arguments.items() for word in pair],
+            cwd=ROOT / "workflow",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = command("TF-M-0")
+    assert done.returncode == 0
+    assert done.stderr == "warning: TF-M-0 test: 4 rows, published 5\n"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "dev.parquet",
+        "summary.json",
+        "test.parquet",
+        "train.parquet",
+    ]
+    failed = command("TF-M-9")
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        f"error: {table}: found no dataset TF-M-9, expected one of TF-M-0\n"
+    )
+
+
+real = pytest.mark.skipif(
+    not (REAL / "GUE").is_dir(), reason=f"no real benchmark data at {REAL}/GUE"
+)
+
+
+def prepare_real(name, output):
+    listed = datasets.read(ROOT / "config" / "datasets.tsv")
+    one = datasets.find(listed, name, "datasets.tsv")
+    benchmark.prepare(REAL, one, Settings(), output)
+    return json.loads((output / "summary.json").read_text())
+
+
+@real
+def test_a_real_dataset_has_the_published_counts(tmp_path):
+    summary = prepare_real("TF-M-0", tmp_path / "out")
+    counts = [part["labels"] for part in summary["splits"].values()]
+    assert counts == [
+        {"0": 3229, "1": 3249},
+        {"0": 415, "1": 395},
+        {"0": 405, "1": 405},
+    ]
+    assert summary["warnings"] == []
+    assert all(part["duplicates"] == 0 for part in summary["splits"].values())
+
+
+@real
+def test_a_real_datasets_known_leaks_are_found(tmp_path):
+    summary = prepare_real("CPD-tata", tmp_path / "out")
+    assert summary["leaks"]["train-dev"] == 8
+    assert summary["leaks"]["train-test"] == 16

@@ -1,0 +1,302 @@
+"""Make one benchmark dataset ready for fine-tuning: checked rows, counts and leaks.
+
+Command (rule `prepare`)::
+
+    python -m randommask.benchmark --source resources/gue \
+        --datasets config/datasets.tsv --dataset EMP-H3 \
+        --hparams '{"max_rows": null, "drop_leaks": false, "k": 6, "seed": 0}' \
+        --output results/benchmark/EMP-H3
+
+It reads the three splits as published (`randommask.splits`) and writes
+`{train,dev,test}.parquet`, with the columns `sequence` (upper case) and `label`, or
+`label_<target>` for each target of a regression, and `summary.json`. What cannot be
+right stops it with one line that names file and row. What may be right but is not as
+published (other row counts, other lengths, letters such as N, sequences found in two
+splits) stands under `warnings` in the summary, and on stderr. Rows are first cut to
+`max_rows`, then compared between splits, then dropped where that is asked for: `leaks`
+tells what was found before the drop, `splits` what the files hold.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from randommask import datasets, files
+from randommask.datasets import SPLITS, Dataset
+from randommask.errors import InputError, run
+from randommask.splits import read_split, reverse_complements
+
+LEAKS = (("train", "dev"), ("train", "test"), ("dev", "test"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyperparameters of `prepare`; raises `InputError` for what makes no sense."""
+
+    max_rows: int | None = None
+    """At most so many rows of each split, chosen at random with the shares of the
+    labels kept; None for all."""
+    drop_leaks: bool = False
+    """Drop the training rows whose sequence stands in dev or test as well."""
+    k: int = 6
+    """Shorter sequences hold no k-mer and are refused."""
+    seed: int = 0
+    """Of the choice that `max_rows` makes."""
+
+    def __post_init__(self):
+        for name, least in (("max_rows", 1), ("k", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if name == "max_rows" and value is None:
+                continue
+            if type(value) is not int or value < least:
+                raise InputError(
+                    f"hparams: {name} is {value!r}, expected a whole number "
+                    f"from {least} up"
+                )
+        if type(self.drop_leaks) is not bool:
+            raise InputError(
+                f"hparams: drop_leaks is {self.drop_leaks!r}, expected true or false"
+            )
+
+
+def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) -> None:
+    """Read, check, cut and write the three splits of `dataset`.
+
+    `output` becomes a folder with the files that the module's docstring names. Raises
+    `InputError` for a bad input.
+    """
+    tables, warnings = _read_cut(source, dataset, settings)
+    keys = {split: _keys(table, dataset) for split, table in tables.items()}
+    leaks = {f"{a}-{b}": _shared(keys[a], keys[b]) for a, b in LEAKS}
+    warnings += [
+        f"{pair}: sequences in both: {count}" for pair, count in leaks.items() if count
+    ]
+    if settings.drop_leaks:
+        leaked = pc.or_(*(pc.is_in(keys["train"], keys[s]) for s in ("dev", "test")))
+        tables["train"] = tables["train"].filter(pc.invert(leaked))
+        if dropped := pc.sum(leaked).as_py():
+            warnings.append(
+                f"train: rows dropped because dev or test has them: {dropped}"
+            )
+    _check_trainable(source, dataset, tables["train"])
+
+    with files.write_aside(output) as aside:
+        aside.mkdir()
+        summaries = {}
+        for split, table in tables.items():
+            path = aside / f"{split}.parquet"
+            pq.write_table(table, path, compression="zstd")
+            summaries[split] = _describe(table, dataset) | {
+                "sha256": files.sha256(path)
+            }
+            warnings += _contradictions(split, table, dataset)
+        files.write_json(
+            aside / "summary.json",
+            {
+                "dataset": dataset.dataset,
+                "task": dataset.task,
+                "type": dataset.type,
+                "classes": dataset.classes,
+                "targets": list(dataset.targets),
+                "published": dataset.rows,
+                "bases": dataset.bases,
+                "settings": asdict(settings),
+                "splits": summaries,
+                "leaks": leaks,
+                "warnings": warnings,
+            },
+        )
+    for warning in warnings:
+        print(f"warning: {dataset.dataset} {warning}", file=sys.stderr)
+
+
+def _read_cut(
+    source: Path, dataset: Dataset, settings: Settings
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """Read the splits and cut them to `max_rows`; return them with the warnings."""
+    warnings: list[str] = []
+    tables = {}
+    for index, split in enumerate(SPLITS):
+        table = read_split(source, dataset, split, settings.k)
+        warnings += _published_differences(dataset, split, table)
+        if settings.max_rows is not None and table.num_rows > settings.max_rows:
+            warnings.append(
+                f"{split}: cut from {table.num_rows} to {settings.max_rows} rows"
+            )
+            kept = _sample(table, dataset, settings.max_rows, (settings.seed, index))
+            table = table.take(pa.array(kept))
+        tables[split] = table
+    return tables, warnings
+
+
+def _published_differences(dataset: Dataset, split: str, table: pa.Table) -> list[str]:
+    """Say where rows, lengths, letters or labels are not as published."""
+    found = []
+    if table.num_rows != dataset.rows[split]:
+        found.append(f"{split}: {table.num_rows} rows, published {dataset.rows[split]}")
+    lengths = pc.binary_length(table["sequence"]).to_numpy()
+    if others := np.count_nonzero(lengths != dataset.bases):
+        found.append(
+            f"{split}: sequences of another length: {others} "
+            f"({lengths.min()} to {lengths.max()} bases, published {dataset.bases})"
+        )
+    plain = pc.match_substring_regex(table["sequence"], "^[ACGT]*$")
+    if other := table.num_rows - pc.sum(plain).as_py():
+        found.append(f"{split}: sequences with letters other than A, C, G, T: {other}")
+    if dataset.type == "classification":
+        seen = pc.count_distinct(table["label"]).as_py()
+        if seen < dataset.classes:
+            found.append(f"{split}: {seen} classes occur, expected {dataset.classes}")
+    return found
+
+
+def _sample(
+    table: pa.Table, dataset: Dataset, rows: int, key: tuple[int, int]
+) -> np.ndarray:
+    """Choose `rows` row numbers, ascending, the labels in the shares they have.
+
+    Each label gets its share rounded down, but at least one row while there are rows
+    enough; what is left goes to the largest remainders.
+    """
+    rank = np.random.Generator(np.random.Philox(key=list(key))).permutation(
+        table.num_rows
+    )
+    if dataset.type == "regression":
+        return np.sort(np.argsort(rank)[:rows])
+    labels = table["label"].to_numpy()
+    classes, inverse, counts = np.unique(
+        labels, return_inverse=True, return_counts=True
+    )
+    share = counts * rows / len(labels)
+    quota = np.floor(share).astype(np.int64)
+    if rows >= len(classes):
+        quota = np.maximum(quota, 1)
+    while quota.sum() > rows:
+        quota[np.argmax(quota)] -= 1
+    for label in np.argsort(quota - share, kind="stable")[: rows - quota.sum()]:
+        quota[label] += 1
+    chosen = [
+        rows_of[np.argsort(rank[rows_of])[:n]]
+        for rows_of, n in (
+            (np.flatnonzero(inverse == i), n) for i, n in enumerate(quota)
+        )
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _keys(table: pa.Table, dataset: Dataset) -> pa.ChunkedArray:
+    """By what two rows count as the same: the sequence or, in DeepSTARR, the region.
+
+    DeepSTARR holds both strands of every region, and they belong in one fold: of a
+    sequence and its reverse complement, the key is the one that sorts first.
+    """
+    sequences = table["sequence"]
+    if dataset.source != "deepstarr":
+        return sequences
+    others = reverse_complements(sequences)
+    return pc.if_else(pc.less(sequences, others), sequences, others)
+
+
+def _shared(a: pa.ChunkedArray, b: pa.ChunkedArray) -> int:
+    """Count the distinct keys that stand in both."""
+    return pc.sum(pc.is_in(pc.unique(a), pc.unique(b))).as_py() or 0
+
+
+def _check_trainable(source: Path, dataset: Dataset, train: pa.Table) -> None:
+    """Refuse a training split without rows, or with a single label."""
+    where = f"{source}: {dataset.dataset}"
+    if train.num_rows == 0:
+        raise InputError(f"{where}: train has no row that is not in dev or test")
+    if dataset.type == "classification":
+        labels = pc.unique(train["label"]).to_pylist()
+        if len(labels) == 1:
+            raise InputError(
+                f"{where}: every train label is {labels[0]}, "
+                f"expected {dataset.classes} classes"
+            )
+
+
+def _contradictions(split: str, table: pa.Table, dataset: Dataset) -> list[str]:
+    """Count the sequences that stand in a split with more than one label."""
+    if dataset.type == "regression":
+        return []
+    labels = table.group_by("sequence").aggregate([("label", "count_distinct")])
+    count = pc.sum(pc.greater(labels["label_count_distinct"], 1)).as_py()
+    return [f"{split}: sequences with more than one label: {count}"] if count else []
+
+
+def _describe(table: pa.Table, dataset: Dataset) -> dict:
+    """Sum up a split: rows, lengths, share of G and C, labels, duplicates.
+
+    `gc` is a share of the letters A, C, G and T; `duplicates` counts the rows whose
+    sequence stood in an earlier row; `sd` divides by the number of rows.
+    """
+    sequences = table["sequence"]
+    lengths = pc.binary_length(sequences)
+    letters = {
+        letter: pc.sum(pc.count_substring(sequences, letter)).as_py()
+        for letter in "ACGT"
+    }
+    known = sum(letters.values())
+    if dataset.type == "classification":
+        counts = np.bincount(table["label"].to_numpy(), minlength=dataset.classes)
+        labels = {str(label): int(count) for label, count in enumerate(counts)}
+    else:
+        labels = {}
+        for target in dataset.targets:
+            values = table[f"label_{target}"].to_numpy()
+            labels[target] = {"mean": float(values.mean()), "sd": float(values.std())}
+    return {
+        "rows": table.num_rows,
+        "min_bases": pc.min(lengths).as_py(),
+        "max_bases": pc.max(lengths).as_py(),
+        "gc": (letters["G"] + letters["C"]) / known if known else None,
+        "labels": labels,
+        "duplicates": table.num_rows - pc.count_distinct(sequences).as_py(),
+    }
+
+
+def parse_settings(text: str) -> Settings:
+    """Read `--hparams`; raise `InputError` for what is not JSON or not known."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"hparams: not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"hparams: found {values!r}, expected an object")
+    known = [field.name for field in fields(Settings)]
+    for key in values:
+        if key not in known:
+            raise InputError(
+                f"hparams: unknown key {key!r}, expected {', '.join(known)}"
+            )
+    return Settings(**values)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the command line and prepare one dataset."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--source", type=Path, required=True, help="downloaded folder")
+    parser.add_argument("--datasets", type=Path, required=True, help="datasets.tsv")
+    parser.add_argument("--dataset", required=True, help="a name in datasets.tsv")
+    parser.add_argument("--hparams", required=True, help="JSON: see Settings")
+    parser.add_argument("--output", type=Path, required=True, help="folder to make")
+    args = parser.parse_args(argv)
+    listed = datasets.read(args.datasets)
+    prepare(
+        args.source,
+        datasets.find(listed, args.dataset, args.datasets),
+        parse_settings(args.hparams),
+        args.output,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
