@@ -1,0 +1,404 @@
+"""Fine-tuning on planted motifs: it learns, repeats itself, and says what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from randommask import encoder, examples, heads, kmers, metrics, tuning
+from randommask.errors import InputError
+from randommask.finetune import finetune
+from randommask.tuning import Settings, Tuning, fit, order
+
+torch.set_num_threads(1)
+K, BASES = 3, 36
+MOTIFS = ("TGACGT", "CCATAG")  # of class 1, of class 2
+HPARAMS = {
+    "encoder": "made",
+    "tokenization": "overlapping",
+    "dataset": "EMP-made",
+    "task": "EMP",
+    "metric": "mcc",
+    "seed": 3,
+    "epochs": 8,
+    "batch_size": 16,
+    "learning_rate": 3e-3,
+    "warmup_steps": 10,
+    "weight_decay": 0.01,
+    "betas": [0.9, 0.999],
+    "eps": 1e-8,
+    "clip": 1.0,
+    "dropout": 0.1,
+    "precision": "fp32",
+}
+
+
+def hparams(**changes):
+    return Settings.parse(json.dumps(HPARAMS | changes))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny encoder with random weights."""
+    sizes = encoder.EncoderConfig(2, 64, 4, 128, BASES + 2, K, "overlapping", 0.1)
+    model = encoder.Encoder(sizes)
+    model.initialise(torch.Generator().manual_seed(0))
+    path = tmp_path_factory.mktemp("encoders") / "made"
+    encoder.save(model, path)
+    return path
+
+
+def planted(seed, rows, classes, bases=BASES):
+    """Sequences with no motif (class 0) or one of `MOTIFS`, at a multiple of 3."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(rows) % classes
+    sequences = []
+    for label in labels:
+        letters = "".join(random.choice(list("ACGT"), bases))
+        if label:
+            motif = MOTIFS[label - 1]
+            start = 3 * random.integers(0, (bases - len(motif)) // 3 + 1)
+            letters = letters[:start] + motif + letters[start + len(motif) :]
+        sequences.append(letters)
+    return sequences, labels
+
+
+def write(folder, splits, kind="classification", classes=2, targets=()):
+    """Lay out a dataset: each split a (sequences, labels) pair."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (sequences, labels) in splits.items():
+        columns = {"sequence": sequences}
+        if targets:
+            columns |= {f"label_{t}": labels[:, i] for i, t in enumerate(targets)}
+        else:
+            columns["label"] = labels
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    summary = {
+        "dataset": "EMP-made",
+        "type": kind,
+        "classes": None if targets else classes,
+        "targets": list(targets),
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+def made(folder, classes=2, rows=(320, 96, 96)):
+    splits = {
+        name: planted(seed, rows[seed], classes)
+        for seed, name in enumerate(("train", "dev", "test"))
+    }
+    return write(folder, splits, classes=classes)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("data") / "two")
+
+
+def run(folder, data, out, settings):
+    """Run it whole; return metrics, predictions and the text of the history."""
+    paths = (out / "metrics.json", out / "predictions.parquet", out / "history.csv")
+    finetune(
+        folder,
+        data,
+        settings,
+        metrics_path=paths[0],
+        predictions_path=paths[1],
+        history_path=paths[2],
+    )
+    return (
+        json.loads(paths[0].read_text()),
+        pq.read_table(paths[1]).to_pydict(),
+        paths[2].read_text(),
+    )
+
+
+# --- It learns ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
+def test_learns_planted_motifs(folder, dataset, tmp_path, tokenization):
+    settings = hparams(tokenization=tokenization)
+    report, predictions, history = run(folder, dataset, tmp_path, settings)
+    assert report["score"] > 0.8 and report["flags"] == []
+    probabilities = np.stack([predictions["p0"], predictions["p1"]], axis=1)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert predictions["row"] == list(range(96))
+    labels = np.array(predictions["label"])
+    assert metrics.score("classification", labels, probabilities) == report["test"]
+    assert report["score"] == report["test"]["mcc"]
+    assert report["rows"] == {"train": 320, "dev": 96, "test": 96}
+    assert report["settings"] | {"betas": [0.9, 0.999]} == {
+        **HPARAMS,
+        "tokenization": tokenization,
+    }
+    # the best epoch by dev, the first of equals
+    lines = [line.split(",") for line in history.splitlines()]
+    assert lines[0] == ["epoch", "step", "train_loss", "dev_loss", "dev_mcc"]
+    scores = [float(line[4]) for line in lines[1:]]
+    assert len(scores) == 8 and lines[-1][1] == "160"
+    assert report["best_epoch"] == 1 + int(np.argmax(scores))
+    assert report["dev"]["mcc"] == max(scores)
+
+
+def test_learns_three_classes_in_bf16_with_padding(folder, tmp_path):
+    data = made(tmp_path / "three", classes=3)
+    sequences, labels = planted(9, 320, 3)
+    for row in np.flatnonzero(labels == 0)[::3]:
+        sequences[row] = sequences[row][:-7]
+    write(data, {"train": (sequences, labels)}, classes=3)
+    settings = hparams(precision="bf16", epochs=10)
+    report, predictions, _ = run(folder, data, tmp_path, settings)
+    assert report["score"] > 0.8 and report["precision"] == "bf16"
+    assert {"p0", "p1", "p2"} < predictions.keys()
+
+
+def test_learns_a_regression_with_two_targets(folder, tmp_path):
+    splits = {}
+    for index, name in enumerate(("train", "dev", "test")):
+        sequences, labels = planted(index, 360, 3)
+        noise = np.random.default_rng(index).normal(0, 0.1, (360, 2))
+        values = np.stack([50 + 9 * (labels == 1), -3.0 * (labels == 2)], axis=1)
+        splits[name] = sequences, values + noise
+    data = write(tmp_path / "r", splits, "regression", targets=("dev", "hk"))
+    report, predictions, history = run(
+        folder, data, tmp_path, hparams(metric="pearson", epochs=12)
+    )
+    assert report["score"] > 0.8
+    assert report["test"]["pearson_0"] > 0.8 and report["test"]["pearson_1"] > 0.8
+    assert "dev_pearson" in history
+    assert list(predictions) == ["row", "label_dev", "label_hk", "y_dev", "y_hk"]
+    # predictions are in the targets' own units
+    assert abs(np.mean(predictions["y_dev"]) - 53) < 1
+    assert abs(np.mean(predictions["y_hk"]) + 1) < 0.5
+
+
+# --- It repeats itself ----------------------------------------------------------------
+
+
+def test_same_seed_same_predictions_and_another_seed_others(folder, dataset, tmp_path):
+    outputs = []
+    for index, seed in enumerate((3, 3, 4)):
+        settings = hparams(seed=seed, epochs=2)
+        out = tmp_path / str(index)
+        report, _, history = run(folder, dataset, out, settings)
+        report.pop("seconds")
+        bytes_ = (out / "predictions.parquet").read_bytes()
+        outputs.append((report, bytes_, history))
+    assert outputs[0] == outputs[1]
+    assert outputs[0][1] != outputs[2][1]
+
+
+def test_the_order_is_a_permutation_of_its_own_for_each_seed_and_epoch():
+    orders = {tuple(order(seed, epoch, 50)) for seed in (0, 1) for epoch in (1, 2)}
+    assert len(orders) == 4
+    assert all(sorted(rows) == list(range(50)) for rows in orders)
+    assert (order(1, 2, 50) == order(1, 2, 50)).all()
+
+
+def test_learning_rate_warms_up_and_falls_to_0(folder, dataset):
+    data = examples.read(dataset, "overlapping", heads.read_config(folder))
+    whole = Tuning(folder, data, hparams(epochs=2, warmup_steps=10, batch_size=32))
+    rates, step = [], whole.optimizer.step
+    group = whole.optimizer.param_groups[0]
+    whole.optimizer.step = lambda: (rates.append(group["lr"]), step())
+    whole.train(1)
+    whole.train(2)
+    assert np.allclose(rates[:10], 3e-4 * np.arange(1, 11))
+    assert np.allclose(rates[10:], 3e-4 * np.arange(10, 0, -1))
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(folder, dataset, monkeypatch):
+    settings = hparams(dropout=0.0)
+    data = examples.read(dataset, "overlapping", heads.read_config(folder))
+    moved = []
+    for size in (2**24, 3 * 4 * BASES**2 * 4):
+        monkeypatch.setattr(tuning, "SCORES_BYTES", size)
+        run_ = Tuning(folder, data, settings)
+        parts = run_._parts("train", np.arange(16), 16)
+        run_.train(1)
+        moved.append((len(parts), run_.predict("dev")))
+    assert moved[0][0] == 1 and moved[1][0] > 3
+    assert np.allclose(moved[0][1][0], moved[1][1][0], atol=1e-4)
+    assert moved[0][1][1] == pytest.approx(moved[1][1][1], rel=1e-3)
+
+
+# --- Weights --------------------------------------------------------------------------
+
+
+def test_saved_model_gives_the_predictions_again(folder, tmp_path):
+    splits = {}
+    for index, name in enumerate(("train", "dev", "test")):
+        sequences, labels = planted(index, 40, 2)
+        splits[name] = sequences, 100.0 + 7 * labels[:, None]
+    data = write(tmp_path / "r", splits, "regression", targets=("one",))
+    settings = hparams(metric="pearson", epochs=1)
+    table = tmp_path / "p.parquet"
+    finetune(
+        folder, data, settings, predictions_path=table, model_path=tmp_path / "model"
+    )
+    body = encoder.load(tmp_path / "model").eval()
+    head = load_file(tmp_path / "model" / "head.safetensors")
+    ids = kmers.tokenize(splits["test"][0], "overlapping", K).astype(np.int64)
+    with torch.no_grad():
+        first = body(torch.from_numpy(ids))[:, 0]
+        values = first @ head["weight"].T + head["bias"]
+    expected = pq.read_table(table)["y_one"].to_numpy()
+    assert np.allclose(values[:, 0], expected, rtol=1e-4)
+
+
+def test_weights_are_those_of_the_best_epoch(folder, dataset, monkeypatch):
+    """With dev scores made up, the model must come back to the epoch they name."""
+    data = examples.read(dataset, "overlapping", heads.read_config(folder))
+    made_up = iter([0.1, 0.9, 0.9, 0.2])
+    monkeypatch.setattr(metrics, "choose", lambda *_: next(made_up))
+    settings = hparams(epochs=4)
+    whole = Tuning(folder, data, settings)
+    outcome = fit(whole)
+    assert outcome.best_epoch == 2
+    by_hand = Tuning(folder, data, settings)
+    by_hand.train(1)
+    by_hand.train(2)
+    assert (whole.predict("test")[0] == by_hand.predict("test")[0]).all()
+    assert (outcome.dev == by_hand.predict("dev")[0]).all()
+
+
+# --- Flags ----------------------------------------------------------------------------
+
+
+def test_a_constant_prediction_is_flagged(folder, dataset, tmp_path):
+    settings = hparams(learning_rate=1e-12, epochs=1)
+    report, _, _ = run(folder, dataset, tmp_path, settings)
+    assert report["flags"] == ["constant predictions"] and report["score"] == 0
+
+
+def test_a_diverged_run_ends_with_flags_and_files(folder, dataset, tmp_path):
+    settings = hparams(learning_rate=1e30, warmup_steps=0)
+    report, predictions, history = run(folder, dataset, tmp_path, settings)
+    assert report["flags"] == ["diverged loss", "non-finite predictions"]
+    assert report["best_epoch"] is None and report["test"]["auroc"] is None
+    assert len(history.splitlines()) == 2 and len(predictions["row"]) == 96
+
+
+# --- Bad input ------------------------------------------------------------------------
+
+
+def error(folder, data, settings):
+    with pytest.raises(InputError) as caught:
+        finetune(folder, data, settings)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_long_sequence_names_dataset_row_and_numbers(folder, tmp_path):
+    data = made(tmp_path / "d", rows=(8, 8, 8))
+    sequences, labels = planted(0, 8, 2)
+    sequences[5] += "ACGTACGT"
+    write(data, {"dev": (sequences, labels)})
+    message = error(folder, data, hparams())
+    assert "EMP-made dev row 5: 44 tokens" in message and "38 positions" in message
+    short = hparams(tokenization="non-overlapping", epochs=1)
+    finetune(folder, data, short)  # 16 tokens
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_label_out_of_range(folder, tmp_path, label):
+    data = made(tmp_path / "d", rows=(8, 8, 8))
+    sequences, labels = planted(0, 8, 2)
+    labels[3] = label
+    write(data, {"test": (sequences, labels)})
+    message = error(folder, data, hparams())
+    assert f"test row 3: label is {label}, expected 0 to 1" in message
+
+
+def test_a_target_that_is_no_number(folder, tmp_path):
+    values = np.zeros((4, 2))
+    values[2, 1] = np.nan
+    part = planted(0, 4, 2)[0], values
+    splits = dict.fromkeys(("train", "dev", "test"), part)
+    data = write(tmp_path / "d", splits, "regression", targets=("dev", "hk"))
+    message = error(folder, data, hparams(metric="pearson"))
+    assert "train row 2: label_hk is nan" in message
+
+
+def test_files_that_are_missing_or_spoilt(folder, tmp_path):
+    data = made(tmp_path / "d", rows=(8, 8, 8))
+    (data / "test.parquet").write_bytes(b"PAR1")
+    assert "test.parquet: not readable as parquet" in error(folder, data, hparams())
+    pq.write_table(pa.table({"sequence": ["ACGT"]}), data / "test.parquet")
+    assert "test.parquet: no column label" in error(folder, data, hparams())
+    write(data, {"test": ([], np.zeros(0, np.int64))})
+    assert "test.parquet: 0 rows" in error(folder, data, hparams())
+    (data / "test.parquet").unlink()
+    assert "test.parquet: no such file" in error(folder, data, hparams())
+    (data / "summary.json").unlink()
+    assert "summary.json: no such file" in error(folder, data, hparams())
+
+
+def test_encoders_that_are_missing_or_of_another_family(folder, dataset, tmp_path):
+    assert "no such folder" in error(tmp_path / "none", dataset, hparams())
+    config = json.loads((folder / "config.json").read_text())
+    other = tmp_path / "other"
+    other.mkdir()
+    for changes, kind in (
+        ({"model_type": "esm"}, "esm"),
+        ({"k": None}, "bert without k"),
+    ):
+        changed = {k: v for k, v in (config | changes).items() if v is not None}
+        (other / "config.json").write_text(json.dumps(changed))
+        message = error(other, dataset, hparams())
+        assert f"the encoder family {kind} is not supported yet" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tokenization": "character"}, "not supported yet"),
+        ({"tokenization": "words"}, "overlapping or non-overlapping"),
+        ({"precision": "fp8"}, "fp32 or bf16 or auto"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"epoch": 1}, "unknown 'epoch'"),
+    ],
+)
+def test_hparams_that_make_no_sense(changes, expected):
+    with pytest.raises(InputError, match=expected):
+        hparams(**changes)
+
+
+def test_hparams_that_are_incomplete_or_of_another_dataset(folder, dataset):
+    with pytest.raises(InputError, match="no 'seed'"):
+        Settings.parse(json.dumps({k: v for k, v in HPARAMS.items() if k != "seed"}))
+    with pytest.raises(InputError, match="not JSON"):
+        Settings.parse("{")
+    assert "expected EMP-made" in error(folder, dataset, hparams(dataset="SSP"))
+    assert "expected mcc" in error(folder, dataset, hparams(metric="pearson"))
+
+
+def test_the_command_prints_one_line_and_imports_little(dataset, tmp_path):
+    code = (
+        "import sys; from randommask import errors, finetune\n"
+        "heavy = {'transformers', 'sklearn', 'scipy', 'pandas'} & {*sys.modules}\n"
+        "sys.exit(f'imported {heavy}') if heavy else errors.run(finetune.main)"
+    )
+    flags = ["--encoder", str(tmp_path / "none"), "--data", str(dataset)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *flags, "--hparams", json.dumps(HPARAMS)],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {tmp_path / 'none'}: no such folder, expected an encoder\n"
+    )

@@ -1,0 +1,166 @@
+"""Fine-tune an encoder on one dataset and predict its test split.
+
+    python -m randommask.finetune --encoder results/encoders/randommask \
+        --data results/benchmark/EMP-H3 \
+        --hparams '{"encoder": "randommask", "tokenization": "overlapping",
+                    "dataset": "EMP-H3", "task": "EMP", "metric": "mcc", "seed": 0,
+                    "epochs": 100, "batch_size": 32, "learning_rate": 3e-5,
+                    "warmup_steps": 50, "weight_decay": 0.0, "betas": [0.9, 0.999],
+                    "eps": 1e-8, "clip": 1.0, "dropout": 0.1, "precision": "bf16"}' \
+        --metrics metrics.json --predictions predictions.parquet --history history.csv
+
+The epoch with the best dev MCC (Pearson for a regression) gives the weights that
+predict the test split; of equals the earlier one. It runs on CUDA where there is a
+device, else on OMP_NUM_THREADS threads. The same seed on the same machine gives the
+same predictions. Each output is written if its flag is given; `--model` is a folder for
+the fine-tuned weights.
+"""
+
+import argparse
+import os
+import platform
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+import randommask
+from randommask import examples, files, heads, metrics
+from randommask.errors import InputError, run
+from randommask.examples import Examples
+from randommask.tuning import Outcome, Settings, Tuning, fit
+
+VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
+
+
+def finetune(
+    encoder: str | Path,
+    source: str | Path,
+    settings: Settings,
+    *,
+    metrics_path: str | Path | None = None,
+    predictions_path: str | Path | None = None,
+    history_path: str | Path | None = None,
+    model_path: str | Path | None = None,
+) -> None:
+    """Fine-tune the encoder of one folder on the dataset of another; write results.
+
+    Raises `InputError` for an encoder or a dataset that is not as it should be.
+    """
+    start = time.perf_counter()
+    _make_deterministic()
+    data = examples.read(source, settings.tokenization, heads.read_config(encoder))
+    _check(data, settings, source)
+    tuning = Tuning(encoder, data, settings)
+    outcome = fit(tuning)
+    test, _ = tuning.predict("test")
+    if model_path:
+        with files.write_aside(model_path) as aside:
+            heads.save(tuning.model, aside, tuning.scale, tuning.shift)
+    if predictions_path:
+        _write_predictions(predictions_path, data, test)
+    if history_path:
+        _write_history(history_path, settings.metric, outcome)
+    if metrics_path:
+        report = _report(tuning, outcome, test)
+        seconds = round(time.perf_counter() - start, 2)
+        files.write_json(metrics_path, report | {"seconds": seconds})
+
+
+def _make_deterministic() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time
+
+
+def _check(data: Examples, settings: Settings, source: str | Path) -> None:
+    """Raise `InputError` where the settings speak of another dataset."""
+    due = {"dataset": data.dataset, "metric": metrics.CHOSEN_BY[data.type]}
+    for key, value in due.items():
+        if getattr(settings, key) != value:
+            raise InputError(
+                f"--hparams: {key} is {getattr(settings, key)}, expected {value} "
+                f"({source}/summary.json)"
+            )
+
+
+def _report(tuning: Tuning, outcome: Outcome, test: np.ndarray) -> dict:
+    """What metrics.json holds, but for the seconds."""
+    data, settings = tuning.data, tuning.settings
+    labels = {name: split.labels for name, split in data.splits.items()}
+    scores = metrics.score(data.type, labels["test"], test)
+    is_cuda = tuning.device.type == "cuda"
+    named = ("encoder", "tokenization", "dataset", "task", "seed", "metric")
+    return {
+        **{name: getattr(settings, name) for name in named},
+        "score": scores[settings.metric],
+        "best_epoch": outcome.best_epoch,
+        "dev": metrics.score(data.type, labels["dev"], outcome.dev),
+        "test": scores,
+        "flags": outcome.flags + metrics.flags(data.type, test),
+        "settings": asdict(settings),
+        "architecture": asdict(tuning.config),
+        "rows": {name: len(values) for name, values in labels.items()},
+        "data_sha256": {name: split.sha256 for name, split in data.splits.items()},
+        "versions": {
+            "randommask": randommask.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in VERSIONED},
+        },
+        "device": torch.cuda.get_device_name(tuning.device) if is_cuda else "cpu",
+        "precision": tuning.precision,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _write_predictions(path: str | Path, data: Examples, test_NO: np.ndarray) -> None:
+    """Write row (from 0), labels and predictions of the test split."""
+    labels = data.splits["test"].labels
+    columns = {"row": np.arange(len(labels))}
+    if data.type == metrics.CLASSIFICATION:
+        columns["label"] = labels
+        names = [f"p{label}" for label in range(data.outputs)]
+    else:
+        for target, values in zip(data.targets, labels.T, strict=True):
+            columns[f"label_{target}"] = values
+        names = [f"y_{target}" for target in data.targets]
+    columns |= dict(zip(names, test_NO.T, strict=True))
+    with files.write_aside(path) as aside:
+        pq.write_table(pa.table(columns), aside)
+
+
+def _write_history(path: str | Path, metric: str, outcome: Outcome) -> None:
+    lines = [f"epoch,step,train_loss,dev_loss,dev_{metric}"]
+    lines += [",".join(map(repr, row)) for row in outcome.history]
+    files.write_text(path, "\n".join(lines) + "\n")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the flags and fine-tune."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", required=True, help="folder of the encoder")
+    parser.add_argument("--data", required=True, help="folder of the dataset")
+    parser.add_argument("--hparams", required=True, help="JSON: see Settings")
+    parser.add_argument("--metrics", help="JSON to write")
+    parser.add_argument("--predictions", help="parquet to write")
+    parser.add_argument("--history", help="csv to write, a line an epoch")
+    parser.add_argument("--model", help="folder to write")
+    flags = parser.parse_args(argv)
+    finetune(
+        flags.encoder,
+        flags.data,
+        Settings.parse(flags.hparams),
+        metrics_path=flags.metrics,
+        predictions_path=flags.predictions,
+        history_path=flags.history,
+        model_path=flags.model,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

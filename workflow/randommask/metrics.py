@@ -1,0 +1,144 @@
+"""How good predictions are, by the definitions of scikit-learn and scipy.
+
+Written in numpy: importing scikit-learn takes longer than many a demo's fine-tuning;
+the tests hold every number against scikit-learn and scipy.
+
+Shapes: n rows, C classes, O outputs.
+"""
+
+import numpy as np
+
+CLASSIFICATION, REGRESSION = "classification", "regression"
+CHOSEN_BY = {CLASSIFICATION: "mcc", REGRESSION: "pearson"}  # picks the best epoch
+CONSTANT, NON_FINITE = "constant predictions", "non-finite predictions"
+
+
+def score(
+    task_type: str, labels: np.ndarray, predictions: np.ndarray
+) -> dict[str, float | None]:
+    """All metrics of a task, as fractions; None where one is undefined.
+
+    Classification: labels (n,) from 0 on, predictions (n, C) class probabilities. F1,
+    precision and recall are means over the classes that occur in labels or predictions;
+    AUROC and AUPRC (average precision) those of class 1, or with more than two classes
+    means over one against the rest, undefined unless all classes occur in the labels.
+    Regression: labels and predictions (n, O). MSE, Pearson and Spearman are means over
+    the outputs; `pearson_0` ... are each output's.
+
+    A constant prediction scores 0 in MCC, Pearson and Spearman; so does one that is not
+    finite, and what else depends on its values is then undefined. See `flags`.
+    """
+    finite = bool(np.isfinite(predictions).all())
+    if task_type == CLASSIFICATION:
+        scores = _of_classes(labels, predictions)
+        areas = _areas(labels, predictions) if finite else (None, None)
+        return scores | dict(zip(("auroc", "auprc"), areas, strict=True))
+    each = pearsons(labels, predictions)
+    error = labels.astype(np.float64) - predictions
+    return {
+        "mse": float((error**2).mean()) if finite else None,
+        "pearson": float(each.mean()),
+        "spearman": float(pearsons(_ranks(labels), _ranks(predictions)).mean())
+        if finite
+        else 0.0,
+    } | {f"pearson_{output}": float(value) for output, value in enumerate(each)}
+
+
+def choose(task_type: str, labels: np.ndarray, predictions: np.ndarray) -> float:
+    """The metric an epoch is chosen by: MCC, or the mean Pearson over the outputs."""
+    if task_type == CLASSIFICATION:
+        return mcc(confusion(labels, predictions))
+    return float(pearsons(labels, predictions).mean())
+
+
+def flags(task_type: str, predictions: np.ndarray) -> list[str]:
+    """What a reader of a table must know: constant or non-finite predictions.
+
+    Constant is a classification that names one class only, and a regression one of
+    whose outputs never changes.
+    """
+    if not np.isfinite(predictions).all():
+        return [NON_FINITE]
+    named = predictions
+    if task_type == CLASSIFICATION:
+        named = predictions.argmax(1)[:, None]
+    return [CONSTANT] if (named == named[:1]).all(0).any() else []
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Rows of label i whose likeliest class is j: (C, C) int64."""
+    classes = predictions.shape[1]
+    pairs = labels.astype(np.int64) * classes + predictions.argmax(1)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def mcc(confusion_CC: np.ndarray) -> float:
+    """Matthews correlation of a confusion matrix (Gorodkin's); 0 if constant."""
+    counts = confusion_CC.astype(np.float64)
+    true, named, total = counts.sum(1), counts.sum(0), counts.sum()
+    covariance = counts.trace() * total - true @ named
+    spread = (total**2 - true @ true) * (total**2 - named @ named)
+    return float(covariance / np.sqrt(spread)) if spread else 0.0
+
+
+def pearsons(labels_nO: np.ndarray, predictions_nO: np.ndarray) -> np.ndarray:
+    """Pearson correlation of each output: (O,); 0 where a side is constant."""
+    if not np.isfinite(predictions_nO).all():
+        return np.zeros(labels_nO.shape[1])
+    sides = []
+    for values in (labels_nO, predictions_nO):
+        centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
+        centred[:, (values == values[:1]).all(0)] = 0  # rounding leaves a trace
+        length = np.linalg.norm(centred, axis=0)
+        sides.append(centred / np.where(length > 0, length, 1))
+    return np.clip((sides[0] * sides[1]).sum(0), -1, 1)
+
+
+def _of_classes(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float | None]:
+    """Accuracy, MCC and the means over classes, from the confusion matrix."""
+    counts = confusion(labels, predictions)
+    hits, true, named = counts.diagonal(), counts.sum(1), counts.sum(0)
+    occur = true + named > 0
+    hits, true, named = hits[occur], true[occur], named[occur]
+    return {
+        "accuracy": float(hits.sum() / len(labels)),
+        "f1": float((2 * hits / (true + named)).mean()),
+        "mcc": mcc(counts),
+        "precision": float((hits / np.maximum(named, 1)).mean()),
+        "recall": float((hits / np.maximum(true, 1)).mean()),
+    }
+
+
+def _areas(
+    labels: np.ndarray, predictions: np.ndarray
+) -> tuple[float | None, float | None]:
+    """AUROC and AUPRC; see `score`."""
+    classes = predictions.shape[1]
+    if len(np.unique(labels)) < classes:
+        return None, None
+    asked = [1] if classes == 2 else range(classes)
+    areas = [_curves(labels == label, predictions[:, label]) for label in asked]
+    auroc, auprc = np.mean(areas, axis=0)
+    return float(auroc), float(auprc)
+
+
+def _curves(positive: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Area under the ROC curve, average precision; `positive` (n,) holds both kinds."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    hits = np.cumsum(positive[order])[last]  # at each threshold: one for all that tie
+    misses = last + 1 - hits
+    right, wrong = hits / hits[-1], misses / misses[-1]
+    steps = np.diff(wrong, prepend=0.0)
+    auroc = (steps * (right + np.append(0.0, right[:-1])) / 2).sum()
+    auprc = (np.diff(right, prepend=0.0) * hits / (last + 1)).sum()
+    return auroc, auprc
+
+
+def _ranks(values_nO: np.ndarray) -> np.ndarray:
+    """Ranks from 1 on within each column, ties sharing their mean rank."""
+    columns = []
+    for values in values_nO.T:
+        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+        columns.append((np.cumsum(counts) - (counts - 1) / 2)[place])
+    return np.stack(columns, axis=1)
