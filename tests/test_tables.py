@@ -1,0 +1,370 @@
+"""The tables against a second, naive computation from invented metrics."""
+
+import csv
+import json
+import re
+import statistics
+
+import pytest
+from made_results import (
+    CONFIG,
+    DATASETS,
+    EXPERIMENT,
+    ROWS2,
+    ROWS3,
+    dataset_lines,
+    make_run,
+    make_runs,
+    make_summary,
+    metrics_path,
+    score,
+)
+
+from randommask.errors import InputError
+from randommask.tables import datapage, sheet
+from randommask.tables.__main__ import main
+
+TASK = {line["dataset"]: line["task"] for line in dataset_lines()}
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(folder, which, hparams, runs=None, extra=()):
+    """Run the command; give the folder that its files are in."""
+    flags = [which, "--hparams", json.dumps({"experiment": EXPERIMENT} | hparams)]
+    if which != "datasets":
+        flags += ["--datasets", str(CONFIG / "datasets.tsv")]
+        flags += ["--tex", str(folder / f"{which}.tex")]
+    if runs is not None:
+        published = CONFIG / "published" / f"{which}.csv"
+        flags += ["--runs", str(runs), "--published", str(published)]
+    if which == "table3":
+        flags += ["--averages", str(folder / "table3_averages.csv")]
+    for kind in ("csv", "md"):
+        flags += [f"--{kind}", str(folder / f"{which}.{kind}")]
+    main([*flags, *extra])
+    return folder
+
+
+def table3(folder, runs, rows=ROWS3, datasets=DATASETS, seeds=(0, 1, 2)):
+    hparams = {"rows": rows, "datasets": list(datasets), "seeds": list(seeds)}
+    return table(folder, "table3", hparams, runs)
+
+
+def published3():
+    lines = read(CONFIG / "published" / "table3.csv")
+    return {(line["row"], line["dataset"]): line["value_percent"] for line in lines}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """Every run of Tables 2 and 3, and both tables."""
+    folder = tmp_path_factory.mktemp("full")
+    make_runs(folder / "finetune", [*ROWS3, *ROWS2], DATASETS, (0, 1, 2))
+    table3(folder, folder / "finetune")
+    hparams = {"rows": ROWS2, "datasets": DATASETS, "seeds": [0, 1, 2]}
+    return table(folder, "table2", hparams, folder / "finetune")
+
+
+def test_table3_equals_the_naive_one(full):
+    lines = read(full / "table3.csv")
+    assert ",".join(lines[0]) == (
+        "row,encoder,tokenization,task,dataset,metric,"
+        "mean,sd,seeds,published,delta,note"
+    )
+    assert len(lines) == len(ROWS3) * 28
+    printed = published3()
+    for line in lines:
+        name = (line["encoder"], line["tokenization"], line["dataset"])
+        scores = [100 * score(*name, seed) for seed in (0, 1, 2)]
+        assert float(line["mean"]) == pytest.approx(statistics.mean(scores), abs=6e-5)
+        assert float(line["sd"]) == pytest.approx(statistics.stdev(scores), abs=6e-5)
+        assert line["seeds"] == "3"
+        assert line["note"] == ""
+        beside = printed.get((line["row"], line["dataset"]))
+        if beside is None:
+            assert line["published"] == line["delta"] == ""
+        else:
+            assert float(line["published"]) == float(beside)
+            delta = statistics.mean(scores) - float(beside)
+            assert float(line["delta"]) == pytest.approx(delta, abs=6e-5)
+
+
+def test_averages_equal_the_naive_ones(full):
+    lines = read(full / "table3.csv")
+    for average in read(full / "table3_averages.csv"):
+        own = [
+            line
+            for line in lines
+            if (line["row"], line["task"]) == (average["row"], average["task"])
+        ]
+        assert int(average["datasets"]) == len(own)
+        ours = statistics.mean(float(line["mean"]) for line in own)
+        assert float(average["mean"]) == pytest.approx(ours, abs=2e-4)
+        if own[0]["published"]:
+            theirs = statistics.mean(float(line["published"]) for line in own)
+            assert float(average["published"]) == pytest.approx(theirs, abs=1e-4)
+            assert float(average["delta"]) == pytest.approx(ours - theirs, abs=2e-4)
+        else:
+            assert average["published"] == average["delta"] == ""
+
+
+def test_best_is_bold_and_second_underlined(full):
+    lines = read(full / "table3.csv")
+    text = (full / "table3.md").read_text()
+    for dataset in ("EMP-H3", "CPD-tata", "EAP"):
+        values = sorted(
+            {f"{float(d['mean']):.2f}" for d in lines if d["dataset"] == dataset},
+            key=float,
+        )
+        assert f"**{values[-1]}**" in text
+        assert f"<u>{values[-2]}</u>" in text
+    assert f"> {EXPERIMENT['notice']}" in text
+
+
+def test_every_cell_of_the_csv_stands_in_the_printed_forms(full):
+    markdown, latex = ((full / f"table3.{kind}").read_text() for kind in ("md", "tex"))
+    for line in read(full / "table3.csv"):
+        assert f"{float(line['mean']):.2f}" in markdown
+        assert f"{float(line['mean']):.2f}" in latex
+        assert line["dataset"] in markdown
+
+
+def test_table2_equals_the_naive_one(full):
+    printed = {
+        (line["pretrained"], line["finetune_tokenization"]): line
+        for line in read(CONFIG / "published" / "table2.csv")
+    }
+    gains = {}
+    for line in read(full / "table2.csv"):
+        name = (line["encoder"], line["tokenization"])
+        sets = [dataset for dataset in DATASETS if TASK[dataset] == line["task"]]
+        by_seed = [
+            statistics.mean(100 * score(*name, dataset, seed) for dataset in sets)
+            for seed in (0, 1, 2)
+        ]
+        assert float(line["mean"]) == pytest.approx(statistics.mean(by_seed), abs=1e-4)
+        assert float(line["sd"]) == pytest.approx(statistics.stdev(by_seed), abs=1e-4)
+        assert (line["datasets"], line["seeds"]) == (str(len(sets)), "3")
+        beside = float(printed[line["label"], line["tokenization"]][line["task"]])
+        assert float(line["published"]) == beside
+        sign = 1 if line["tokenization"] == "overlapping" else -1
+        gain = sign * statistics.mean(by_seed) / 7
+        gains[line["label"]] = gains.get(line["label"], 0.0) + gain
+    text = (full / "table2.md").read_text()
+    for label, gain in gains.items():
+        line = next(x for x in text.splitlines() if x.startswith(f"| {label} | "))
+        assert label in line
+        below = text[text.index("Overlapping minus") :]
+        row = next(x for x in below.splitlines() if x.startswith(f"| {label} |"))
+        assert float(row.split("|")[-2].split()[0]) == pytest.approx(gain, abs=6e-3)
+
+
+def test_an_ablation_has_its_own_title(tmp_path):
+    rows = [row | {"published": None} for row in ROWS3[1:3]]
+    make_runs(tmp_path / "finetune", rows, ["SSP"], [0, 1])
+    hparams = {"rows": rows, "datasets": ["SSP"], "seeds": [0, 1]}
+    hparams["title"] = "Ablation: longer spans"
+    table(tmp_path, "table3", hparams, tmp_path / "finetune")
+    text = (tmp_path / "table3.md").read_text()
+    assert text.startswith("# Ablation: longer spans\n")
+    assert "With a sign" not in text
+    assert "Ablation: longer spans" in (tmp_path / "table3.tex").read_text()
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    make_runs(tmp_path / "finetune", ROWS3[:2], ["SSP"], [5])
+    folder = table3(tmp_path, tmp_path / "finetune", ROWS3[:2], ["SSP"], [5])
+    assert {line["sd"] for line in read(folder / "table3.csv")} == {""}
+    text = (folder / "table3.md").read_text()
+    assert "One seed" in text
+    assert "\u00b1" not in text
+
+
+def test_missing_runs_are_empty_cells_and_listed(tmp_path):
+    datasets = ["PD-all", "PD-tata", "SSP"]
+    make_runs(tmp_path / "finetune", ROWS3[:2], datasets, [0, 1])
+    for seed in (0, 1):
+        gone = (ROWS3[0]["encoder"], "overlapping", "PD-tata", seed)
+        metrics_path(tmp_path / "finetune", *gone).unlink()
+    metrics_path(tmp_path / "finetune", "dnabert", "overlapping", "SSP", 1).unlink()
+    folder = table3(tmp_path, tmp_path / "finetune", ROWS3[:3], datasets, [0, 1])
+    cells = {(d["row"], d["dataset"]): d for d in read(folder / "table3.csv")}
+    assert cells["NT*", "PD-tata"]["mean"] == cells["NT*", "PD-tata"]["delta"] == ""
+    assert cells["NT*", "PD-tata"]["note"] == "no run"
+    assert cells["DNABERT", "SSP"]["note"] == "no run of seed 1"
+    assert cells["DNABERT", "SSP"]["seeds"] == "1"
+    averages = {(d["row"], d["task"]): d for d in read(folder / "table3_averages.csv")}
+    assert averages["NT*", "PD"]["mean"] == averages["NT*", "PD"]["delta"] == ""
+    assert averages["DNABERT", "PD"]["mean"] != ""
+    text = (folder / "table3.md").read_text()
+    assert r"No run, so the cell is empty: NT\*: PD-tata." in text
+    assert "+RandomMask: every cell" in text
+
+
+def test_flags_are_marked_and_carried(tmp_path):
+    make_runs(tmp_path / "finetune", ROWS3[:2], ["SSP"], [0, 1])
+    flagged = ("dnabert", "overlapping", "SSP", 1)
+    make_run(tmp_path / "finetune", *flagged, score=0.0, flags=["constant predictions"])
+    folder = table3(tmp_path, tmp_path / "finetune", ROWS3[:2], ["SSP"], [0, 1])
+    line = next(d for d in read(folder / "table3.csv") if d["row"] == "DNABERT")
+    assert line["note"] == "seed 1: constant predictions"
+    assert "\u2020 DNABERT, SSP: seed 1" in (folder / "table3.md").read_text()
+    assert r"$^{\dagger}$" in (folder / "table3.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"encoder": "nt"}, "encoder: found 'nt'"),
+        ({"dataset": "EAP"}, "dataset: found 'EAP'"),
+        ({"seed": 7}, "seed: found 7"),
+        ({"score": None}, "score: found None"),
+        ({"score": 71.0}, "score: found 71.0"),
+        ({"settings": {"epochs": 4}}, "epochs: found 4, expected 3"),
+    ],
+)
+def test_a_foreign_run_is_refused(tmp_path, change, words):
+    make_runs(tmp_path, ROWS3[1:2], ["SSP"], [0, 1])
+    path = make_run(tmp_path, "dnabert", "overlapping", "SSP", 1, **change)
+    with pytest.raises(InputError) as error:
+        table3(tmp_path, tmp_path, ROWS3[1:2], ["SSP"], [0, 1])
+    assert str(path) in str(error.value)
+    assert words in str(error.value)
+    assert not (tmp_path / "table3.csv").exists()
+
+
+def test_a_half_written_run_is_refused(tmp_path):
+    make_runs(tmp_path, ROWS3[1:2], ["SSP"], [0])
+    path = metrics_path(tmp_path, "dnabert", "overlapping", "SSP", 0)
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(InputError, match=re.escape(str(path))):
+        table3(tmp_path, tmp_path, ROWS3[1:2], ["SSP"], [0])
+
+
+def test_an_unknown_published_row_or_dataset_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no published row 'BERT'"):
+        table3(tmp_path, tmp_path, [ROWS3[1] | {"published": "BERT"}], ["SSP"])
+    with pytest.raises(InputError, match="no dataset EMP-H9"):
+        table3(tmp_path, tmp_path, ROWS3, ["EMP-H9"])
+    with pytest.raises(InputError, match="unknown 'colour'"):
+        table(tmp_path, "table1", {"datasets": ["SSP"], "colour": "red"})
+    with pytest.raises(InputError, match="second DNABERT overlapping"):
+        table3(tmp_path, tmp_path, [ROWS3[1], ROWS3[1]], ["SSP"])
+
+
+def test_a_second_time_gives_the_same_bytes(full, tmp_path):
+    table3(tmp_path, full / "finetune")
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (full / path.name).read_bytes()
+
+
+def test_table1_is_the_printed_one(tmp_path):
+    table(tmp_path, "table1", {"datasets": DATASETS})
+    lines = {line["task"]: line for line in read(tmp_path / "table1.csv")}
+    assert " ".join(lines) == "EMP TF-M TF-H PD CPD SSP EAP"
+    assert lines["EAP"]["type"] == "REG"
+    assert lines["PD"]["regional_level"] == "yes"
+    assert [int(d["datasets"]) for d in lines.values()] == [10, 5, 5, 3, 3, 1, 1]
+    text = (tmp_path / "table1.md").read_text()
+    assert "| Species | Yeast | Mouse | Human |" in text
+    assert "| Data sets | 10 | 5 | 5 | 3 | 3 | 1 | 1 |" in text
+
+
+def test_recipes_are_the_printed_ones(tmp_path):
+    settings = {"optimizer": "AdamW", "betas": [0.9, 0.999], "weight_decay": 0.0}
+    keys = {"epochs": int, "batch_size": int, "learning_rate": float}
+    datasets = {
+        line["dataset"]: {key: kind(line[key]) for key, kind in keys.items()}
+        for line in dataset_lines()
+    }
+    hparams = {
+        "recipe": "table5",
+        "settings": settings,
+        "datasets": datasets,
+        "used": True,
+    }
+    table(tmp_path, "table5", hparams)
+    text = (tmp_path / "table5.md").read_text()
+    assert "| Setting | EMP | TF | CPD | PD | SSP | EAP |" in text
+    assert "| Batch size | 32 | 32 | 32 | 32 | 32 | 64 |" in text
+    assert "| Training epochs | 100 | 10 | 10 | 5 | 10 | 10 |" in text
+    assert "| Learning rate | 3e-5 | 1e-4 | 1e-4 | 1e-4 | 1e-4 | 1e-4 |" in text
+    assert "0.9, 0.999" in text
+    datasets["TF-H-2"]["epochs"] = 3
+    table(tmp_path, "table5", hparams)
+    lines = read(tmp_path / "table5.csv")
+    listed = [
+        d["value"] for d in lines if (d["setting"], d["group"]) == ("epochs", "TF")
+    ]
+    assert listed == ["10, 3"]
+    with pytest.raises(InputError, match="recipe: found 'table5'"):
+        table(tmp_path, "table4", hparams)
+
+
+def test_data_page(tmp_path):
+    names = ["SSP", "EMP-H3", "EMP-H4", "EAP"]
+    paths = [make_summary(tmp_path, name) for name in names]
+    paths.append(make_summary(tmp_path, "PD-all", warnings=["test: all alike"]))
+    table(tmp_path, "datasets", {}, extra=["--summaries", *map(str, paths)])
+    lines = read(tmp_path / "datasets.csv")
+    assert [line["dataset"] for line in lines[::3]] == [
+        "EMP-H3",
+        "EMP-H4",
+        "PD-all",
+        "SSP",
+        "EAP",
+    ]
+    test = next(d for d in lines if (d["dataset"], d["split"]) == ("SSP", "test"))
+    assert (test["in_train"], test["in_dev"], test["duplicates"]) == ("4", "5", "2")
+    assert (test["largest_class"], test["published"]) == ("0.6", "4562")
+    text = (tmp_path / "datasets.md").read_text()
+    assert text.count("Warning") == 2
+    assert "Warning, 4 alike, in EMP-H3, EMP-H4, SSP, EAP; such as EMP-H3: " in text
+    assert "Warning: PD-all: test: all alike" in text
+
+
+def test_data_page_refuses_what_is_no_summary(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text("{}")
+    with pytest.raises(InputError, match="no 'dataset'"):
+        datapage.read([path])
+    twice = make_summary(tmp_path, "SSP")
+    with pytest.raises(InputError, match="a second summary of SSP"):
+        datapage.read([twice, twice])
+
+
+def test_latex_is_balanced(full):
+    for name in ("table2", "table3"):
+        text = (full / f"{name}.tex").read_text()
+        plain = re.sub(r"\\[{}\\%&_#$]", "", text)
+        depth = 0
+        for character in plain:
+            depth += {"{": 1, "}": -1}.get(character, 0)
+            assert depth >= 0
+        assert depth == 0
+        assert plain.count("$") % 2 == 0
+        begun = re.findall(r"\\begin{([a-z*]+)}", text)
+        assert sorted(begun) == sorted(re.findall(r"\\end{([a-z*]+)}", text))
+        check_columns(text)
+
+
+def check_columns(text):
+    """Every line of a tabular has as many cells as the tabular has columns."""
+    for spec, body in re.findall(
+        r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", text, re.DOTALL
+    ):
+        for line in body.splitlines():
+            if line.endswith(r"\\"):
+                spans = re.findall(r"\\multicolumn{(\d+)}", line)
+                cells = len(re.findall(r"(?<!\\)&", line)) + 1
+                assert cells + sum(int(n) - 1 for n in spans) == len(spec)
+
+
+def test_ranks_follow_what_is_printed():
+    assert sheet.ranks([70.004, 70.0, 69.0]) == [1, 1, 2]
+    assert sheet.ranks([None, 70.0]) == [0, 0]
+    assert sheet.signed(-0.004) == "0.00"

@@ -1,0 +1,239 @@
+"""The parts of the report, each made from the files of one results folder.
+
+Tables are set from their csv, texts (the audit, the data page) from their Markdown. A
+part whose file was not made says so, and the page stays whole.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from randommask import observations
+from randommask.tables import recipes, scores, sheet
+from randommask.tables.records import Record, mean, percent, read_csv, tasks_of
+from randommask.tables.sheet import Cell, Column, Grid, Sheet
+
+
+def answer(tables: Path) -> Markup:
+    """The first thing to read: who is best, by how much, and how far from the paper."""
+    path = tables / "table3.csv"
+    if not path.exists():
+        return absent(path)
+    records = _table3(path)
+    rows = tuple(dict.fromkeys(record["row"] for record in records))
+    means = {row: _mcc_mean(records, row) for row in rows}
+    won, compared = _wins(records, "mean")
+    sentences = []
+    measured = [row for row in rows if means[row]["mean"] is not None]
+    if measured:
+        best = max(measured, key=lambda row: means[row]["mean"])
+        sentences.append(
+            f"{best} has the highest mean over the {means[best]['datasets']}"
+            f" classification sets, {sheet.number(means[best]['mean'])}"
+            + _to_printed(means[best]["delta"])
+        )
+    if compared:
+        first = _first(won)
+        verb = "are each" if " and " in first else "is"
+        most = max(won.values())
+        sentences.append(f"{first} {verb} best on {most} of {compared} data sets.")
+    printed, total = _wins(records, "published")
+    if total:
+        sentences.append(
+            f"Of the same rows the paper prints {_first(printed)} as best on"
+            f" {max(printed.values())} of {total}."
+        )
+    text = " ".join(sentences) or "No row of Table 3 has all its runs yet."
+    table = sheet.to_html(_answer_sheet(records, rows, means, won, compared))
+    return Markup('<p class="answer">{}</p>\n{}').format(text, Markup(table))
+
+
+def _table3(path: Path) -> list[Record]:
+    texts = ("row", "task", "dataset", "metric", "note")
+    return read_csv(path, texts, ("mean", "sd", "seeds", "published", "delta"))
+
+
+def _mcc_mean(records: list[Record], row: str) -> Record:
+    """A row's mean over the data sets scored by MCC, and how far from the printed."""
+    own = [r for r in records if r["row"] == row and r["metric"] == "mcc"]
+    return {
+        "datasets": len(own),
+        "mean": mean([record["mean"] for record in own]),
+        "delta": mean([record["delta"] for record in own]),
+    }
+
+
+def _wins(records: list[Record], key: str) -> tuple[dict[str, int], int]:
+    """How often each row is best, and on how many data sets rows can be compared.
+
+    Rows without any value are left out; a data set counts where no other lacks one.
+    """
+    by_dataset: dict[str, dict[str, float | None]] = {}
+    rows = {record["row"] for record in records if record[key] is not None}
+    for record in records:
+        if record["row"] in rows:
+            by_dataset.setdefault(record["dataset"], {})[record["row"]] = record[key]
+    won = dict.fromkeys((record["row"] for record in records), 0)
+    compared = 0
+    for values in by_dataset.values():
+        if len(values) > 1 and None not in values.values():
+            compared += 1
+            ranks = sheet.ranks(list(values.values()))
+            for row, rank in zip(values, ranks, strict=True):
+                won[row] += rank == 1
+    return won, compared
+
+
+def _first(won: dict[str, int]) -> str:
+    """The row, or the rows, that won most often."""
+    return " and ".join(row for row, n in won.items() if n == max(won.values()))
+
+
+def _to_printed(delta: float | None) -> str:
+    if delta is None:
+        return "."
+    side = "above" if delta > 0 else "below"
+    return f", {sheet.number(abs(delta))} {side} the printed numbers."
+
+
+def _answer_sheet(
+    records: list[Record],
+    rows: tuple[str, ...],
+    means: dict[str, Record],
+    won: dict[str, int],
+    compared: int,
+) -> Sheet:
+    """Means over all classification sets and over each task, and the data sets won."""
+    tasks = tasks_of(record["task"] for record in records)
+    by_task = {(line["row"], line["task"]): line for line in scores.averages(records)}
+    lines, values = [], []
+    for row in rows:
+        found = [means[row], *(by_task[row, task] for task in tasks)]
+        cells = [
+            Cell(sheet.number(line["mean"]), delta=sheet.signed(line["delta"]))
+            for line in found
+        ]
+        lines.append(cells)
+        values.append([percent(line["mean"]) for line in found])
+    ranked = sheet.rank_cells(lines, values)
+    best = [Cell(f"{won[row]} of {compared}" if compared else "") for row in rows]
+    pairs = tuple(
+        ((row,), (*cells, cell))
+        for row, cells, cell in zip(rows, ranked, best, strict=True)
+    )
+    columns = (*map(Column, ("MCC mean", *tasks)), Column("best on", text=True))
+    remark = (
+        "Means over data sets, per cent; beside them the difference to the mean of the"
+        " numbers that the paper prints for the same data sets."
+    )
+    grid = Grid(("Row",), columns, pairs)
+    return Sheet("answer", "Means over data sets", "", (grid,), (remark,))
+
+
+def verdicts(tables: Path) -> list[tuple[int, str, str]]:
+    """The observations as (number, title, verdict); empty where none was made."""
+    path = tables / "observations.csv"
+    if not path.exists():
+        return []
+    found = observations.verdicts(_observations(path))
+    return [(n, observations.TITLES[n], verdict) for n, verdict in found.items()]
+
+
+def _observations(path: Path) -> list[Record]:
+    texts = ("observation", "check", "threshold", "verdict", "detail")
+    return read_csv(path, texts, ("value", "reference"))
+
+
+def table(tables: Path, name: str) -> Markup:
+    """One of the tables, or the observations, set from its csv."""
+    path = tables / f"{name}.csv"
+    if not path.exists():
+        return absent(path)
+    if name == "observations":
+        made = observations.sheet(_observations(path), "")
+    elif name == "table1":
+        made = recipes.table1_sheet(read_csv(path, recipes.TABLE1), "")
+    elif name == "table2":
+        texts = ("label", "pretraining", "tokenization", "task", "note")
+        numbers = ("mean", "sd", "seeds", "published", "delta")
+        made = scores.table2_sheet(read_csv(path, texts, numbers), "")
+    elif name == "table3":
+        made = scores.table3_sheet(_table3(path), "")
+    else:
+        made = recipes.recipe_sheet(read_csv(path, recipes.RECIPE), "")
+    return Markup(sheet.to_html(made))
+
+
+def text(tables: Path, name: str) -> Markup:
+    """A Markdown file, headings one level down, tables in boxes.
+
+    Its title and the notice below it are left out: the page has them already.
+    """
+    path = tables / f"{name}.md"
+    if not path.exists():
+        return absent(path)
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("table_open", _open_table)
+    parser.add_render_rule("table_close", _close_table)
+    tokens = parser.parse(path.read_text(encoding="utf-8"))
+    if [token.tag for token in tokens[:3:2]] == ["h1", "h1"]:
+        tokens = tokens[3:]
+    if tokens and tokens[0].type == "blockquote_open":
+        closing = next(i for i, t in enumerate(tokens) if t.type == "blockquote_close")
+        tokens = tokens[closing + 1 :]
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{int(token.tag[1]) + 1}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _open_table(*_: Any) -> str:
+    box = '<div class="scroll" tabindex="0" role="region" aria-label="table">'
+    return f'{box}<table class="words">'
+
+
+def _close_table(*_: Any) -> str:
+    return "</table></div>"
+
+
+def settings(config: Any) -> Markup:
+    """The configuration as YAML; one that is text stays as it is."""
+    if not isinstance(config, str):
+        config = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=88)
+    return Markup('<pre class="scroll" tabindex="0">{}</pre>').format(config)
+
+
+def provenance(values: dict[str, Any]) -> Markup:
+    """Names and values in two columns; a mapping inside becomes names with a slash."""
+    lines = Markup("").join(
+        Markup('<tr><th scope="row">{}</th><td class="text long">{}</td></tr>').format(
+            *pair
+        )
+        for pair in _flat(values)
+    )
+    return Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="Versions">'
+        "<table><tbody>{}</tbody></table></div>"
+    ).format(lines)
+
+
+def _flat(values: dict[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{above}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name} / ")
+        elif isinstance(value, list):
+            yield name, ", ".join(map(str, value))
+        else:
+            yield name, str(value)
+
+
+def absent(path: Path) -> Markup:
+    """What stands in the place of a part whose file was not made."""
+    return Markup('<p class="absent">Not made in this experiment: {}</p>').format(
+        path.name
+    )

@@ -1,0 +1,308 @@
+"""The printed side of the tables: one sheet, written as Markdown, LaTeX or HTML.
+
+A sheet is a title, the experiment's notice, one or more grids and the remarks below
+them. Markdown has no cells that span, so a column has two names: one that stands by
+itself and one for below its group.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one cell. `rank` 1 is the best, 2 the second, 0 neither."""
+
+    text: str = ""
+    spread: str = ""
+    delta: str = ""
+    rank: int = 0
+    flagged: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name by itself, and its name below `group` where it has one.
+
+    Columns of numbers are set to the right, those of `text` to the left.
+    """
+
+    name: str
+    group: str = ""
+    short: str = ""
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Lines of (headings, cells); `stub` names the columns of headings."""
+
+    stub: tuple[str, ...]
+    columns: tuple[Column, ...]
+    lines: tuple[tuple[tuple[str, ...], tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table ready to be written; `label` is its LaTeX label."""
+
+    label: str
+    title: str
+    notice: str
+    grids: tuple[Grid, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def number(value: float | None) -> str:
+    """A value as printed, two decimals; nothing for None."""
+    return "" if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign, two decimals; zero has none.
+
+    >>> signed(-0.001), signed(1.5)
+    ('0.00', '+1.50')
+    """
+    if value is None:
+        return ""
+    rounded = round(value, 2) + 0.0
+    return f"{rounded:+.2f}" if rounded else "0.00"
+
+
+def ranks(values: Sequence[float | None]) -> list[int]:
+    """1 for the best, 2 for the second of at least two values, as printed; else 0.
+
+    Values that print alike share a rank.
+
+    >>> ranks([1.0, 3.001, 3.0, None, 2.0])
+    [0, 1, 1, 0, 2]
+    """
+    printed = [None if value is None else round(value, 2) for value in values]
+    if sum(value is not None for value in printed) < 2:
+        return [0] * len(printed)
+    best = sorted({value for value in printed if value is not None}, reverse=True)
+    return [
+        0 if value is None or value not in best[:2] else best.index(value) + 1
+        for value in printed
+    ]
+
+
+def rank_cells(
+    lines: Sequence[Sequence[Cell]], values: Sequence[Sequence[float | None]]
+) -> list[tuple[Cell, ...]]:
+    """The same lines of cells with the ranks of `values` down each column."""
+    by_column = [ranks(column) for column in zip(*values, strict=True)]
+    by_line = zip(*by_column, strict=True) if by_column else [() for _ in lines]
+    return [
+        tuple(replace(cell, rank=rank) for cell, rank in zip(cells, row, strict=True))
+        for cells, row in zip(lines, by_line, strict=True)
+    ]
+
+
+# Markdown
+
+
+def markdown(sheet: Sheet) -> str:
+    """The sheet as GitHub's Markdown; best in bold, second underlined."""
+    parts = [f"# {_md(sheet.title)}"]
+    if sheet.notice:
+        parts.append(f"> {_md(sheet.notice)}")
+    parts += [_markdown_grid(grid) for grid in sheet.grids]
+    if sheet.remarks:
+        parts.append("\n".join(f"- {_md(remark)}" for remark in sheet.remarks))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_grid(grid: Grid) -> str:
+    header = [*grid.stub, *(column.name for column in grid.columns)]
+    align = ["---"] * len(grid.stub)
+    align += ["---" if column.text else "---:" for column in grid.columns]
+    lines = [[_md(text) for text in header], align]
+    for stubs, cells in grid.lines:
+        lines.append([*map(_md, stubs), *map(_markdown_cell, cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = _md(cell.text)
+    if text and cell.rank:
+        text = f"**{text}**" if cell.rank == 1 else f"<u>{text}</u>"
+    if cell.flagged:
+        text += "\u2020"
+    if cell.spread:
+        text += f" \u00b1 {cell.spread}"
+    return f"{text} ({cell.delta})" if cell.delta else text
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\*|<`])", r"\\\1", text)
+
+
+# LaTeX
+
+
+def latex(sheet: Sheet) -> str:
+    """The sheet as a LaTeX float; needs the packages booktabs and amssymb.
+
+    A difference stands in a small line of its own below the value, so that ten columns
+    fit a page.
+    """
+    caption = f"{sheet.title}. {sheet.notice}" if sheet.notice else f"{sheet.title}."
+    lines = [
+        r"% needs \usepackage{booktabs} and \usepackage{amssymb}",
+        *([f"% {sheet.notice}"] if sheet.notice else []),
+        r"\begin{table*}[t]",
+        r"\centering\footnotesize",
+        r"\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{_tex(caption)}}}",
+        rf"\label{{tab:{sheet.label}}}",
+    ]
+    for index, grid in enumerate(sheet.grids):
+        lines += ([r"\par\medskip"] if index else []) + _latex_grid(grid)
+    lines += [rf"\par\smallskip {_tex(remark)}" for remark in sheet.remarks]
+    return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def _latex_grid(grid: Grid) -> list[str]:
+    first = len(grid.stub)
+    sides = "".join("l" if column.text else "r" for column in grid.columns)
+    lines = [
+        rf"\begin{{tabular}}{{{'l' * first}{sides}}}",
+        r"\toprule",
+    ]
+    if any(column.group for column in grid.columns):
+        spans = spans_of(grid.columns)
+        heads = [rf"\multicolumn{{{n}}}{{c}}{{{_tex(name)}}}" for name, n in spans]
+        rules, start = [], first + 1
+        for name, width in spans:
+            if name:
+                rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+            start += width
+        lines += [" & ".join([*[""] * first, *heads]) + r" \\", "".join(rules)]
+    names = [column.short or column.name for column in grid.columns]
+    lines += [" & ".join(map(_tex, (*grid.stub, *names))) + r" \\", r"\midrule"]
+    for stubs, cells in grid.lines:
+        lines.append(" & ".join([*map(_tex, stubs), *map(_latex_cell, cells)]) + r" \\")
+        if any(cell.delta for cell in cells):
+            small = [
+                rf"{{\scriptsize {_tex(cell.delta)}}}" if cell.delta else ""
+                for cell in cells
+            ]
+            heads = [r"{\scriptsize\quad vs. printed}"] + [""] * (len(stubs) - 1)
+            lines.append(" & ".join([*heads, *small]) + r" \\")
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = _tex(cell.text)
+    if text and cell.rank:
+        text = rf"\{'textbf' if cell.rank == 1 else 'underline'}{{{text}}}"
+    if cell.flagged:
+        text += r"$^{\dagger}$"
+    return text + (rf"{{\scriptsize$\pm${cell.spread}}}" if cell.spread else "")
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\u2713": r"\checkmark",
+    "\u2020": r"$^{\dagger}$",
+    "\u00b1": r"$\pm$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+} | {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def _tex(text: str) -> str:
+    if re.fullmatch(r"[+-][\d.]+", text):
+        return f"${text}$"
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+# HTML
+
+_LINE = 24
+"""Letters above which a text may be broken into lines."""
+
+
+def to_html(sheet: Sheet) -> str:
+    """The grids and remarks as HTML, each grid in a box that scrolls by itself.
+
+    The title and the notice are left to the page.
+    """
+    parts = [_html_grid(grid, sheet.title) for grid in sheet.grids]
+    if sheet.remarks:
+        items = "".join(f"<li>{html.escape(remark)}</li>" for remark in sheet.remarks)
+        parts.append(f'<ul class="remarks">{items}</ul>')
+    return "\n".join(parts)
+
+
+def _html_grid(grid: Grid, name: str) -> str:
+    heads = "".join(
+        f'<th scope="col" class="text">{html.escape(text)}</th>' for text in grid.stub
+    )
+    grouped = any(column.group for column in grid.columns)
+    deltas = any(cell.delta for _, cells in grid.lines for cell in cells)
+    above = ""
+    if grouped:
+        spans = "".join(
+            f'<th class="group" scope="colgroup" colspan="{width}">'
+            f"{html.escape(text)}</th>"
+            for text, width in spans_of(grid.columns)
+        )
+        above = f'<tr><td colspan="{len(grid.stub)}"></td>{spans}</tr>'
+    names = "".join(
+        f'<th scope="col" class="{"text" if column.text else "number"}">'
+        f"{html.escape(column.short or column.name)}</th>"
+        for column in grid.columns
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<th scope="row">{html.escape(stub)}</th>' for stub in stubs)
+        + "".join(
+            _html_cell(cell, column, deltas)
+            for cell, column in zip(cells, grid.columns, strict=True)
+        )
+        + "</tr>\n"
+        for stubs, cells in grid.lines
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region"'
+        f' aria-label="{html.escape(name)}">'
+        f"<table><thead>{above}<tr>{heads}{names}</tr></thead>\n"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _html_cell(cell: Cell, column: Column, deltas: bool) -> str:
+    """One cell; where some have a difference, all keep its room and so line up."""
+    text = html.escape(cell.text)
+    if text and cell.rank:
+        text = f"<b>{text}</b>" if cell.rank == 1 else f"<u>{text}</u>"
+    if cell.flagged:
+        text += "<sup>\u2020</sup>"
+    if cell.spread:
+        text += f' <span class="spread">\u00b1 {cell.spread}</span>'
+    if deltas and not column.text:
+        sign = {"+": " up", "-": " down"}.get(cell.delta[:1], "")
+        delta = cell.delta.replace("-", "\u2212")
+        text += f' <span class="delta{sign}">{delta}</span>'
+    if not column.text:
+        return f"<td>{text}</td>"
+    long = " long" if len(cell.text) > _LINE else ""
+    return f'<td class="text{long}">{text}</td>'
+
+
+def spans_of(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    """Neighbouring columns of one group as (group, how many)."""
+    spans: list[tuple[str, int]] = []
+    for column in columns:
+        if spans and spans[-1][0] == column.group:
+            spans[-1] = (column.group, spans[-1][1] + 1)
+        else:
+            spans.append((column.group, 1))
+    return spans
