@@ -1,0 +1,245 @@
+import json
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from randommask import kmers
+from randommask.embeddings import center
+from randommask.errors import InputError
+from randommask.figures import __main__ as command
+from randommask.figures import clusters, curves, inputs, style, tokens
+
+SEQUENCE = "ATTGCACGTACGGATCCTAGTCAGGA"
+NOTICE = "Demo: synthetic DNA, tiny encoders. Not the paper's numbers."
+
+
+def write_history(path, phases=1):
+    step = np.arange(10, 401, 10)
+    phase = (step - 1) * phases // 400 + 1
+    loss = 1 + phase + 7 * np.exp(-step / 30)
+    frame = pd.DataFrame({"step": step, "phase": phase, "max_span": 2 * phase + 4})
+    frame["masked_share"], frame["loss"], frame["bound"] = 0.14, loss, phase
+    frame["validation_loss"] = np.where(step % 100 == 0, loss, np.nan)
+    frame["learning_rate"] = frame["gradient_norm"] = 1.0
+    frame.to_csv(path, index=False)
+    return path
+
+
+def write_embeddings(path, steps=(0, 20, 100, 400)):
+    """k = 4; the sixteen groups move apart with the steps."""
+    generator = np.random.default_rng(0)
+    rows = ["step,kmer,center,x,y"]
+    for place, step in enumerate(steps):
+        for name in kmers.names(4):
+            group = style.PAIRS.index(center(name))
+            x, y = generator.normal(size=2) + place * np.array(divmod(group, 4)) * 2
+            rows.append(f"{step},{name},{center(name)},{x:.4f},{y:.4f}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def write_purity(path, steps=(0, 20, 100, 400)):
+    rows = [f"{step},0.5,{0.1 + step / 500},0.06" for step in steps]
+    path.write_text("\n".join(["step,silhouette,purity,chance", *rows]) + "\n")
+    return path
+
+
+def write_attention(folder, role, layers=3, size=10):
+    maps = np.full((layers, size, size), 1 / size, np.float32)
+    np.savez(folder / f"{role}.npz", map=maps)
+    frame = pd.DataFrame({"layer": range(1, layers + 1)})
+    frame["cls_mass"], frame["entropy"], frame["distance"] = 1 / size, 2.3, 3.0
+    frame.to_csv(folder / f"{role}.attention.csv", index=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for role in style.ROLES:
+        phases = 3 if role == "randommask" else 1
+        write_history(tmp_path / f"{role}.history.csv", phases)
+        write_embeddings(tmp_path / f"{role}.csv")
+        write_purity(tmp_path / f"{role}.purity.csv")
+        write_attention(tmp_path, role)
+    return tmp_path
+
+
+def flags_of(folder, figure, roles):
+    endings = {
+        "embeddings": "csv",
+        "history": "history.csv",
+        "purity": "purity.csv",
+        "attention": "npz",
+        "summary": "attention.csv",
+    }
+    flags = []
+    for flag in command.FIGURES[figure][1]:
+        flags += [f"--{flag}"]
+        flags += [f"{role}={folder / role}.{endings[flag]}" for role in roles]
+    return flags
+
+
+def draw(folder, figure, roles, name, notice=NOTICE, **hparams):
+    hparams["experiment"] = {"name": "demo", "notice": notice}
+    made = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
+    flags = [figure, *flags_of(folder, figure, roles), "--hparams", json.dumps(hparams)]
+    for flag, path in zip(("--png", "--pdf", "--csv"), made, strict=True):
+        flags += [flag, str(path)]
+    command.main(flags)
+    return made
+
+
+CASES = {
+    "fig1": ([], {"k": 6, "max_span": 14, "sequence": SEQUENCE, "seed": 0}),
+    "fig2": (["baseline", "nonoverlapping"], {}),
+    "fig3": (["baseline"], {}),
+    "fig4": (["baseline", "randommask", "nonoverlapping"], {}),
+    "fig5": (["baseline", "randommask", "nonoverlapping", "mini"], {}),
+}
+
+
+@pytest.mark.parametrize("figure", CASES)
+def test_figure_is_drawn_twice_the_same(folder, figure):
+    roles, hparams = CASES[figure]
+    first = draw(folder, figure, roles, "first", **hparams)
+    second = draw(folder, figure, roles, "second", **hparams)
+    for path, again in zip(first, second, strict=True):
+        assert path.read_bytes() == again.read_bytes()
+    png, pdf, csv = first
+    assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png.read_bytes()[16:24])
+    assert width == pytest.approx(style.TWO_COLUMNS * style.DPI, abs=1)
+    assert 700 < height < 9 * style.DPI  # a page
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert b"CreationDate" not in pdf.read_bytes()
+    assert len(pd.read_csv(csv)) > 0
+
+
+def test_absent_roles_are_not_drawn(folder):
+    _, _, csv = draw(folder, "fig5", ["baseline"], "one", notice="")
+    assert set(pd.read_csv(csv)["role"]) == {"baseline"}
+
+
+def test_the_notice_adds_a_strip(folder):
+    with_notice = draw(folder, "fig5", ["baseline"], "with")[0].read_bytes()
+    without = draw(folder, "fig5", ["baseline"], "without", notice="")[0].read_bytes()
+    heights = [struct.unpack(">I", png[20:24])[0] for png in (with_notice, without)]
+    assert heights[0] - heights[1] == round(style.NOTICE_INCHES * style.DPI)
+
+
+def test_milestones_carry_their_loss_and_purity(folder):
+    _, _, csv = draw(folder, "fig2", ["baseline"], "two", columns=3)
+    numbers = pd.read_csv(csv)
+    assert list(numbers["step"]) == [0, 100, 400]
+    history = pd.read_csv(folder / "baseline.history.csv").set_index("step")
+    assert np.isnan(numbers["loss"].iloc[0])  # before the first line of the history
+    assert list(numbers["loss"].iloc[1:]) == list(history["loss"].loc[[100, 400]])
+    assert list(numbers["purity"]) == pytest.approx([0.1, 0.3, 0.9])
+
+
+@pytest.mark.parametrize(("shortest", "longest", "hidden"), [(6, 6, 1), (9, 9, 4)])
+def test_spans_hide_the_bases_that_no_token_shows(shortest, longest, hidden):
+    table = tokens.mask(SEQUENCE, kmers.OVERLAPPING, 6, shortest, longest, seed=0)
+    assert list(table["token"]) == [SEQUENCE[i : i + 6] for i in range(len(table))]
+    masked = table["state"] == "masked"
+    assert masked.sum() == shortest
+    assert (table["input"][masked] == "[MASK]").all()
+    assert (table["input"][~masked] == table["token"][~masked]).all()
+    shown = {
+        place for start in table["start"][~masked] for place in range(start, start + 6)
+    }
+    assert len(SEQUENCE) - len(shown) == hidden
+
+
+@pytest.mark.parametrize("sequence", ["ACGT", "ACGTNACGTACGTACGTACGTACGTACGT"])
+def test_sequences_without_room_are_refused(sequence):
+    with pytest.raises(InputError, match="sequence"):
+        tokens.mask(sequence, kmers.OVERLAPPING, 6, 6, 6, seed=0)
+
+
+def test_smoothing_stays_within_its_phase():
+    step = np.arange(1, 1001)
+    phase = 1 + (step > 400)
+    table = pd.DataFrame({"phase": phase, "loss": phase.astype(float)})
+    assert list(curves.smooth(table)) == list(table["loss"])
+    noisy = table.assign(loss=table["loss"] + (step % 2) - 0.5)
+    spread = np.abs(curves.smooth(noisy) - table["loss"])
+    assert spread.max() <= 0.5 and spread.mean() < 0.1
+
+
+def test_labels_are_pushed_apart():
+    generator = np.random.default_rng(0)
+    places = generator.normal(scale=0.2, size=(16, 2))
+    room = (1.0, 0.5)
+    placed = clusters.spread(places, room)
+    for first in range(16):
+        for second in range(first):
+            apart = np.abs(placed[first] - placed[second])
+            assert (apart >= np.array(room) - 1e-6).any()
+    far = places * 100
+    assert clusters.spread(far, (0.01, 0.01)) == pytest.approx(far)
+
+
+def test_colours_differ():
+    assert len(set(style.PAIR_COLOURS.values())) == 16
+    assert len(set(style.COLOURS.values())) == len(style.ROLES) == len(style.LABELS)
+
+
+@pytest.mark.parametrize("pair", ["baseline", "other=x", "baseline=", "mini=a mini=b"])
+def test_bad_roles_are_refused(pair):
+    with pytest.raises(InputError, match=r"--history: .*expected role=path"):
+        inputs.by_role("--history", pair.split())
+
+
+def test_bad_tables_are_named(tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(InputError, match="no such file"):
+        inputs.table(path, inputs.PURITY)
+    path.write_text("")
+    with pytest.raises(InputError, match="not a csv"):
+        inputs.table(path, inputs.PURITY)
+    path.write_text("step,purity\n1,1\n")
+    with pytest.raises(InputError, match="expected one named silhouette"):
+        inputs.table(path, inputs.PURITY)
+    path.write_text("step,silhouette,purity,chance\n")
+    with pytest.raises(InputError, match="no rows"):
+        inputs.table(path, inputs.PURITY)
+    path.write_text("step,silhouette,purity,chance\n1,0,1,0\n2.5,0,1,0\n")
+    with pytest.raises(InputError, match=r"line 3: step is '2\.5', expected a whole"):
+        inputs.table(path, inputs.PURITY)
+    path.write_text("step,silhouette,purity,chance\n1,0,oops,0\n")
+    with pytest.raises(InputError, match="line 2: purity is 'oops', expected a number"):
+        inputs.table(path, inputs.PURITY)
+
+
+def test_bad_maps_are_named(folder):
+    path = folder / "broken.npz"
+    path.write_bytes(b"PK half")
+    with pytest.raises(InputError, match="no array named map"):
+        inputs.attention_map(path)
+    np.savez(path, map=np.zeros((2, 3)))
+    with pytest.raises(InputError, match=r"expected \(layers, T, T\)"):
+        inputs.attention_map(path)
+    write_attention(folder, "mini", layers=2)
+    np.savez(folder / "mini.npz", map=np.full((3, 4, 4), 0.25, np.float32))
+    with pytest.raises(InputError, match=r"layers \[1, 2\], expected the 3"):
+        draw(folder, "fig4", ["mini"], "bad")
+
+
+def test_misspelt_hparams_are_named(folder):
+    with pytest.raises(InputError, match=r"--hparams of fig2: .*'colums'"):
+        draw(folder, "fig2", ["baseline"], "bad", colums=3)
+
+
+def test_embeddings_need_their_history(folder):
+    flags = ["--embeddings", f"baseline={folder / 'baseline.csv'}"]
+    flags += ["--history", f"mini={folder / 'mini.history.csv'}"]
+    outputs = ["--png", "a.png", "--pdf", "a.pdf", "--csv", "a.csv"]
+    with pytest.raises(InputError, match="--history: no baseline"):
+        command.main(["fig2", *flags, "--hparams", "{}", *outputs])
+
+
+def test_unknown_cluster(folder):
+    with pytest.raises(InputError, match="cluster: 'AX'"):
+        draw(folder, "fig3", ["baseline"], "bad", cluster="AX")
