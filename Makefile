@@ -1,0 +1,46 @@
+# make demo   the whole experiment on a laptop's CPU, on data it makes itself
+# make test   its tests
+# Both set themselves up in .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo test lint slice clean-demo
+.DEFAULT_GOAL := help
+
+help:  ## say what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## make .venv with the pinned packages
+
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	touch $@
+
+demo: $(READY)  ## run the whole experiment on made data (minutes, CPU)
+	snakemake --profile workflow/profiles/demo all
+	@echo
+	@echo "Done. Open results/demo/report.html, or look into results/demo/tables and figures."
+
+test: $(READY)  ## run the tests
+	python -m pytest
+
+lint: $(READY)  ## check style and workflow
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	snakemake --lint
+
+slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
+	@test -d "$(GENOME)" && test -d "$(GUE)" || { echo "usage: make slice GENOME=<folder of FASTA> GUE=<folder with EMP, mouse, prom, ...>"; exit 2; }
+	mkdir -p resources/local
+	ln -sfn "$(abspath $(GENOME))" resources/local/genome
+	ln -sfn "$(abspath $(GUE))" resources/local/GUE
+	snakemake --profile workflow/profiles/slice all
+
+clean-demo:  ## delete what the demo made
+	rm -rf results/demo logs/demo

@@ -1,0 +1,47 @@
+"""From a genome and a benchmark to the tables and figures of the paper."""
+
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "config/config.yaml"
+
+
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+
+from randommask import config as experiment_config
+from randommask import settings
+from randommask.errors import InputError
+
+try:
+    experiment_config.check(
+        config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml")
+    )
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+# The package is used from the clone, uninstalled, whatever the environment.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow; ")
+
+
+include: "workflow/rules/plan.smk"
+include: "workflow/rules/genome.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/benchmark.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/ablations.smk"
+
+
+rule all:
+    """The paper: every table, every figure, the audit, the observations, the report."""
+    default_target: True
+    input:
+        "<results>/report.html",
+    localrule: True

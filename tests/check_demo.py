@@ -1,0 +1,99 @@
+"""What a finished `make demo` must show; run after it: `pytest tests/check_demo.py`.
+
+Not collected by `make test`, which starts before there is a demo.
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parents[1] / "results" / "demo"
+
+
+def rows(path):
+    with open(DEMO / path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(encoder):
+    last = max((DEMO / "pretrain" / encoder).glob("step-*/history.csv"))
+    return [
+        (int(row["step"]), int(row["phase"]), float(row["loss"])) for row in rows(last)
+    ]
+
+
+def test_every_table_and_figure_is_there():
+    expected = [
+        *(
+            f"tables/table{n}.{form}"
+            for n in range(1, 6)
+            for form in ("csv", "md", "tex")
+        ),
+        *(
+            f"figures/fig{n}.{form}"
+            for n in range(1, 6)
+            for form in ("png", "pdf", "csv")
+        ),
+        *("tables/audit.md", "tables/observations.md", "tables/observations.csv"),
+        *("tables/datasets.md", "tables/datasets.csv", "report.html"),
+    ]
+    assert [path for path in expected if not (DEMO / path).stat().st_size] == []
+
+
+def test_three_encoders_on_28_datasets_with_real_scores():
+    table = rows("tables/table3.csv")
+    encoders = {row["encoder"] for row in table}
+    assert encoders == {"dnabert", "randommask", "nonoverlapping"}
+    for encoder in encoders:
+        means = [row["mean"] for row in table if row["encoder"] == encoder]
+        assert len(means) == 28 and all(means)
+    assert not [row for row in table if "constant" in row["note"]]
+    ours = [
+        float(row["mean"])
+        for row in table
+        if row["encoder"] == "randommask" and row["metric"] == "mcc"
+    ]
+    assert len(ours) == 27 and sum(ours) / 27 >= 50
+    averages = rows("tables/table3_averages.csv")
+    assert {row["row"] for row in averages} == {row["row"] for row in table}
+
+
+def test_overlapping_loss_falls_fast_and_low_non_overlapping_slowly():
+    fast, slow = losses("dnabert"), losses("nonoverlapping")
+    assert fast[-1][2] < 0.6 * slow[-1][2]
+    assert fast[-1][2] < 0.6 * fast[0][2]
+    assert slow[-1][2] > 0.75 * slow[0][2]
+
+
+def test_randommask_jumps_at_each_phase_and_goes_on_falling():
+    curve = losses("randommask")
+    phases = sorted({phase for _, phase, _ in curve})
+    assert phases == [1, 2, 3, 4, 5]
+    for phase in phases[1:]:
+        before = [loss for _, p, loss in curve if p == phase - 1][-5:]
+        inside = [loss for _, p, loss in curve if p == phase]
+        assert sum(inside[:3]) / 3 > sum(before) / len(before) + 0.02, phase
+        assert sum(inside[-5:]) / 5 < sum(inside[:3]) / 3, phase
+
+
+def test_embeddings_of_the_baseline_are_ordered_by_their_central_nucleotides():
+    ours = rows("figures/embeddings/dnabert.purity.csv")[-1]
+    other = rows("figures/embeddings/nonoverlapping.purity.csv")[-1]
+    assert float(ours["purity"]) > float(other["purity"]) + 0.1
+
+
+@pytest.mark.parametrize(
+    "name", ["tables/table3.md", "tables/table2.md", "report.html"]
+)
+def test_everything_says_that_it_is_the_demo(name):
+    assert "not the paper's numbers" in (DEMO / name).read_text().replace("&#39;", "'")
+
+
+def test_each_run_says_how_it_was_made():
+    runs = sorted((DEMO / "finetune").glob("*/*/*/seed*/metrics.json"))
+    assert len(runs) == 98
+    for run in runs:
+        record = json.loads(run.read_text())
+        assert record["settings"]["epochs"] >= 1 and record["versions"]["torch"]

@@ -1,0 +1,148 @@
+"""A bad config is one line; of a good one, each job sees what concerns it."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from randommask import config as checker
+from randommask import settings
+from randommask.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def paper():
+    return load("config")
+
+
+def load(name):
+    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", ["config", "demo"])
+def test_our_configs_are_good(name):
+    checker.check(load(name), SCHEMA)
+
+
+def test_the_slice_needs_its_folders_and_says_so():
+    config = load("slice")
+    config["sources"]["gue"]["path"] = "no/such/folder"
+    config["sources"]["deepstarr"]["path"] = "no/such/folder"
+    with pytest.raises(InputError, match="present, but no dataset was found"):
+        checker.check(config, SCHEMA)
+
+
+def put(config, path, value):
+    *parts, last = path
+    for part in parts:
+        config = config[part]
+    config[last] = value
+
+
+BAD = [
+    (("pretrain", "lerning_rate"), 1, "unknown key 'lerning_rate'.*'learning_rate'"),
+    (("pretrain", "batch"), 0, "pretrain.batch: found 0, expected at least 1"),
+    (("pretrain", "k"), 9, "pretrain.k: found 9, expected at most 7"),
+    (("pretrain", "precision"), "fp16", "expected one of fp32, bf16, auto"),
+    (("pretrain", "micro_batch"), 33, "batch 512, expected a multiple of micro_batch"),
+    (("pretrain", "warmup_steps"), 480000, "expected fewer than steps 480000"),
+    (("pretrain", "tokens"), 513, "tokens 513, expected at most positions 512"),
+    (("pretrain", "genomes"), ["mm10"], "no genome 'mm10'"),
+    (("seeds",), [], "seeds: found \\[\\], expected a list of at least 1"),
+    (("seeds",), [1, 1], "no entry twice"),
+    (("encoders", "dnabert", "curiculum"), "x", "unknown key 'curiculum'"),
+    (("encoders", "dnabert"), {"k": 6}, "encoders.dnabert: no key 'curriculum'"),
+    (("encoders", "dnabert", "curriculum"), "other", "no curriculum 'other'"),
+    (("encoders", "dnabert", "architecture"), "bas", "did you mean 'base'"),
+    (("encoders", "nt", "k"), 6, "'k' has no meaning for released weights"),
+    (("curricula", "randommask", 1, "until"), 30000, "expected steps that grow"),
+    (("curricula", "randommask", 1, "max_span"), 5, "expected at least min_span 6"),
+    (("curricula", "dnabert", 0, "until"), 10, "expected steps 480000"),
+    (("architectures", "base", "heads"), 7, "hidden 768, expected a multiple"),
+    (("encoders", "randommask", "seed"), 7, "dnabert differs before step 30000: seed"),
+    (("encoders", "randommask", "from", "step"), 31000, "expected a segment's end"),
+    (("encoders", "randommask", "from", "encoder"), "nt", "another of our encoders"),
+    (("tables", "table3", "rows", 0, "encoder"), "ntt", "did you mean 'nt'"),
+    (("tables", "table3", "rows", 3, "tokenization"), "character", "does not fit"),
+    (("tables", "table3", "datasets"), ["EMP-H5"], "no dataset 'EMP-H5'"),
+    (("benchmark", "include"), ["EMP-X"], "benchmark.include: no dataset 'EMP-X'"),
+    (("benchmark", "datasets"), "none.tsv", "none.tsv"),
+    (("finetune", "recipe"), "table6", "no recipe 'table6'"),
+    (("roles", "baseline"), "nt", "expected one of ours"),
+    (("sources", "hg38"), {"path": "a", "files": []}, "sources.hg38"),
+    (("sources", "hg38", "files", 0, "md5"), "abc", 'files.0.md5: found "abc"'),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=lambda part: str(part))
+def test_a_bad_config_is_one_short_line(paper, path, value, message):
+    put(paper, path, value)
+    with pytest.raises(InputError, match=message) as error:
+        checker.check(paper, SCHEMA)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+def test_a_circle_of_branches_is_refused(paper):
+    paper["encoders"]["dnabert"]["from"] = {"encoder": "randommask", "step": 60000}
+    with pytest.raises(InputError, match="from"):
+        checker.check(paper, SCHEMA)
+
+
+def changed_segments(before, after):
+    names = settings.segment_names(before)
+    cut = [
+        [settings.segment(c, *settings.split(n)) for n in names]
+        for c in (before, after)
+    ]
+    return {name for name, a, b in zip(names, *cut, strict=True) if a != b}
+
+
+def test_one_encoders_setting_changes_its_segments_only(paper):
+    other = copy.deepcopy(paper)
+    other["encoders"]["nonoverlapping"]["learning_rate"] = 2e-4
+    changed = changed_segments(paper, other)
+    assert changed == {
+        name for name in settings.segment_names(paper) if name.startswith("nonover")
+    }
+
+
+def test_a_later_phase_leaves_earlier_segments_as_they_are(paper):
+    other = copy.deepcopy(paper)
+    other["curricula"]["randommask"][-1]["max_span"] = 16
+    assert changed_segments(paper, other) == {
+        f"randommask/step-{end}" for end in (260000, 370000, 480000)
+    }
+
+
+def test_a_branch_starts_where_the_other_ends(paper):
+    assert settings.predecessor(paper, "randommask", 60000) == ("dnabert", 30000)
+    assert settings.predecessor(paper, "randommask", 100000) == ("randommask", 60000)
+    assert settings.predecessor(paper, "dnabert", 30000) is None
+    lineage = settings.lineage(paper, "randommask")
+    assert lineage[0] == "dnabert/step-0"
+    assert lineage[-1] == "randommask/step-480000"
+
+
+def test_milestones_belong_to_the_segment_that_passes_them(paper):
+    kept = settings.milestone_segments(paper)
+    assert kept["dnabert/step-0"] == kept["dnabert/step-10000"] == "dnabert/step-30000"
+    assert "dnabert/step-100000" not in kept  # a segment's end has its own folder
+
+
+def test_recipes_change_what_they_name(paper):
+    rows = {row.dataset: row for row in settings.benchmark(paper)}
+    assert settings.recipe(paper, "table5", rows["SSP"])["learning_rate"] == 1e-4
+    assert settings.recipe(paper, "table4", rows["SSP"])["learning_rate"] == 3e-5
+    paper["recipes"]["own"] = {"all": {"epochs": 2}, "SSP": {"epochs": 7}}
+    assert settings.recipe(paper, "own", rows["SSP"])["epochs"] == 7
+    assert settings.recipe(paper, "own", rows["EAP"])["epochs"] == 2

@@ -1,0 +1,239 @@
+"""The commands of the README: plans of the paper, and every rule run once, small."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+
+PAPER_JOBS = {
+    "tokenize": 1,
+    "pretrain": 27,
+    "milestone": 12,
+    "encoder": 6,
+    "prepare": 28,
+    "finetune": 588,
+    "embed": 2,
+    "attend": 3,
+    "report": 1,
+}
+
+
+def snakemake(*words, folder=ROOT, check=True):
+    done = subprocess.run(
+        [SNAKEMAKE, *map(str, words)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def planned(*words, folder=ROOT):
+    """Number of jobs of each rule in a dry run."""
+    output = snakemake("-n", *words, folder=folder).stdout
+    stats = output[output.rindex("Job stats:") :]
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The files of the repository, without results."""
+    keep = ("Snakefile", "workflow", "config", "profiles", "envs", "slurm")
+    for name in keep:
+        source = ROOT / name
+        if source.is_symlink():
+            (tmp_path / name).symlink_to(os.readlink(source))
+        elif source.is_dir():
+            shutil.copytree(source, tmp_path / name, symlinks=True)
+        else:
+            shutil.copyfile(source, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["all"], ["--profile", "slurm", "all"]])
+def test_the_papers_jobs(clone, words):
+    jobs = planned(*words, folder=clone)
+    assert {rule: jobs[rule] for rule in PAPER_JOBS} == PAPER_JOBS
+    # 6 rows of Table 3 and the released encoder without overlap, 28 sets, 3 seeds
+    assert jobs["finetune"] == (6 + 1) * 28 * 3
+
+
+def test_one_table_plans_what_it_needs(clone):
+    jobs = planned("results/tables/table3.csv", folder=clone)
+    assert jobs["finetune"] == 6 * 28 * 3
+    assert not {"report", "table2", "figure1", "embed"} & jobs.keys()
+
+
+def test_a_target_runs_without_cores(clone):
+    snakemake("results/tables/table1.csv", folder=clone)
+    with open(clone / "results/tables/table1.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) >= 7
+
+
+def test_an_unknown_target_is_refused(clone):
+    done = snakemake("-n", "results/encoders/dnabrt", folder=clone, check=False)
+    assert done.returncode != 0
+
+
+def test_a_misspelt_key_stops_the_run_by_name(clone):
+    path = clone / "config" / "config.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 1.0e-4", "lr: 1.0e-4"))
+    done = snakemake("-n", "all", folder=clone, check=False)
+    assert done.returncode != 0
+    assert "pretrain: unknown key 'lr'" in done.stdout + done.stderr
+    assert "additionalProperties" not in done.stdout + done.stderr
+
+
+def test_released_encoders_stop_with_one_line(clone):
+    done = snakemake("results/encoders/nt", folder=clone, check=False)
+    assert done.returncode != 0
+    [log] = (clone / "logs" / "download" / "encoders").glob("nt.log")
+    assert "error: source nt" in log.read_text()
+    assert not (clone / "resources" / "encoders" / "nt").exists()
+
+
+# --- Every rule, once --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A demo so small that it runs in a minute, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("world")
+    config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    config["pathvars"] = {
+        name: str(folder / name) for name in ("results", "resources", "logs")
+    }
+    config["synthetic"] |= {
+        "genome_bases": 200_000,
+        "chromosomes": 2,
+        "rows": {"train": 24, "dev": 12, "test": 12},
+    }
+    made = folder / "results" / "world"
+    for source, name in (("synthetic", "genome"), ("gue", "GUE"), ("deepstarr",) * 2):
+        place = "DeepSTARR" if name == "deepstarr" else name
+        config["sources"][source] = {"path": str(made / place)}
+    phases = zip((8, 12, 16, 20, 24), (4, 6, 8, 10, 12), strict=True)
+    config["curricula"] = {
+        "dnabert": [{"until": 24, "max_span": 4}],
+        "randommask": [{"until": step, "max_span": span} for step, span in phases],
+        "nonoverlapping": [{"until": 24, "max_span": 1}],
+    }
+    config["pretrain"] |= {
+        "steps": 24,
+        "batch": 8,
+        "micro_batch": 8,
+        "warmup_steps": 2,
+        "segments": [8],
+        "milestones": [0, 4],
+        "log_every": 2,
+        "validate_every": 8,
+        "validation_windows": 8,
+    }
+    config["encoders"]["randommask"]["from"]["step"] = 8
+    config["benchmark"]["include"] = ["EMP-H3", "CPD-tata", "SSP", "EAP"]
+    config["recipes"]["demo"] = {"all": {"epochs": 1, "batch_size": 8}}
+    for table in config["tables"].values():
+        table["datasets"] = "all"
+    rows = config["tables"]["table3"]["rows"][:2]
+    config["ablations"] = {"spans": {"datasets": ["CPD-tata"], "rows": rows}}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return folder
+
+
+def small(world, *words, **options):
+    flags = ("--configfile", world / "config.yaml", "--replace-workflow-config")
+    zero = [f"{rule}:gpu=0" for rule in ("pretrain", "finetune", "model")]
+    one = [f"{rule}=1" for rule in ("pretrain", "finetune", "model")]
+    return snakemake(
+        *words, *flags, "--set-resources", *zero, "--set-threads", *one, **options
+    )
+
+
+def test_every_rule_runs(world):
+    results = world / "results"
+    targets = [
+        results / "report.html",
+        results / "ablations" / "spans.csv",
+        results / "models" / "randommask" / "overlapping" / "CPD-tata",
+    ]
+    small(world, *targets)
+    for target in targets:
+        assert target.exists()
+    for number in range(1, 6):
+        assert (results / "tables" / f"table{number}.tex").stat().st_size
+        assert (results / "figures" / f"fig{number}.pdf").stat().st_size
+    with open(results / "tables" / "table3.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 3 * 4 and all(row["mean"] for row in table)
+    run = results / "finetune/randommask/overlapping/CPD-tata/seed1/metrics.json"
+    kept = results / "models/randommask/overlapping/CPD-tata"
+    assert any(kept.iterdir())
+    assert json.loads(run.read_text())["encoder"] == "randommask"
+    # the model is the same run again: nothing of it is planned a second time
+    assert "Nothing to be done" in small(world, "-n", *targets).stdout
+
+
+def test_changing_one_encoder_replans_it_and_its_descendants_only(world):
+    if not (world / "results" / "report.html").exists():
+        pytest.skip("test_every_rule_runs made no results")
+    path = world / "config.yaml"
+    before = path.read_text()
+    config = yaml.safe_load(before)
+    config["encoders"]["nonoverlapping"]["learning_rate"] = 1e-3
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    try:
+        output = small(world, "-n", world / "results" / "report.html").stdout
+    finally:
+        path.write_text(before)
+    touched = set(re.findall(r"(?:segment|encoder|milestone)=([\w-]+)", output))
+    assert touched == {"nonoverlapping"}
+    assert not re.findall(
+        r"^(?:local)?rule (prepare|tokenize|synthesize):", output, re.M
+    )
+    assert re.findall(r"rule (pretrain):", output) == ["pretrain"] * 2
+
+
+BAD_GENOMES = {
+    "missing.fa": (None, "no such file"),
+    "text.fa": ("hello\n", "FASTA"),
+    "cut.fa.gz": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a", "gz"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_GENOMES)
+def test_a_bad_genome_stops_with_one_line_and_leaves_nothing(world, tmp_path, name):
+    content, message = BAD_GENOMES[name]
+    if isinstance(content, str):
+        content = content.encode()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    config = yaml.safe_load((world / "config.yaml").read_text())
+    config["pathvars"] = {
+        part: str(tmp_path / part) for part in ("results", "resources", "logs")
+    }
+    config["sources"]["synthetic"] = {"path": str(tmp_path / name)}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    target = tmp_path / "results" / "corpus" / "synthetic" / "manifest.json"
+    done = small(tmp_path, target, check=False)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    if content is not None:
+        said = (tmp_path / "logs" / "corpus" / "synthetic.log").read_text()
+        assert said.startswith("error: ") and said.count("\n") == 1
+        assert message.lower() in said.lower()
+    assert name in said
+    assert not target.exists()

@@ -1,0 +1,202 @@
+"""Refuse a bad config with one line, before anything is planned.
+
+The closed schema in `workflow/schemas` says which keys there are and which values they
+may have; here stands what a schema cannot say: names that must exist, steps that must
+grow, branches that must share their beginning.
+"""
+
+import difflib
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import best_match
+
+from randommask.datasets import Dataset
+from randommask.errors import InputError
+from randommask.settings import (
+    benchmark,
+    differences,
+    known,
+    listing,
+    merged,
+    segment_ends,
+    settings,
+)
+
+BENCHMARK_SOURCES = ("gue", "deepstarr")
+
+
+def check(config: dict[str, Any], schema: str | Path) -> None:
+    """Raise `InputError` with one line for what is wrong first in `config`."""
+    with open(schema, encoding="utf-8") as file:
+        validator = Draft202012Validator(yaml.safe_load(file))
+    if error := best_match(validator.iter_errors(config)):
+        raise InputError(_one_line(error))
+    for genome in config["genomes"]:
+        known("genomes", genome, config["sources"], "source")
+    for source in BENCHMARK_SOURCES:
+        known("sources", source, config["sources"], "source")
+    for name, phases in config["curricula"].items():
+        _check_growth(name, phases)
+    for name in config["encoders"]:
+        _check_encoder(config, name)
+    rows = benchmark(config)
+    known("finetune.recipe", config["finetune"]["recipe"], config["recipes"], "recipe")
+    for group in ("tables", "ablations"):
+        for name, table in config.get(group, {}).items():
+            _check_table(config, f"{group}.{name}", table, rows)
+    for role, name in config["roles"].items():
+        known(f"roles.{role}", name, config["encoders"], "encoder")
+        if "released" in config["encoders"][name]:
+            raise InputError(f"roles.{role}: {name} is released, expected one of ours")
+
+
+def _one_line(error: ValidationError) -> str:
+    """The key, what was found and what was expected; never the schema."""
+    where = ".".join(str(part) for part in error.absolute_path) or "config"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        near = difflib.get_close_matches(unknown, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known)
+        return f"{where}: unknown key {unknown!r}; {hint}"
+    if error.validator == "required":
+        missing = next(
+            key for key in error.validator_value if key not in error.instance
+        )
+        return f"{where}: no key {missing!r}"
+    found = json.dumps(error.instance)
+    if len(found) > 60:
+        found = found[:57] + "..."
+    expected = {
+        "type": "of type",
+        "enum": "one of",
+        "const": "",
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "more than",
+        "exclusiveMaximum": "less than",
+        "pattern": "text like",
+        "minLength": "text of at least",
+        "minItems": "a list of at least",
+        "uniqueItems": "no entry twice:",
+    }.get(error.validator, error.validator)
+    value = error.validator_value
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+    if error.validator in ("oneOf", "anyOf"):
+        expected, shown = "another form,", "see config/README.md"
+    return f"{where}: found {found}, expected {expected} {shown}".rstrip()
+
+
+def _check_growth(name: str, phases: list[dict]) -> None:
+    ends = [phase["until"] for phase in phases]
+    for before, after in pairwise(ends):
+        if after <= before:
+            raise InputError(
+                f"curricula.{name}: until {after} after {before}, "
+                "expected steps that grow"
+            )
+
+
+def _check_encoder(config: dict[str, Any], name: str) -> None:
+    """Check one encoder's references and the numbers that must fit together."""
+    entry, where = config["encoders"][name], f"encoders.{name}"
+    if "released" in entry:
+        if extra := sorted(set(entry) - {"released"}):
+            raise InputError(
+                f"{where}: {extra[0]!r} has no meaning for released weights"
+            )
+        return
+    if "curriculum" not in entry:
+        raise InputError(f"{where}: no key 'curriculum' (or 'released')")
+    known(f"{where}.curriculum", entry["curriculum"], config["curricula"], "curriculum")
+    keys = merged(config, name)
+    architecture = keys["architecture"]
+    known(
+        f"{where}.architecture", architecture, config["architectures"], "architecture"
+    )
+    sizes = config["architectures"][architecture]
+    if sizes["hidden"] % sizes["heads"]:
+        raise InputError(
+            f"architectures.{architecture}: hidden {sizes['hidden']}, "
+            f"expected a multiple of heads {sizes['heads']}"
+        )
+    if keys["tokens"] > sizes["positions"]:
+        raise InputError(
+            f"{where}: tokens {keys['tokens']}, expected at most positions "
+            f"{sizes['positions']} of architecture {architecture}"
+        )
+    for genome in keys["genomes"]:
+        known(f"{where}.genomes", genome, config["genomes"], "genome")
+    phases, steps = config["curricula"][entry["curriculum"]], keys["steps"]
+    if phases[-1]["until"] != steps:
+        raise InputError(
+            f"{where}: curriculum {entry['curriculum']} ends at step "
+            f"{phases[-1]['until']}, expected steps {steps}"
+        )
+    for phase in phases:
+        if phase["max_span"] < keys["min_span"]:
+            raise InputError(
+                f"{where}: max_span {phase['max_span']} in {entry['curriculum']}, "
+                f"expected at least min_span {keys['min_span']}"
+            )
+    if keys["batch"] % keys["micro_batch"]:
+        raise InputError(
+            f"{where}: batch {keys['batch']}, expected a multiple of micro_batch "
+            f"{keys['micro_batch']}"
+        )
+    if keys["warmup_steps"] >= steps:
+        raise InputError(
+            f"{where}: warmup_steps {keys['warmup_steps']}, expected fewer than "
+            f"steps {steps}"
+        )
+    if "from" in entry:
+        _check_branch(config, name)
+
+
+def _check_branch(config: dict[str, Any], name: str) -> None:
+    """An encoder may branch only where all settings up to that step are equal."""
+    branch, where = config["encoders"][name]["from"], f"encoders.{name}.from"
+    parent, step = branch["encoder"], branch["step"]
+    known(f"{where}.encoder", parent, config["encoders"], "encoder")
+    if "released" in config["encoders"][parent] or parent == name:
+        raise InputError(f"{where}: {parent}, expected another of our encoders")
+    seen = [name]
+    while parent:
+        if parent in seen:
+            raise InputError(f"{where}: {' from '.join([*seen, parent])}, a circle")
+        seen.append(parent)
+        parent = config["encoders"][parent].get("from", {}).get("encoder")
+    parent = branch["encoder"]
+    if step not in (ends := segment_ends(config, parent)):
+        raise InputError(
+            f"{where}: step {step}, expected a segment's end: {listing(ends)}"
+        )
+    theirs, ours = settings(config, parent, step), settings(config, name, step)
+    if changed := differences(theirs, ours):
+        raise InputError(f"{where}: {parent} differs before step {step}: {changed[0]}")
+
+
+def _check_table(
+    config: dict[str, Any], where: str, table: dict, rows: list[Dataset]
+) -> None:
+    for row in table["rows"]:
+        known(
+            f"{where} row {row['label']!r}",
+            row["encoder"],
+            config["encoders"],
+            "encoder",
+        )
+        family = config["encoders"][row["encoder"]].get("released", {}).get("family")
+        if (family == "hyena") != (row["tokenization"] == "character"):
+            raise InputError(
+                f"{where} row {row['label']!r}: tokenization {row['tokenization']} "
+                f"does not fit encoder {row['encoder']}"
+            )
+    if table["datasets"] != "all":
+        for name in table["datasets"]:
+            known(f"{where}.datasets", name, [row.dataset for row in rows], "dataset")

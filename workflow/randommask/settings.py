@@ -1,0 +1,258 @@
+"""What each rule takes from a checked config, and nothing else.
+
+A changed setting so re-plans only what depends on it. Snakemake imports this module
+while it plans, so it imports nothing heavy.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from randommask import datasets
+from randommask.datasets import Dataset
+from randommask.errors import InputError
+
+ARCHITECTURE_KEYS = (
+    "layers",
+    "hidden",
+    "heads",
+    "feed_forward",
+    "positions",
+    "dropout",
+)
+# Keys of an encoder that say how its training is cut and logged, not what it computes.
+LOGISTICS = ("segments", "milestones", "log_every", "validate_every")
+
+
+def known(where: str, name: str, names: Iterable[str], kind: str) -> None:
+    """Raise `InputError` with the nearest name where `name` is not one of `names`."""
+    if name not in names:
+        near = difflib.get_close_matches(name, list(names), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"{where}: no {kind} {name!r}, expected one of {listing(names)}{hint}"
+        )
+
+
+def listing(names: Iterable[Any]) -> str:
+    """The first names, separated by commas."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:12]) + (" ..." if len(shown) > 12 else "")
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """The keys in which two settings differ, with both values."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {json.dumps(before)} -> {json.dumps(after)}")
+    return lines
+
+
+# --- Benchmark ------------------------------------------------------------------------
+
+
+def benchmark(config: dict[str, Any]) -> list[Dataset]:
+    """The datasets of this experiment, in the order of `datasets.tsv`.
+
+    `include: present` takes those found in the local folders of the sources.
+    """
+    part = config["benchmark"]
+    rows = datasets.read(part["datasets"])
+    if part["include"] == "all":
+        return rows
+    if part["include"] == "present":
+        rows = [row for row in rows if _is_present(config, row)]
+        if not rows:
+            raise InputError("benchmark.include: present, but no dataset was found")
+        return rows
+    names = [row.dataset for row in rows]
+    for name in part["include"]:
+        known("benchmark.include", name, names, "dataset")
+    return [row for row in rows if row.dataset in part["include"]]
+
+
+def source_of(dataset: Dataset) -> str:
+    """The name in `sources` that a dataset's rows come from."""
+    return "deepstarr" if dataset.source == "deepstarr" else "gue"
+
+
+def _is_present(config: dict[str, Any], dataset: Dataset) -> bool:
+    local = config["sources"][source_of(dataset)].get("path")
+    if local is None:
+        return True
+    folder = Path(local)
+    if dataset.source == "deepstarr":
+        return (folder / "Sequences_activity_Train.txt").exists()
+    places = (folder, folder / "GUE")
+    return any((place / dataset.source / "train.csv").exists() for place in places)
+
+
+def preparation(config: dict[str, Any]) -> dict[str, Any]:
+    """What `randommask.benchmark` has to know."""
+    part = config["benchmark"]
+    return {
+        "max_rows": part["max_rows"],
+        "drop_leaks": part["drop_leaks"],
+        "k": config["pretrain"]["k"],
+    }
+
+
+# --- Pretraining ----------------------------------------------------------------------
+
+
+def is_ours(config: dict[str, Any], encoder: str) -> bool:
+    """Whether we pretrain the encoder; else its weights are downloaded."""
+    return "released" not in config["encoders"][encoder]
+
+
+def merged(config: dict[str, Any], encoder: str) -> dict[str, Any]:
+    """All pretraining keys of an encoder: the shared ones under its own."""
+    return {**config["pretrain"], **config["encoders"][encoder]}
+
+
+def segment_ends(config: dict[str, Any], encoder: str) -> list[int]:
+    """The steps at which one of the encoder's jobs ends, the last one its total."""
+    keys = merged(config, encoder)
+    first = keys.get("from", {}).get("step", 0)
+    ends = {end for end in keys["segments"] if first < end < keys["steps"]}
+    return [*sorted(ends), keys["steps"]]
+
+
+def settings(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
+    """All that decides the weights after `end` steps.
+
+    Later phases are left out: changing one leaves earlier segments as they are.
+    """
+    keys = merged(config, encoder)
+    phases = []
+    for phase in config["curricula"][keys["curriculum"]]:
+        phases.append({**phase, "until": min(phase["until"], end)})
+        if phase["until"] >= end:
+            break
+    sizes = config["architectures"][keys["architecture"]]
+    dropped = {"from", "curriculum", "architecture", *LOGISTICS}
+    return {
+        **{key: value for key, value in keys.items() if key not in dropped},
+        "curriculum": phases,
+        "architecture": {key: sizes[key] for key in ARCHITECTURE_KEYS},
+    }
+
+
+def segment(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
+    """What `randommask.pretrain` has to know of the job that ends at `end`."""
+    keys = merged(config, encoder)
+    before = predecessor(config, encoder, end)
+    start = before[1] if before else 0
+    return {
+        "start": start,
+        "end": end,
+        "milestones": sorted(
+            step
+            for step in keys["milestones"]
+            if start < step < end or step == start == 0
+        ),
+        "log_every": keys["log_every"],
+        "validate_every": keys["validate_every"],
+        "settings": settings(config, encoder, end),
+    }
+
+
+def predecessor(
+    config: dict[str, Any], encoder: str, end: int
+) -> tuple[str, int] | None:
+    """Encoder and step that the job ending at `end` starts from; None: from nothing."""
+    earlier = [step for step in segment_ends(config, encoder) if step < end]
+    if earlier:
+        return encoder, earlier[-1]
+    branch = config["encoders"][encoder].get("from")
+    return (branch["encoder"], branch["step"]) if branch else None
+
+
+def segment_names(config: dict[str, Any]) -> list[str]:
+    """`<encoder>/step-<end>` of all segments of all our encoders."""
+    return [
+        f"{encoder}/step-{end}"
+        for encoder in config["encoders"]
+        if is_ours(config, encoder)
+        for end in segment_ends(config, encoder)
+    ]
+
+
+def milestone_segments(config: dict[str, Any]) -> dict[str, str]:
+    """`<encoder>/step-<n>` of each milestone, and the segment that keeps it."""
+    return {
+        f"{name.split('/')[0]}/step-{step}": name
+        for name in segment_names(config)
+        for step in segment(config, *split(name))["milestones"]
+    }
+
+
+def split(name: str) -> tuple[str, int]:
+    """`<encoder>/step-<n>` as encoder and n."""
+    encoder, _, step = name.rpartition("/step-")
+    return encoder, int(step)
+
+
+def lineage(config: dict[str, Any], encoder: str) -> list[str]:
+    """`<encoder>/step-<n>` of the weights at each milestone and at the end, by step.
+
+    Before a branch they are the other encoder's.
+    """
+    kept = {*milestone_segments(config), *segment_names(config)}
+    keys = merged(config, encoder)
+    names = []
+    for step in sorted({*keys["milestones"], keys["steps"]}):
+        owner = encoder
+        while step <= (branch := config["encoders"][owner].get("from", {})).get(
+            "step", -1
+        ):
+            owner = branch["encoder"]
+        if f"{owner}/step-{step}" in kept:
+            names.append(f"{owner}/step-{step}")
+    return names
+
+
+# --- Fine-tuning and tables -----------------------------------------------------------
+
+
+def recipe(config: dict[str, Any], name: str, dataset: Dataset) -> dict[str, Any]:
+    """Epochs, batch size and learning rate of a dataset under a recipe."""
+    changes = config["recipes"][name]
+    return {
+        "epochs": dataset.epochs,
+        "batch_size": dataset.batch_size,
+        "learning_rate": dataset.learning_rate,
+        **changes.get("all", {}),
+        **changes.get(dataset.task, {}),
+    }
+
+
+def finetuning(
+    config: dict[str, Any], encoder: str, tokenization: str, dataset: Dataset, seed: int
+) -> dict[str, Any]:
+    """What `randommask.finetune` has to know of one run."""
+    shared = config["finetune"]
+    return {
+        "encoder": encoder,
+        "tokenization": tokenization,
+        "dataset": dataset.dataset,
+        "task": dataset.task,
+        "metric": dataset.metric,
+        "seed": seed,
+        **recipe(config, shared["recipe"], dataset),
+        **{key: value for key, value in shared.items() if key != "recipe"},
+    }
+
+
+def table_datasets(config: dict[str, Any], table: dict) -> list[str]:
+    """The datasets of a table that this experiment has."""
+    names = [dataset.dataset for dataset in benchmark(config)]
+    if table["datasets"] == "all":
+        return names
+    return [name for name in names if name in table["datasets"]]

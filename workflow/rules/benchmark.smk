@@ -1,0 +1,71 @@
+"""Published benchmarks in; one form for all 28 datasets out."""
+
+
+rule download_gue:
+    """Bring in the GUE benchmark: 27 of the 28 datasets."""
+    input:
+        local=local_source("gue"),
+    output:
+        directory("<resources>/gue"),
+    log:
+        "<logs>/download/gue.log",
+    benchmark:
+        "<logs>/benchmarks/download/gue.tsv"
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        name="gue",
+        spec=lambda wildcards: source_spec("gue"),
+    shell:
+        r"""
+        python -m randommask.download \
+            --name {params.name} \
+            --hparams {params.spec:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+use rule download_gue as download_deepstarr with:
+    input:
+        local=local_source("deepstarr"),
+    output:
+        directory("<resources>/deepstarr"),
+    log:
+        "<logs>/download/deepstarr.log",
+    benchmark:
+        "<logs>/benchmarks/download/deepstarr.tsv"
+    params:
+        name="deepstarr",
+        spec=lambda wildcards: source_spec("deepstarr"),
+
+
+rule prepare:
+    """Check one dataset and write it as train, dev and test tables with a summary."""
+    input:
+        source=lambda wildcards: "<resources>/"
+        + settings.source_of(DATASETS[wildcards.dataset]),
+    output:
+        train="<results>/benchmark/{dataset}/train.parquet",
+        dev="<results>/benchmark/{dataset}/dev.parquet",
+        test="<results>/benchmark/{dataset}/test.parquet",
+        summary="<results>/benchmark/{dataset}/summary.json",
+    log:
+        "<logs>/benchmark/{dataset}.log",
+    benchmark:
+        "<logs>/benchmarks/benchmark/{dataset}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        datasets=config["benchmark"]["datasets"],
+        folder=subpath(output.summary, parent=True),
+        hparams=lambda wildcards: json.dumps(settings.preparation(config)),
+    shell:
+        r"""
+        python -m randommask.benchmark \
+            --source {input.source:q} \
+            --datasets {params.datasets:q} \
+            --dataset {wildcards.dataset} \
+            --hparams {params.hparams:q} \
+            --output {params.folder:q} >{log:q} 2>&1
+        """

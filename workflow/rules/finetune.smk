@@ -1,0 +1,69 @@
+"""An encoder and a dataset in; the scores and predictions of one run out."""
+
+
+rule finetune:
+    """Fine-tune an encoder on one dataset; test at the best epoch on dev."""
+    input:
+        encoder="<results>/encoders/{encoder}",
+        train="<results>/benchmark/{dataset}/train.parquet",
+        dev="<results>/benchmark/{dataset}/dev.parquet",
+        test="<results>/benchmark/{dataset}/test.parquet",
+        summary="<results>/benchmark/{dataset}/summary.json",
+    output:
+        metrics="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/metrics.json",
+        predictions="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/predictions.parquet",
+        history="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/history.csv",
+    log:
+        "<logs>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.log",
+    benchmark:
+        "<logs>/benchmarks/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16000,
+    params:
+        data=subpath(input.summary, parent=True),
+        hparams=lambda wildcards: finetune_hparams(wildcards, wildcards.seed),
+    shell:
+        r"""
+        python -m randommask.finetune \
+            --encoder {input.encoder:q} \
+            --data {params.data:q} \
+            --hparams {params.hparams:q} \
+            --metrics {output.metrics:q} \
+            --predictions {output.predictions:q} \
+            --history {output.history:q} >{log:q} 2>&1
+        """
+
+
+rule model:
+    """The fine-tuned weights of a cell's first seed: the same run again, kept."""
+    input:
+        encoder="<results>/encoders/{encoder}",
+        train="<results>/benchmark/{dataset}/train.parquet",
+        dev="<results>/benchmark/{dataset}/dev.parquet",
+        test="<results>/benchmark/{dataset}/test.parquet",
+        summary="<results>/benchmark/{dataset}/summary.json",
+    output:
+        directory("<results>/models/{encoder}/{tokenization}/{dataset}"),
+    log:
+        "<logs>/models/{encoder}/{tokenization}/{dataset}.log",
+    conda:
+        "../../envs/model.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16000,
+    params:
+        data=subpath(input.summary, parent=True),
+        hparams=lambda wildcards: finetune_hparams(wildcards, config["seeds"][0]),
+    shell:
+        r"""
+        python -m randommask.finetune \
+            --encoder {input.encoder:q} \
+            --data {params.data:q} \
+            --hparams {params.hparams:q} \
+            --model {output:q} >{log:q} 2>&1
+        """

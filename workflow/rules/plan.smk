@@ -1,0 +1,162 @@
+"""What the rules take from the config: names for wildcards, JSON for commands."""
+
+import json
+
+RESULTS = config["pathvars"]["results"]
+OURS = [name for name in config["encoders"] if settings.is_ours(config, name)]
+SEGMENTS = settings.segment_names(config)
+MILESTONES = settings.milestone_segments(config)
+DATASETS = {dataset.dataset: dataset for dataset in settings.benchmark(config)}
+EXPERIMENT = {"experiment": config["experiment"]}
+# the roles that are drawn: spaces of embeddings, maps of attention, curves of loss
+SPACES = ["baseline", "nonoverlapping"]
+MAPS = ["baseline", "randommask", "nonoverlapping"]
+CURVES = ["baseline", "randommask", "nonoverlapping", "mini"]
+
+
+def one_of(names):
+    """A wildcard constraint: exactly these names."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+wildcard_constraints:
+    genome=one_of(config["genomes"]),
+    encoder=one_of(config["encoders"]),
+    released=one_of(set(config["encoders"]) - set(OURS)),
+    segment=one_of(SEGMENTS),
+    milestone=one_of(MILESTONES),
+    tokenization="overlapping|non-overlapping|character",
+    dataset=one_of(DATASETS),
+    seed=r"\d+",
+    ablation=one_of(config.get("ablations", {})),
+
+
+def local_source(source):
+    """The local copy a source is taken from, as a rule's input; none for a download."""
+    return config["sources"][source].get("path", [])
+
+
+def source_spec(source):
+    """A source as JSON; a local copy's path is its rule's input already."""
+    return json.dumps(config["sources"][source])
+
+
+def rows_of(table, **title):
+    """The rows of a table or an ablation with its datasets and seeds, as JSON."""
+    return json.dumps(
+        {
+            **EXPERIMENT,
+            **title,
+            "rows": [{"published": None, **row} for row in table["rows"]],
+            "datasets": settings.table_datasets(config, table),
+            "seeds": config["seeds"],
+        }
+    )
+
+
+def runs_of(table):
+    """The metrics of all runs behind a table or an ablation."""
+    return [
+        run
+        for row in table["rows"]
+        for run in expand(
+            "<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/metrics.json",
+            encoder=row["encoder"],
+            tokenization=row["tokenization"],
+            dataset=settings.table_datasets(config, table),
+            seed=config["seeds"],
+        )
+    ]
+
+
+def by_role(pattern, roles):
+    """`role=path` for each role that the config fills; `{encoder}` in the path too."""
+    return [
+        f"{role}={pattern.format(encoder=config['roles'][role])}"
+        for role in roles
+        if role in config["roles"]
+    ]
+
+
+def files_of(*flags):
+    """The paths in lists of `role=path`, as a rule's input."""
+    return [flag.partition("=")[2] for part in flags for flag in part]
+
+
+def resolved(flags):
+    """`role=path` with the results' place filled in, as a shell command needs it."""
+    return [flag.replace("<results>", RESULTS) for flag in flags]
+
+
+def last_segment(encoder):
+    """The folder of the encoder's last segment."""
+    return f"<results>/pretrain/{encoder}/step-{settings.segment_ends(config, encoder)[-1]}"
+
+
+def manifests(encoder):
+    """The corpus an encoder is trained on."""
+    genomes = settings.merged(config, encoder)["genomes"]
+    return [f"<results>/corpus/{genome}/manifest.json" for genome in genomes]
+
+
+def histories(roles):
+    """`role=path` of the loss from the first step to the last."""
+    return [
+        f"{role}={last_segment(config['roles'][role])}/history.csv"
+        for role in roles
+        if role in config["roles"]
+    ]
+
+
+def segment_start(wildcards):
+    """The folder a segment goes on from; none for the first."""
+    before = settings.predecessor(config, *settings.split(wildcards.segment))
+    return f"<results>/pretrain/{before[0]}/step-{before[1]}" if before else []
+
+
+def segment_hparams(wildcards):
+    """A segment's settings as JSON, for one quoted flag."""
+    return json.dumps(settings.segment(config, *settings.split(wildcards.segment)))
+
+
+def launcher(wildcards, resources):
+    """One process for each GPU; plain Python where one process is enough."""
+    if resources.gpu > 1:
+        return f"torchrun --standalone --nproc-per-node {resources.gpu} -m"
+    return "python -m"
+
+
+def finetune_hparams(wildcards, seed):
+    """A run's settings as JSON, for one quoted flag."""
+    return json.dumps(
+        settings.finetuning(
+            config,
+            wildcards.encoder,
+            wildcards.tokenization,
+            DATASETS[wildcards.dataset],
+            int(seed),
+        )
+    )
+
+
+def recipe_hparams(name):
+    """The fine-tuning settings under one recipe as JSON."""
+    shared = config["finetune"]
+    keys = ["betas", "eps", "weight_decay", "warmup_steps", "clip"]
+    return json.dumps(
+        {
+            **EXPERIMENT,
+            "recipe": name,
+            "settings": {"optimizer": "AdamW", **{key: shared[key] for key in keys}},
+            "datasets": {
+                dataset.dataset: settings.recipe(config, name, dataset)
+                for dataset in DATASETS.values()
+            },
+            "used": shared["recipe"] == name,
+        }
+    )
+
+
+def figure_hparams(**options):
+    """The experiment and a figure's own options as JSON."""
+    return json.dumps({**EXPERIMENT, **options})

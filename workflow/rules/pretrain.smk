@@ -1,0 +1,98 @@
+"""Shards in; encoders out, one job a segment of their pretraining."""
+
+
+rule pretrain:
+    """Pretrain an encoder for one segment; resumes from its rolling checkpoints."""
+    input:
+        corpus=lambda wildcards: manifests(settings.split(wildcards.segment)[0]),
+        start=segment_start,
+    output:
+        directory("<results>/pretrain/{segment}"),
+    log:
+        "<logs>/pretrain/{segment}.log",
+    benchmark:
+        "<logs>/benchmarks/pretrain/{segment}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=32000,
+    params:
+        launcher=launcher,
+        start=lambda wildcards, input: f"--start {input.start}" if input.start else "",
+        hparams=segment_hparams,
+    shell:
+        r"""
+        {params.launcher} randommask.pretrain \
+            --corpus {input.corpus:q} \
+            {params.start} \
+            --hparams {params.hparams:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule milestone:
+    """Give the weights at a milestone a name of their own."""
+    input:
+        lambda wildcards: f"<results>/pretrain/{MILESTONES[wildcards.milestone]}",
+    output:
+        directory("<results>/pretrain/{milestone}"),
+    log:
+        "<logs>/pretrain/{milestone}.log",
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        step=lambda wildcards: wildcards.milestone.rpartition("/")[2],
+    shell:
+        r"""
+        python -m randommask.checkpoint \
+            --source {input:q}/milestones/{params.step:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule download_encoder:
+    """Bring in a released encoder."""
+    output:
+        directory("<resources>/encoders/{released}"),
+    log:
+        "<logs>/download/encoders/{released}.log",
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wildcards: json.dumps(
+            {"hub": config["encoders"][wildcards.released]["released"]}
+        ),
+    shell:
+        r"""
+        python -m randommask.download \
+            --name {wildcards.released} \
+            --hparams {params.spec:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule encoder:
+    """The encoder to fine-tune, whatever its origin, as one Hugging Face folder."""
+    input:
+        lambda wildcards: (
+            last_segment(wildcards.encoder)
+            if wildcards.encoder in OURS
+            else f"<resources>/encoders/{wildcards.encoder}"
+        ),
+    output:
+        directory("<results>/encoders/{encoder}"),
+    log:
+        "<logs>/encoders/{encoder}.log",
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    shell:
+        r"""
+        python -m randommask.checkpoint \
+            --source {input:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
