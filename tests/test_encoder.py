@@ -45,6 +45,16 @@ def test_bert_loads_the_folder_with_identical_logits(folder, batch):
     assert torch.allclose(found[1, :20], alone[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+def test_only_what_is_asked_is_the_same(folder, batch, bf16):
+    ids, keep = batch
+    model = encoder.load(folder).eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        whole, part = model(ids, keep), model(ids, keep, asked=1)
+    assert part.shape == (3, 1, 32)
+    assert torch.allclose(part, whole[:, :1], atol=0.05 if bf16 else 1e-6)
+
+
 def test_attention_maps_equal_berts(folder, batch):
     from transformers import BertModel
 

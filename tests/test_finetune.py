@@ -1,5 +1,6 @@
 """Fine-tuning on planted motifs: it learns, repeats itself, and says what is wrong."""
 
+import ast
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from randommask import encoder, examples, heads, kmers, metrics, tuning
+from randommask.adamw import AdamW
 from randommask.errors import InputError
 from randommask.finetune import finetune
 from randommask.tuning import Settings, Tuning, fit, order
@@ -208,12 +210,35 @@ def test_learning_rate_warms_up_and_falls_to_0(folder, dataset):
     data = examples.read(dataset, "overlapping", heads.read_config(folder))
     whole = Tuning(folder, data, hparams(epochs=2, warmup_steps=10, batch_size=32))
     rates, step = [], whole.optimizer.step
-    group = whole.optimizer.param_groups[0]
-    whole.optimizer.step = lambda: (rates.append(group["lr"]), step())
+    whole.optimizer.step = lambda rate: (rates.append(rate), step(rate))
     whole.train(1)
     whole.train(2)
     assert np.allclose(rates[:10], 3e-4 * np.arange(1, 11))
     assert np.allclose(rates[10:], 3e-4 * np.arange(10, 0, -1))
+
+
+def test_adamw_is_bit_for_bit_torchs():
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(size)) for size in ((5, 3), (7,))]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    optimizer = AdamW(ours, (0.9, 0.99), 1e-6, 0.01)
+    reference = torch.optim.AdamW(
+        [{"params": theirs[:1]}, {"params": theirs[1:], "weight_decay": 0.0}],
+        betas=(0.9, 0.99),
+        eps=1e-6,
+        weight_decay=0.01,
+        fused=True,
+    )
+    for step in range(1, 6):
+        for a, b in zip(ours, theirs, strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        for group in reference.param_groups:
+            group["lr"] = 0.01 * step
+        optimizer.step(0.01 * step)
+        reference.step()
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.equal(a, b) and a.grad is None
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(folder, dataset, monkeypatch):
@@ -385,20 +410,29 @@ def test_hparams_that_are_incomplete_or_of_another_dataset(folder, dataset):
     assert "expected mcc" in error(folder, dataset, hparams(metric="pearson"))
 
 
-def test_the_command_prints_one_line_and_imports_little(dataset, tmp_path):
-    code = (
-        "import sys; from randommask import errors, finetune\n"
-        "heavy = {'transformers', 'sklearn', 'scipy', 'pandas'} & {*sys.modules}\n"
-        "sys.exit(f'imported {heavy}') if heavy else errors.run(finetune.main)"
-    )
-    flags = ["--encoder", str(tmp_path / "none"), "--data", str(dataset)]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *flags, "--hparams", json.dumps(HPARAMS)],
-        env={"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
+def test_the_command_prints_one_line(dataset, tmp_path):
+    done = command(tmp_path / "none", dataset, "randommask.errors.run(finetune.main)")
     assert done.returncode == 1
     assert done.stderr == (
         f"error: {tmp_path / 'none'}: no such folder, expected an encoder\n"
+    )
+
+
+def test_a_run_imports_nothing_that_takes_long(folder, dataset, tmp_path):
+    code = "finetune.main(); print({*sys.modules})"
+    done = command(folder, dataset, code, "--predictions", tmp_path / "p.parquet")
+    imported = ast.literal_eval(done.stdout)
+    slow = {"transformers", "sklearn", "scipy", "pandas", "torch._dynamo"}
+    assert "torch" in imported and not imported & slow
+
+
+def command(folder, data, code, *more):
+    flags = ["--encoder", folder, "--data", data, *more]
+    settings = json.dumps(HPARAMS | {"epochs": 1, "batch_size": 160})
+    code = f"import sys, randommask.errors; from randommask import finetune; {code}"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, flags), "--hparams", settings],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
     )

@@ -187,6 +187,15 @@ def test_every_rule_runs(world):
     assert "Nothing to be done" in small(world, "-n", *targets).stdout
 
 
+def test_another_number_of_gpus_retrains_nothing(world):
+    report = world / "results" / "report.html"
+    if not report.exists():
+        pytest.skip("test_every_rule_runs made no results")
+    flags = ("--configfile", world / "config.yaml", "--replace-workflow-config")
+    gpus = ("--set-resources", "pretrain:gpu=4", "--resources", "gpu=4")
+    assert "Nothing to be done" in snakemake("-n", report, *flags, *gpus).stdout
+
+
 def test_changing_one_encoder_replans_it_and_its_descendants_only(world):
     if not (world / "results" / "report.html").exists():
         pytest.skip("test_every_rule_runs made no results")

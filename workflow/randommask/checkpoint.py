@@ -24,7 +24,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -71,6 +71,13 @@ def open_state(output: Path, settings: dict) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / "settings.json", settings)
     return folder
+
+
+def close_state(folder: Path) -> None:
+    """Delete the state folder of a segment that is done."""
+    files.remove(folder)
+    with suppress(OSError):  # another segment of the encoder has its state there
+        folder.parent.rmdir()
 
 
 @contextmanager

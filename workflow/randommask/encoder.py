@@ -22,7 +22,7 @@ from randommask.files import read_json, write_json, write_text
 
 INITIAL_SD = 0.02  # BERT's initializer_range
 NORM_EPS = 1e-12  # BERT's layer_norm_eps
-SHORT = 128  # tokens up to which plain products beat the fused kernel (bf16 on CPU)
+SHORT = 512  # tokens up to which plain products beat the fused kernel (bf16 on CPU)
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,18 @@ class Layer(nn.Module):
         self.down = nn.Linear(config.feed_forward, config.hidden)
         self.norm = nn.LayerNorm(config.hidden, eps=NORM_EPS)
 
-    def forward(self, x_BTH: Tensor, bias: Tensor | None) -> Tensor:
-        """Apply the layer; `bias` is added to the attention scores."""
-        q_BATD, k_BATD, v_BATD = self._project(x_BTH)
+    def forward(
+        self, x_BTH: Tensor, bias: Tensor | None, asked: int | None = None
+    ) -> Tensor:
+        """Apply the layer; `bias` is added to the attention scores.
+
+        With `asked`, only the first `asked` positions are computed, (B, asked, H), from
+        all T: a head on [CLS] needs no more of the last layer.
+        """
+        q_BATD, k_BATD, v_BATD = self._project(x_BTH, asked)
         dropout = self.dropout if self.training else 0.0
-        plain = x_BTH.device.type == "cpu" and q_BATD.dtype == torch.bfloat16
-        if plain and x_BTH.shape[1] <= SHORT:
+        is_short = q_BATD.dtype == torch.bfloat16 and x_BTH.shape[1] <= SHORT
+        if x_BTH.device.type == "cpu" and is_short:
             weights = F.dropout(_weights(q_BATD, k_BATD, bias), dropout)
             mixed_BATD = weights.to(v_BATD.dtype) @ v_BATD
         else:
@@ -70,7 +76,9 @@ class Layer(nn.Module):
                 q_BATD, k_BATD, v_BATD, attn_mask=bias, dropout_p=dropout
             )
         mixed_BTH = mixed_BATD.transpose(1, 2).flatten(2)
-        x_BTH = self.attention_norm(x_BTH + F.dropout(self.out(mixed_BTH), dropout))
+        x_BTH = self.attention_norm(
+            x_BTH[:, :asked] + F.dropout(self.out(mixed_BTH), dropout)
+        )
         changed_BTH = self.down(F.gelu(self.up(x_BTH)))
         return self.norm(x_BTH + F.dropout(changed_BTH, dropout))
 
@@ -79,15 +87,24 @@ class Layer(nn.Module):
         q_BATD, k_BATD, _ = self._project(x_BTH)
         return _weights(q_BATD, k_BATD, None)
 
-    def _project(self, x_BTH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(
+        self, x_BTH: Tensor, asked: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if asked is None:
+            parts = self.qkv(x_BTH).chunk(3, dim=-1)
+        else:
+            hidden = x_BTH.shape[-1]
+            weight, bias = self.qkv.weight, self.qkv.bias
+            first = F.linear(x_BTH[:, :asked], weight[:hidden], bias[:hidden])
+            rest = F.linear(x_BTH, weight[hidden:], bias[hidden:])
+            parts = (first, *rest.chunk(2, dim=-1))
         return tuple(
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in self.qkv(x_BTH).chunk(3, dim=-1)
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts
         )
 
 
 def _weights(q_BATD: Tensor, k_BATD: Tensor, bias: Tensor | None) -> Tensor:
-    scores = q_BATD @ k_BATD.mT * q_BATD.shape[-1] ** -0.5
+    scores = (q_BATD * q_BATD.shape[-1] ** -0.5) @ k_BATD.mT
     return (scores if bias is None else scores + bias).softmax(-1)
 
 
@@ -117,8 +134,16 @@ class Encoder(nn.Module):
         with torch.no_grad():
             self.word.weight[kmers.PAD] = 0
 
-    def forward(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
-        """Hidden states (B, T, H); none attends where `keep_BT` is False (padding)."""
+    def forward(
+        self,
+        ids_BT: Tensor,
+        keep_BT: Tensor | None = None,
+        asked: int | None = None,
+    ) -> Tensor:
+        """Hidden states (B, T, H); none attends where `keep_BT` is False (padding).
+
+        With `asked`, those of the first `asked` positions only, (B, asked, H).
+        """
         x_BTH = self._embed(ids_BT)
         bias = None
         if keep_BT is not None:
@@ -127,9 +152,9 @@ class Encoder(nn.Module):
             bias = bias[:, None, None, :]
             if torch.is_autocast_enabled(x_BTH.device.type):
                 bias = bias.to(torch.get_autocast_dtype(x_BTH.device.type))
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             x_BTH = layer(x_BTH, bias)
-        return x_BTH
+        return self.layers[-1](x_BTH, bias, asked)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Scores over the vocabulary, (..., H) -> (..., V)."""
@@ -147,7 +172,7 @@ class Encoder(nn.Module):
     def _embed(self, ids_BT: Tensor) -> Tensor:
         x_BTH = self.word(ids_BT) + self.position.weight[: ids_BT.shape[1]]
         x_BTH = self.embedding_norm(x_BTH + self.token_type.weight[0])
-        return F.dropout(x_BTH, self.config.dropout, self.training)
+        return F.dropout(x_BTH, self.config.dropout) if self.training else x_BTH
 
 
 # Our name of a part, and BERT's.

@@ -78,7 +78,8 @@ def read(folder: str | Path, tokenization: str, config: EncoderConfig) -> Exampl
 
 def _read_table(path: Path, columns: list[str]) -> pa.Table:
     try:
-        table = pq.read_table(path)
+        # read_table would import the machinery for datasets of many files
+        table = pq.ParquetFile(path).read()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -110,18 +111,18 @@ def _tokens(
 
 
 def _classes(column: pa.ChunkedArray, classes: int, where: str) -> np.ndarray:
-    labels = column.to_numpy()
+    labels = np.array(column.to_pylist(), np.int64)
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise InputError(
             f"{where} row {row}: label is {labels[row]}, expected 0 to {classes - 1}"
         )
-    return labels.astype(np.int64)
+    return labels
 
 
 def _values(table: pa.Table, columns: list[str], where: str) -> np.ndarray:
-    labels = np.stack([table[name].to_numpy() for name in columns], axis=1)
+    labels = np.array([table[name].to_pylist() for name in columns], np.float64).T
     wrong = ~np.isfinite(labels)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
@@ -129,4 +130,4 @@ def _values(table: pa.Table, columns: list[str], where: str) -> np.ndarray:
         raise InputError(
             f"{where} row {row}: {columns[column]} is {found}, expected a number"
         )
-    return labels.astype(np.float64)
+    return labels

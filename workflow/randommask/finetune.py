@@ -53,7 +53,8 @@ def finetune(
     Raises `InputError` for an encoder or a dataset that is not as it should be.
     """
     start = time.perf_counter()
-    _make_deterministic()
+    if torch.cuda.is_available():
+        _make_deterministic()
     data = examples.read(source, settings.tokenization, heads.read_config(encoder))
     _check(data, settings, source)
     tuning = Tuning(encoder, data, settings)
@@ -73,6 +74,10 @@ def finetune(
 
 
 def _make_deterministic() -> None:
+    """Ask CUDA for kernels that repeat themselves.
+
+    A CPU's do, and the call imports torch's compiler: seconds, for a short run.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time
@@ -130,8 +135,16 @@ def _write_predictions(path: str | Path, data: Examples, test_NO: np.ndarray) ->
             columns[f"label_{target}"] = values
         names = [f"y_{target}" for target in data.targets]
     columns |= dict(zip(names, test_NO.T, strict=True))
+    arrays = [_column(values) for values in columns.values()]
     with files.write_aside(path) as aside:
-        pq.write_table(pa.table(columns), aside)
+        pq.write_table(pa.Table.from_arrays(arrays, list(columns)), aside)
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    """Numbers as arrow holds them; `pyarrow.array` would import pandas."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(values))]
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), buffers)
 
 
 def _write_history(path: str | Path, metric: str, outcome: Outcome) -> None:

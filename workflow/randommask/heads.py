@@ -33,7 +33,7 @@ class Predictor(nn.Module):
 
     def forward(self, ids_BT: Tensor, keep_BT: Tensor | None) -> Tensor:
         """Scores (B, O) of the classes, or values of the targets."""
-        first_BH = self.encoder(ids_BT, keep_BT)[:, 0]
+        first_BH = self.encoder(ids_BT, keep_BT, asked=1)[:, 0]
         dropout = self.encoder.config.dropout
         return self.head(F.dropout(first_BH, dropout, self.training))
 

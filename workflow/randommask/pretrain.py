@@ -184,7 +184,7 @@ def pretrain(
         finished = segment.train(save_seconds)
         if finished and state:
             segment.finish(output)
-            files.remove(state)
+            checkpoint.close_state(state)
         if trainer.world > 1:
             dist.destroy_process_group()
     if not finished:

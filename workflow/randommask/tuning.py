@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from randommask import heads, kmers, metrics
+from randommask.adamw import AdamW
 from randommask.curriculum import learning_rate
 from randommask.errors import InputError
 from randommask.examples import Examples
@@ -116,15 +117,8 @@ class Tuning:
         self.model = model.to(self.device)
         self.config = model.encoder.config
         self.trained = model.trained()
-        parameters = self.trained.values()
-        decay = settings.weight_decay
-        # biases and norms are not decayed, as in BERT's code
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups, betas=settings.betas, eps=settings.eps, fused=True
+        self.optimizer = AdamW(
+            self.trained.values(), settings.betas, settings.eps, settings.weight_decay
         )
         self.scale, self.shift = self._standard()
         self.lengths, self.ids, self.labels = {}, {}, {}
@@ -152,14 +146,12 @@ class Tuning:
         self.model.train()
         total = torch.zeros((), device=self.device)
         for index in range(self.epoch_steps):
-            step = (epoch - 1) * self.epoch_steps + index
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(schedule, step)
             first = index * settings.batch_size
-            total += self._step(rows[first : first + settings.batch_size])
+            rate = learning_rate(schedule, (epoch - 1) * self.epoch_steps + index)
+            total += self._step(rows[first : first + settings.batch_size], rate)
         return total.item() / len(rows)
 
-    def _step(self, rows: np.ndarray) -> Tensor:
+    def _step(self, rows: np.ndarray, rate: float) -> Tensor:
         """Take one optimizer step on a batch; return the sum of its rows' losses."""
         total = torch.zeros((), device=self.device)
         for part in self._parts("train", rows, len(rows)):
@@ -168,8 +160,7 @@ class Tuning:
             (loss / len(rows)).backward()
             total += loss.detach()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.optimizer.step(rate)
         return total
 
     @torch.inference_mode()

@@ -148,7 +148,8 @@ def recipe_sheet(records: list[Record], notice: str) -> Sheet:
         remarks=(
             "These settings made the runs of this experiment."
             if records[0]["used"] == "yes"
-            else "Given for comparison; the runs of this experiment follow the other.",
+            else "Given for comparison: this experiment's runs have other settings, "
+            "which each metrics.json holds.",
         ),
     )
 

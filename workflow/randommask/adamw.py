@@ -1,0 +1,61 @@
+"""AdamW for short runs: torch's arithmetic without torch's optimizer classes.
+
+Making a `torch.optim.Optimizer` imports torch's compiler, which takes longer than many
+a demo's fine-tuning; the function beneath it does not.
+"""
+
+from collections.abc import Collection
+
+import torch
+from torch import nn
+from torch.optim.adamw import adamw
+
+
+class AdamW:
+    """Steps some parameters; those of one dimension (biases, norms) do not decay."""
+
+    def __init__(
+        self,
+        parameters: Collection[nn.Parameter],
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> None:
+        self.betas, self.eps = betas, eps
+        matrices = [p for p in parameters if p.ndim > 1]
+        vectors = [p for p in parameters if p.ndim <= 1]
+        self.groups = [
+            (group, *self._moments(group), decay)
+            for group, decay in ((matrices, weight_decay), (vectors, 0.0))
+        ]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Take one step along the gradients, and forget these."""
+        for parameters, means, squares, steps, decay in self.groups:
+            adamw(
+                parameters,
+                [parameter.grad for parameter in parameters],
+                means,
+                squares,
+                [],
+                steps,
+                fused=True,
+                amsgrad=False,
+                maximize=False,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                lr=learning_rate,
+                weight_decay=decay,
+                eps=self.eps,
+            )
+            for parameter in parameters:
+                parameter.grad = None
+
+    @staticmethod
+    def _moments(parameters: list[nn.Parameter]) -> tuple[list[torch.Tensor], ...]:
+        """Means and squares of the gradients so far, and the number of steps."""
+        means = [torch.zeros_like(p) for p in parameters]
+        squares = [torch.zeros_like(p) for p in parameters]
+        steps = [torch.zeros((), device=p.device) for p in parameters]
+        return means, squares, steps
