@@ -7,6 +7,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# A link is made anew only where it leads elsewhere: a new one would be newer than results.
+link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))" $(2)
+
 .PHONY: help setup demo test lint slice clean-demo
 .DEFAULT_GOAL := help
 
@@ -38,8 +41,8 @@ lint: $(READY)  ## check style and workflow
 slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 	@test -d "$(GENOME)" && test -d "$(GUE)" || { echo "usage: make slice GENOME=<folder of FASTA> GUE=<folder with EMP, mouse, prom, ...>"; exit 2; }
 	mkdir -p resources/local
-	ln -sfn "$(abspath $(GENOME))" resources/local/genome
-	ln -sfn "$(abspath $(GUE))" resources/local/GUE
+	$(call link,$(GENOME),resources/local/genome)
+	$(call link,$(GUE),resources/local/GUE)
 	snakemake --profile workflow/profiles/slice all
 
 clean-demo:  ## delete what the demo made

@@ -1,15 +1,18 @@
 """From a genome and a benchmark to the tables and figures of the paper."""
 
 import os
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-min_version("9.10")
+min_version("9.12")
 
+# A config that is named replaces this one; Snakemake would merge the two.
+if not workflow.overwrite_configfiles:
 
-configfile: "config/config.yaml"
+    configfile: "config/config.yaml"
 
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
@@ -26,7 +29,8 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 # The package is used from the clone, uninstalled, whatever the environment.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/workflow; ")
+PACKAGE = shlex.quote(os.path.join(workflow.basedir, "workflow"))
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={PACKAGE}; ")
 
 
 include: "workflow/rules/plan.smk"

@@ -78,6 +78,11 @@ BAD = [
     (("benchmark", "datasets"), "none.tsv", "none.tsv"),
     (("finetune", "recipe"), "table6", "no recipe 'table6'"),
     (("roles", "baseline"), "nt", "expected one of ours"),
+    (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
+    (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
+    (("architectures", "mini", "positions"), 500, "tokens 512, expected at most"),
+    (("recipes",), {"table5": {}}, "recipes: no key 'table4'"),
+    (("encoders", "dnabert", "curriculum"), "dna", "dnabert.curriculum: no curr"),
     (("sources", "hg38"), {"path": "a", "files": []}, "sources.hg38"),
     (("sources", "hg38", "files", 0, "md5"), "abc", 'files.0.md5: found "abc"'),
 ]

@@ -63,6 +63,7 @@ def test_several_genomes(manifest, tmp_path):
         (121, [], "no run of 121 ACGT bases"),
         (12, ["chr9"], "no chromosome chr9"),
         (12, ["chr1", "chr2"], "for training"),
+        (37, ["chr2"], "for validation"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(manifest, bases, held_out, message):

@@ -169,6 +169,13 @@ def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
     assert other.exists()
 
 
+def test_another_corpus_is_not_gone_on_with(corpus, whole, tmp_path_factory):
+    other = random_corpus(tmp_path_factory.mktemp("other"), 9_000)
+    mixed = pretrain.identity([corpus], None, segment())
+    assert mixed != pretrain.identity([other], None, segment())
+    assert mixed != pretrain.identity([corpus], whole, segment())
+
+
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_path):
     output = tmp_path / "step-12"
     line = command(corpus, segment(), output, "--save-seconds", "0")

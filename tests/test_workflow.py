@@ -155,7 +155,7 @@ def world(tmp_path_factory):
 
 
 def small(world, *words, **options):
-    flags = ("--configfile", world / "config.yaml", "--replace-workflow-config")
+    flags = ("--configfile", world / "config.yaml")
     zero = [f"{rule}:gpu=0" for rule in ("pretrain", "finetune", "model")]
     one = [f"{rule}=1" for rule in ("pretrain", "finetune", "model")]
     return snakemake(
@@ -191,7 +191,7 @@ def test_another_number_of_gpus_retrains_nothing(world):
     report = world / "results" / "report.html"
     if not report.exists():
         pytest.skip("test_every_rule_runs made no results")
-    flags = ("--configfile", world / "config.yaml", "--replace-workflow-config")
+    flags = ("--configfile", world / "config.yaml")
     gpus = ("--set-resources", "pretrain:gpu=4", "--resources", "gpu=4")
     assert "Nothing to be done" in snakemake("-n", report, *flags, *gpus).stdout
 

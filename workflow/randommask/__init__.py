@@ -1,7 +1,7 @@
 """BERT-like pretraining for DNA: the science and the engine behind the workflow.
 
-Each module is one room and, where it has a command, `python -m randommask.<module>`
-is its door; the rules in `workflow/rules` only open these doors.
+Where a module has a command, `python -m randommask.<module>` runs it; the rules in
+`workflow/rules` do no more than that.
 """
 
 __version__ = "0.1.0"

@@ -165,10 +165,18 @@ def restore_moments(
     """Put back what `optimizer_moments` took, after `step` steps."""
     for parameter, name in names.items():
         optimizer.state[parameter] = {
-            "step": torch.tensor(float(step)),
+            "step": torch.tensor(float(step), device=parameter.device),
             "exp_avg": moments[f"{name}.exp_avg"].to(parameter.device),
             "exp_avg_sq": moments[f"{name}.exp_avg_sq"].to(parameter.device),
         }
+
+
+def link_or_copy(source: str | Path, output: str | Path) -> None:
+    """Give a file a second name; a second copy where the file system has no links."""
+    try:
+        os.link(source, output)
+    except OSError:
+        shutil.copyfile(source, output)
 
 
 def copy_encoder(source: Path, output: Path) -> None:
@@ -178,10 +186,7 @@ def copy_encoder(source: Path, output: Path) -> None:
         for name in ENCODER_FILES:
             if not (source / name).exists():
                 raise InputError(f"{source}: no {name}, expected an encoder's folder")
-            try:
-                os.link(source / name, aside / name)
-            except OSError:
-                shutil.copyfile(source / name, aside / name)
+            link_or_copy(source / name, aside / name)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -44,6 +44,9 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
         _check_growth(name, phases)
     for name in config["encoders"]:
         _check_encoder(config, name)
+    for name, entry in config["encoders"].items():
+        if "from" in entry:
+            _check_branch(config, name)
     rows = benchmark(config)
     known("finetune.recipe", config["finetune"]["recipe"], config["recipes"], "recipe")
     for group in ("tables", "ablations"):
@@ -53,6 +56,8 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
         known(f"roles.{role}", name, config["encoders"], "encoder")
         if "released" in config["encoders"][name]:
             raise InputError(f"roles.{role}: {name} is released, expected one of ours")
+        if (k := merged(config, name)["k"]) % 2:
+            raise InputError(f"roles.{role}: {name} has k {k}, expected an even number")
 
 
 def _one_line(error: ValidationError) -> str:
@@ -86,6 +91,8 @@ def _one_line(error: ValidationError) -> str:
         "uniqueItems": "no entry twice:",
     }.get(error.validator, error.validator)
     value = error.validator_value
+    if value == "number" and isinstance(error.instance, str):
+        value = "number (YAML wants a point: 1.0e-4)"
     shown = ", ".join(map(str, value)) if isinstance(value, list) else value
     if error.validator in ("oneOf", "anyOf"):
         expected, shown = "another form,", "see config/README.md"
@@ -154,8 +161,6 @@ def _check_encoder(config: dict[str, Any], name: str) -> None:
             f"{where}: warmup_steps {keys['warmup_steps']}, expected fewer than "
             f"steps {steps}"
         )
-    if "from" in entry:
-        _check_branch(config, name)
 
 
 def _check_branch(config: dict[str, Any], name: str) -> None:
@@ -181,6 +186,22 @@ def _check_branch(config: dict[str, Any], name: str) -> None:
         raise InputError(f"{where}: {parent} differs before step {step}: {changed[0]}")
 
 
+def _check_lengths(
+    config: dict[str, Any], where: str, row: dict, rows: list[Dataset]
+) -> None:
+    """Refuse a row whose datasets have more tokens than its encoder positions."""
+    keys = merged(config, row["encoder"])
+    positions = config["architectures"][keys["architecture"]]["positions"]
+    step = 1 if row["tokenization"] == "overlapping" else keys["k"]
+    longest = max(rows, key=lambda dataset: dataset.bases)
+    tokens = (longest.bases - keys["k"]) // step + 3
+    if tokens > positions:
+        raise InputError(
+            f"{where} row {row['label']!r}: {longest.dataset} has {tokens} tokens, "
+            f"expected at most the {positions} positions of {row['encoder']}"
+        )
+
+
 def _check_table(
     config: dict[str, Any], where: str, table: dict, rows: list[Dataset]
 ) -> None:
@@ -197,6 +218,8 @@ def _check_table(
                 f"{where} row {row['label']!r}: tokenization {row['tokenization']} "
                 f"does not fit encoder {row['encoder']}"
             )
+        if family is None:
+            _check_lengths(config, where, row, rows)
     if table["datasets"] != "all":
         for name in table["datasets"]:
             known(f"{where}.datasets", name, [row.dataset for row in rows], "dataset")

@@ -50,7 +50,9 @@ class Corpus:
         if missing := sorted(set(held_out) - known):
             raise InputError(f"held_out: no chromosome {missing[0]} in the corpus")
         training = [place[:3] for place in places if not place[3]]
-        validation = [place[:3] for place in places if place[3]] or training
+        validation = [place[:3] for place in places if place[3]]
+        if not held_out:
+            validation = training
         self._places = {}
         for purpose, chosen in (("training", training), ("validation", validation)):
             if not chosen:

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ def write_aside(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{escape(path.stem)}.*.aside{escape(path.suffix)}"):
+        remove(left)  # by a process that was killed
     aside = path.with_name(f".{path.stem}.{os.getpid()}.aside{path.suffix}")
-    remove(aside)
     try:
         yield aside
         if path.is_dir() and not path.is_symlink():

@@ -90,7 +90,8 @@ class Segment:
         steps = range(self.done, self.end)
         watched = self.state is not None and sys.stderr.isatty()
         for step in tqdm(steps, unit="step", disable=not watched):
-            self.history.add(self.trainer.step(step))
+            sums, stop = self.trainer.step(step, bool(stopped))
+            self.history.add(sums)
             self.done = step + 1
             if self.is_due(self.log_every):
                 now = time.monotonic()
@@ -98,13 +99,13 @@ class Segment:
                 logged = now
             if self.done < self.end:
                 self.keep_milestone()
-            if self.state and (stopped or time.monotonic() - saved > save_seconds):
+            if self.state and (stop or time.monotonic() - saved > save_seconds):
                 self.trainer.save(
                     checkpoint.rolling(self.state, self.done), self.snapshot()
                 )
                 checkpoint.thin_out(self.state)
                 saved = time.monotonic()
-            if stopped:
+            if stop:
                 return False
         return True
 
@@ -161,7 +162,8 @@ class Segment:
                 shutil.copytree(
                     self.state / "milestones",
                     aside / "milestones",
-                    copy_function=os.link,
+                    copy_function=checkpoint.link_or_copy,
+                    ignore=shutil.ignore_patterns(".*"),
                 )
 
 
@@ -176,7 +178,7 @@ def pretrain(
     with ExitStack() as stack:
         state = None
         if int(os.environ.get("RANK", 0)) == 0:
-            state = checkpoint.open_state(output, hparams)
+            state = checkpoint.open_state(output, identity(manifests, start, hparams))
             stack.enter_context(checkpoint.lock(state))
         trainer = Trainer(hparams["settings"], manifests)
         segment = Segment(trainer, hparams, state)
@@ -189,6 +191,17 @@ def pretrain(
             dist.destroy_process_group()
     if not finished:
         sys.exit(STOPPED)
+
+
+def identity(manifests: list[str], start: Path | None, hparams: dict) -> dict:
+    """All that decides the weights: a checkpoint of anything else is not gone on from.
+
+    The settings, and the checksums of the corpus and of the state to start from.
+    """
+    inputs = {path: files.sha256(path) for path in manifests}
+    if start is not None:
+        inputs["start"] = files.sha256(start / checkpoint.STATE_FILE)
+    return {**hparams, "inputs": inputs}
 
 
 def main(argv: list[str] | None = None) -> None:

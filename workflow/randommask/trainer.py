@@ -82,8 +82,11 @@ class Trainer:
                 f"{self.micro} x {self.world} processes"
             )
 
-    def step(self, step: int) -> dict[str, float]:
-        """Take one optimizer step; return what it adds to the history's sums."""
+    def step(self, step: int, stop: bool = False) -> tuple[dict[str, float], bool]:
+        """Take one optimizer step; return what it adds to the history's sums.
+
+        Returns too whether any process was asked to `stop`, so that all stop together.
+        """
         settings = self.settings
         phase = settings["curriculum"][
             curriculum.phase_at(settings["curriculum"], step)
@@ -107,18 +110,13 @@ class Trainer:
             loss.backward()
             loss_sum += loss.detach()
             asked += count
-        totals = torch.stack(
-            [
-                loss_sum,
-                torch.tensor(float(asked), device=self.device, dtype=torch.float64),
-            ]
-        )
+        totals = torch.stack([loss_sum, *torch.tensor([asked, stop]).to(loss_sum)])
         gradients = [p.grad for p in self.names if p.grad is not None]
         if self.world > 1:
             dist.all_reduce(totals)
             for gradient in gradients:
                 dist.all_reduce(gradient)
-        loss_total, asked_total = totals.tolist()
+        loss_total, asked_total, stops = totals.tolist()
         if not math.isfinite(loss_total):
             raise InputError(
                 f"step {step}: the loss is {loss_total}, expected a number"
@@ -129,13 +127,14 @@ class Trainer:
             group["lr"] = curriculum.learning_rate(settings, step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return {
+        sums = {
             "steps": 1,
             "loss": loss_total,
             "asked": asked_total,
             "tokens": settings["batch"] * (settings["tokens"] - 2),
             "gradient_norm": norm.item(),
         }
+        return sums, stops > 0
 
     def loss(
         self, ids: np.ndarray, max_span: int, step: int, first: int

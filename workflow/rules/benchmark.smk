@@ -27,6 +27,7 @@ rule download_gue:
 
 
 use rule download_gue as download_deepstarr with:
+    """Bring in DeepSTARR: the sequences and activities of the 28th dataset."""
     input:
         local=local_source("deepstarr"),
     output:
@@ -60,6 +61,7 @@ rule prepare:
         datasets=config["benchmark"]["datasets"],
         folder=subpath(output.summary, parent=True),
         hparams=lambda wildcards: json.dumps(settings.preparation(config)),
+        row=lambda wildcards: prepared_row(wildcards.dataset),
     shell:
         r"""
         python -m randommask.benchmark \

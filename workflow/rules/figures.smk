@@ -39,7 +39,7 @@ rule embed:
 
 
 rule attend:
-    """Average an encoder's attention over heads and held-out windows."""
+    """Average an encoder's attention over heads and validation windows."""
     input:
         encoder="<results>/encoders/{encoder}",
         corpus=lambda wildcards: manifests(wildcards.encoder),

@@ -41,6 +41,12 @@ def source_spec(source):
     return json.dumps(config["sources"][source])
 
 
+def prepared_row(dataset):
+    """What preparation takes from a dataset's row: another value prepares it again."""
+    row = DATASETS[dataset]
+    return [row.source, row.classes, *row.targets, row.bases, *row.rows.values()]
+
+
 def rows_of(table, **title):
     """The rows of a table or an ablation with its datasets and seeds, as JSON."""
     return json.dumps(
@@ -160,3 +166,8 @@ def recipe_hparams(name):
 def figure_hparams(**options):
     """The experiment and a figure's own options as JSON."""
     return json.dumps({**EXPERIMENT, **options})
+
+
+def vocab_size(role):
+    """Tokens that the encoder in a role knows: five specials and its k-mers."""
+    return 5 + 4 ** settings.merged(config, config["roles"][role])["k"]

@@ -199,7 +199,7 @@ rule observations:
         ),
         attention=resolved(by_role("<results>/figures/attention/{encoder}.csv", MAPS)),
         hparams=lambda wildcards: json.dumps(
-            {**EXPERIMENT, "vocab_size": 5 + 4 ** config["pretrain"]["k"]}
+            {**EXPERIMENT, "vocab_size": vocab_size("baseline")}
         ),
     shell:
         r"""
