@@ -126,12 +126,14 @@ def _answer_sheet(
         for row, cells, cell in zip(rows, ranked, best, strict=True)
     )
     columns = (*map(Column, ("MCC mean", *tasks)), Column("best on", text=True))
-    remark = (
-        "Means over data sets, per cent; beside them the difference to the mean of the"
-        " numbers that the paper prints for the same data sets."
-    )
+    remark = "Means over data sets, per cent"
+    if any(cell.delta for line in lines for cell in line):
+        remark += (
+            "; beside them the difference to the mean of the numbers that the paper"
+            " prints for the same data sets"
+        )
     grid = Grid(("Row",), columns, pairs)
-    return Sheet("answer", "Means over data sets", "", (grid,), (remark,))
+    return Sheet("answer", "Means over data sets", "", (grid,), (f"{remark}.",))
 
 
 def verdicts(tables: Path) -> list[tuple[int, str, str]]:
