@@ -85,6 +85,26 @@ def test_one_table_plans_what_it_needs(clone):
     assert not {"report", "table2", "figure1", "embed"} & jobs.keys()
 
 
+def test_one_ablation_plans_its_encoders_only(clone):
+    jobs = planned("results/ablations/curriculum.csv", folder=clone)
+    assert jobs["ablation"] == 1 and jobs["encoder"] == 5
+    assert jobs["pretrain"] == 4 * 7 + 6  # RandomMask branches from the baseline
+    assert jobs["finetune"] == 5 * 7 * 3
+
+
+def test_the_readmes_own_ablation(clone):
+    """The example under "One's own", as it is printed."""
+    text = (ROOT / "README.md").read_text()
+    example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])
+    path = clone / "config" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    for key, entries in example.items():
+        config[key] |= entries
+    path.write_text(yaml.safe_dump(config))
+    jobs = planned("results/ablations/phases.csv", folder=clone)
+    assert jobs["pretrain"] == 3 + 6 + 4  # baseline to 100,000, then each its own
+
+
 def test_a_target_runs_without_cores(clone):
     snakemake("results/tables/table1.csv", folder=clone)
     with open(clone / "results/tables/table1.csv", newline="") as file:
