@@ -7,7 +7,7 @@ when the weights are saved, so that `BertForMaskedLM.from_pretrained` loads the 
 Shapes: B sequences, T tokens, H hidden units, A heads, D = H / A, V vocabulary.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -289,9 +289,13 @@ def read_config(folder: str | Path) -> EncoderConfig:
     return EncoderConfig(**{ours: bert[name] for ours, name in names.items()})
 
 
-def load(folder: str | Path) -> Encoder:
-    """The encoder saved in `folder`; `InputError` names what does not fit."""
-    model = Encoder(read_config(folder))
+def load(folder: str | Path, dropout: float | None = None) -> Encoder:
+    """The encoder saved in `folder`; `InputError` names what does not fit.
+
+    With `dropout` it has this rate instead of the saved one.
+    """
+    config = read_config(folder)
+    model = Encoder(config if dropout is None else replace(config, dropout=dropout))
     path = Path(folder) / "model.safetensors"
     try:
         weights = load_file(path)

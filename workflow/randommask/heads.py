@@ -7,7 +7,6 @@ tokens alone never trains it.
 Shapes: B sequences, T tokens, H hidden units, O outputs (classes or targets).
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -57,10 +56,7 @@ def read_config(folder: str | Path) -> encoder.EncoderConfig:
 
 def build(folder: str | Path, outputs: int, dropout: float, seed: int) -> Predictor:
     """The encoder in `folder` with a new head drawn from `seed`, as BERT draws it."""
-    loaded = encoder.load(folder)
-    body = encoder.Encoder(replace(loaded.config, dropout=dropout))
-    body.load_state_dict(loaded.state_dict())
-    model = Predictor(body, outputs)
+    model = Predictor(encoder.load(folder, dropout), outputs)
     generator = torch.Generator().manual_seed(seed)
     sd = encoder.INITIAL_SD
     nn.init.normal_(model.head.weight, 0.0, sd, generator=generator)

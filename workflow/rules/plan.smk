@@ -62,6 +62,7 @@ def rows_of(table, **title):
 
 def runs_of(table):
     """The metrics of all runs behind a table or an ablation."""
+    datasets = settings.table_datasets(config, table)
     return [
         run
         for row in table["rows"]
@@ -69,7 +70,7 @@ def runs_of(table):
             "<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/metrics.json",
             encoder=row["encoder"],
             tokenization=row["tokenization"],
-            dataset=settings.table_datasets(config, table),
+            dataset=datasets,
             seed=config["seeds"],
         )
     ]
