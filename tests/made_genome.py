@@ -62,5 +62,6 @@ def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> dict:
         "milestones": [step for step in (0, 3, 9) if start <= step < end],
         "log_every": 4,
         "validate_every": 8,
+        "validation_spans": [4, 8],
         "settings": {**settings, **changes},
     }

@@ -25,7 +25,13 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT / "workflow"),
     "OMP_NUM_THREADS": "1",
 }
-EXACT = ("model.safetensors", "state.safetensors", "history.csv", "config.json")
+EXACT = (
+    "model.safetensors",
+    "state.safetensors",
+    "history.csv",
+    "spans.csv",
+    "config.json",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +52,13 @@ def one_thread():
 def whole(one_thread, corpus, tmp_path_factory):
     """The segment of 12 steps, never interrupted."""
     output = tmp_path_factory.mktemp("whole") / "step-12"
-    pretrain.pretrain([corpus], None, segment(), output, 1e9)
+    pretrain.pretrain([corpus], None, segment(), output)
     return output
 
 
-def pretrain_on_one_thread(*arguments):
+def pretrain_on_one_thread(*arguments, **options):
     torch.set_num_threads(1)
-    pretrain.pretrain(*arguments)
+    pretrain.pretrain(*arguments, **options)
 
 
 def command(corpus, hparams, output, *flags):
@@ -98,29 +104,37 @@ def checkpoints(output):
     return {path.name for path in (output.parent / ".state").glob("*/rolling-*")}
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_bits(
-    corpus, whole, tmp_path, monkeypatch
+def test_killed_at_twenty_moments_it_ends_with_the_same_bits(
+    corpus, tmp_path, monkeypatch
 ):
     """Children of a process that has only imported torch: a start costs no seconds."""
+    phases = [{"until": end, "max_span": span} for end, span in ((20, 4), (70, 8))]
+    hparams = segment(end=70, steps=80, curriculum=phases)
+    whole = tmp_path / "whole" / "step-70"
+    pretrain.pretrain([corpus], None, hparams, whole)
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])  # for its preload
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["randommask.pretrain"])
-    output, moments, kills = tmp_path / "step-12", random.Random(0), 0
+    output, moments, kills = tmp_path / "step-70", random.Random(0), 0
     while not output.exists():
         child = context.Process(
             target=pretrain_on_one_thread,
-            args=([corpus], None, segment(), output, 0.0),
+            args=([corpus], None, hparams, output),
+            # a checkpoint a step until so many were killed
+            kwargs={"save_steps": 1 if kills < 20 else 1000},
         )
         before = checkpoints(output)
         child.start()
-        # it gets a step or two further each time, then dies at any point of the next
+        # it gets a step or two further each time, then dies at any point of the next:
+        # in mid-accumulation, in the thread that writes, at the end of a phase
         while child.is_alive() and not checkpoints(output) - before:
             time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.01))
-        kills += child.is_alive()
-        child.kill()
+        if kills < 20:
+            time.sleep(moments.uniform(0, 0.02))
+            kills += child.is_alive()
+            child.kill()
         child.join()
-    assert kills >= 2
+    assert kills == 20
     assert_same(output, whole)
 
 
@@ -155,28 +169,52 @@ def test_a_segment_cut_in_two_gives_the_same_weights(corpus, whole, tmp_path):
     first, second = tmp_path / "step-6", tmp_path / "step-12"
     early = segment()["settings"] | {"curriculum": [{"until": 6, "max_span": 4}]}
     hparams = {**segment(end=6), "settings": early}
-    pretrain.pretrain([corpus], None, hparams, first, 1e9)
-    pretrain.pretrain([corpus], first, segment(start=6), second, 1e9)
+    pretrain.pretrain([corpus], None, hparams, first)
+    pretrain.pretrain([corpus], first, segment(start=6), second)
     for name in ("model.safetensors", "history.csv"):
         assert (second / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_two_processes_see_the_same_batches(corpus, tmp_path):
-    no_dropout = segment()["settings"]["architecture"] | {"dropout": 0.0}
-    hparams = segment(architecture=no_dropout)
-    pretrain.pretrain([corpus], None, hparams, tmp_path / "one" / "step-12", 1e9)
-    line = command(corpus, hparams, tmp_path / "two" / "step-12")[3:]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", "-m", "randommask.pretrain", *line],
-        env=ENVIRONMENT,
-        check=True,
-        capture_output=True,
-    )
-    one, two = rows(tmp_path / "one" / "step-12"), rows(tmp_path / "two" / "step-12")
-    for left, right in zip(one, two, strict=True):
+def torchrun(line):
+    """The same command on two processes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*launcher, "--nproc-per-node", "2", *line[1:]]
+
+
+def assert_close(found, expected):
+    for left, right in zip(rows(found), rows(expected), strict=True):
         assert left["masked_share"] == right["masked_share"]
         assert left["loss"] == pytest.approx(right["loss"], abs=1e-5)
+
+
+def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
+    corpus, tmp_path
+):
+    no_dropout = segment()["settings"]["architecture"] | {"dropout": 0.0}
+    hparams = segment(architecture=no_dropout)
+    one, two, changed = (tmp_path / n / "step-12" for n in ("one", "two", "changed"))
+    pretrain.pretrain([corpus], None, hparams, one)
+    run = {"env": ENVIRONMENT, "check": True, "capture_output": True}
+    subprocess.run(torchrun(command(corpus, hparams, two, "--processes", "2")), **run)
+    assert_close(two, one)
+
+    line = command(corpus, hparams, changed, "--save-steps", "1")
+    stopped = interrupt(line, changed, lambda: checkpoints(changed), signal.SIGTERM)
+    assert stopped == pretrain.STOPPED
+    subprocess.run([*torchrun(line), "--processes", "2"], **run)
+    assert_close(changed, one)
+
+
+def test_another_number_of_processes_than_asked_is_refused(monkeypatch):
+    pretrain.check_processes(1)
+    with pytest.raises(InputError, match="1 processes were started, expected 8"):
+        pretrain.check_processes(8)
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    pretrain.check_processes(8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match="4 processes on this node see 2 GPUs"):
+        pretrain.check_processes(8)
 
 
 def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
@@ -198,7 +236,7 @@ def test_another_corpus_is_not_gone_on_with(corpus, whole, tmp_path_factory):
 
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_path):
     output = tmp_path / "step-12"
-    line = command(corpus, segment(), output, "--save-seconds", "0")
+    line = command(corpus, segment(), output, "--save-steps", "1")
     interrupt(line, output, lambda: len(checkpoints(output)) > 1, signal.SIGKILL)
     [folder] = (tmp_path / ".state").glob("step-12-*")
     last = checkpoint.newest(folder)[0]
@@ -226,13 +264,15 @@ def test_a_second_writer_is_refused(corpus, tmp_path):
 
 def test_a_start_from_another_step_is_refused(corpus, whole, tmp_path):
     with pytest.raises(InputError, match="state after 12 steps, expected 6"):
-        pretrain.pretrain([corpus], whole, segment(start=6), tmp_path / "x", 1e9)
+        pretrain.pretrain([corpus], whole, segment(start=6), tmp_path / "x")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
     hparams = segment(learning_rate=1e30, clip=1e30, warmup_steps=0)
-    with pytest.raises(InputError, match=r"step \d+: the loss is (nan|inf)"):
-        pretrain.pretrain([corpus], None, hparams, tmp_path / "step-12", 1e9)
+    with pytest.raises(
+        InputError, match=r"step \d+, samples \d+ to \d+: the loss is (nan|inf)"
+    ):
+        pretrain.pretrain([corpus], None, hparams, tmp_path / "step-12")
     assert not (tmp_path / "step-12").exists()
 
 
@@ -261,3 +301,26 @@ def test_state_holds_what_adam_needs(whole):
     assert torch.equal(
         saved["bert.embeddings.word_embeddings.weight"], weights["word.weight"]
     )
+
+
+def test_a_failed_write_of_a_checkpoint_is_told(tmp_path):
+    writer = checkpoint.Writer(tmp_path / "state")
+    writer.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
+    writer.wait()
+    assert checkpoint.newest(tmp_path / "state")[0].name == "rolling-3.safetensors"
+    (tmp_path / "file").write_text("")
+    writer = checkpoint.Writer(tmp_path / "file")
+    writer.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
+    with pytest.raises(OSError, match="file"):
+        writer.wait()
+
+
+def test_loss_by_span_length_grows_with_the_span(whole):
+    with open(whole / "spans.csv", newline="") as file:
+        lines = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    assert [(line["step"], line["span"]) for line in lines] == [
+        (step, span) for step in (6, 8, 12) for span in (4, 8)
+    ]
+    assert all(4 < line["validation_loss"] < 7 for line in lines)
+    # nearly all of four hidden tokens' bases are seen beside them, of eight few
+    assert lines[1]["bound"] > lines[0]["bound"] > 0.9

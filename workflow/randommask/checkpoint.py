@@ -24,6 +24,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -100,17 +101,50 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def save(
-    path: Path, weights: dict[str, Tensor], moments: dict[str, Tensor], state: dict
-) -> None:
+def tensors(
+    weights: dict[str, Tensor], moments: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Copies in main memory under the names that a checkpoint gives them."""
+    named = {f"weights.{name}": tensor for name, tensor in weights.items()}
+    named |= {f"moments.{name}": tensor for name, tensor in moments.items()}
+    return {
+        name: tensor.detach().to("cpu", copy=True).contiguous()
+        for name, tensor in named.items()
+    }
+
+
+def save(path: Path, copies: dict[str, Tensor], state: dict) -> None:
     """Write one checkpoint; `state` is JSON (floats come back exactly)."""
-    tensors = {f"weights.{name}": tensor.detach() for name, tensor in weights.items()}
-    tensors |= {f"moments.{name}": tensor for name, tensor in moments.items()}
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     with files.write_aside(path) as aside:
-        save_file(tensors, aside, metadata={"state": json.dumps(state)})
+        save_file(copies, aside, metadata={"state": json.dumps(state)})
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
+
+
+class Writer:
+    """Writes the rolling checkpoints of a state folder while training goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.thread = ThreadPoolExecutor(1, "checkpoint")
+        self.running: Future | None = None
+
+    def save(self, step: int, copies: dict[str, Tensor], state: dict) -> None:
+        """Begin to write the checkpoint after `step` steps; the one before is done.
+
+        Raises what went wrong with the one before.
+        """
+        self.wait()
+        self.running = self.thread.submit(self._write, step, copies, state)
+
+    def wait(self) -> None:
+        """Return when all is written; raise what went wrong."""
+        if self.running is not None:
+            self.running.result()
+
+    def _write(self, step: int, copies: dict[str, Tensor], state: dict) -> None:
+        save(rolling(self.folder, step), copies, state)
+        thin_out(self.folder)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:

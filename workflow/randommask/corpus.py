@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from randommask import kmers
 from randommask.errors import InputError
 from randommask.files import read_json
 from randommask.masking import philox
@@ -82,3 +83,12 @@ class Corpus:
         for row, shard, first_base in zip(codes, table[place, 0], start, strict=True):
             row[:] = self.shards[shard][first_base : first_base + self.bases]
         return codes
+
+
+def batch_ids(settings: dict, codes: np.ndarray) -> np.ndarray:
+    """`[CLS] k-mers [SEP]` of windows (M, n) uint8: (M, T) uint16."""
+    step = kmers.stride(settings["tokenization"], settings["k"])
+    tokens = kmers.kmer_ids(codes, settings["k"], step)
+    ids = np.empty((len(tokens), settings["tokens"]), np.uint16)
+    ids[:, 0], ids[:, 1:-1], ids[:, -1] = kmers.CLS, tokens, kmers.SEP
+    return ids

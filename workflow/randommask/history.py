@@ -3,6 +3,8 @@
 `history.csv` holds only what the settings determine (speeds go to `speed.csv`), so that
 a run that was killed and one that was not write the same bytes. Losses are in nats a
 masked token; `phase` counts from 1; `bound` is `curriculum.information_bound`.
+`spans.csv` has the validation loss with all spans of one length, which compares
+encoders in different phases.
 """
 
 import csv
@@ -21,14 +23,20 @@ COLUMNS = (
     "learning_rate",
     "gradient_norm",
 )
+SPAN_COLUMNS = ("step", "span", "validation_loss", "bound")
 SUMS = ("steps", "loss", "asked", "tokens", "gradient_norm")
 
 
 class History:
-    """The rows of history.csv, and the sums of the row that is not finished."""
+    """The rows of both files, and the sums of the row that is not finished."""
 
-    def __init__(self, rows: list[dict], sums: dict[str, float] | None = None) -> None:
-        self.rows = rows
+    def __init__(
+        self,
+        rows: list[dict],
+        spans: list[dict],
+        sums: dict[str, float] | None = None,
+    ) -> None:
+        self.rows, self.spans = rows, spans
         self.sums = sums or dict.fromkeys(SUMS, 0.0)
 
     def add(self, sums: dict[str, float]) -> None:
@@ -57,10 +65,22 @@ class History:
         self.sums = dict.fromkeys(SUMS, 0.0)
         return row
 
+    def state(self) -> dict:
+        """All of it as JSON, to go on from: `History(**state)`."""
+        return {"rows": self.rows, "spans": self.spans, "sums": self.sums}
+
     def csv(self) -> str:
-        """The rows as text; floats are written so that they read back exactly."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
+        """The rows of history.csv as text; floats read back exactly."""
+        return _csv(COLUMNS, self.rows)
+
+    def spans_csv(self) -> str:
+        """The rows of spans.csv as text."""
+        return _csv(SPAN_COLUMNS, self.spans)
+
+
+def _csv(columns: tuple[str, ...], rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

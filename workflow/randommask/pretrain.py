@@ -2,7 +2,7 @@
 
     torchrun --standalone --nproc-per-node 8 -m randommask.pretrain \
         --corpus results/corpus/hg38/manifest.json \
-        --start results/pretrain/randommask/step-30000 \
+        --from results/pretrain/randommask/step-30000 \
         --hparams '<json>' --output results/pretrain/randommask/step-60000
 
 runs on one process too (`python -m randommask.pretrain`). A segment that was killed,
@@ -11,7 +11,6 @@ it would have had (see `trainer` and `checkpoint`).
 """
 
 import argparse
-import csv
 import json
 import os
 import shutil
@@ -21,15 +20,19 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
 from randommask import checkpoint, curriculum, files
 from randommask.errors import InputError, run
 from randommask.history import History
+from randommask.monitor import Monitor
 from randommask.trainer import Trainer
 
 STOPPED = 128 + signal.SIGTERM  # exit status of a run that was asked to stop
+SAVE_SECONDS, SAVE_STEPS = 600.0, 5000  # between checkpoints, whichever comes first
+STEPS_AHEAD = 8  # steps that are given to a GPU before anything waits for it
 
 
 class Segment:
@@ -46,9 +49,10 @@ class Segment:
         self.milestones = set(hparams["milestones"])
         self.log_every = hparams["log_every"]
         self.validate_every = hparams["validate_every"]
-        self.history = History([])
+        self.spans = hparams["validation_spans"]
+        self.history = History([], [])
         self.done = self.start
-        self.bounds: dict[int, float] = {}
+        self.bounds: dict[tuple[int, int], float] = {}
 
     def resume(self, start: Path | None) -> None:
         """Take up the newest whole checkpoint, else the state in folder `start`."""
@@ -76,67 +80,93 @@ class Segment:
     def take_up(self, path: Path) -> None:
         """Go on from one checkpoint."""
         state = self.trainer.restore(path)
-        self.done = state["step"]
-        self.history = History(state["rows"], state["sums"])
+        self.done = state.pop("step")
+        self.history = History(**state)
         print(f"going on from {path} after {self.done} steps", file=sys.stderr)
 
-    def train(self, save_seconds: float) -> bool:
+    def train(
+        self, monitor: Monitor | None, save_seconds: float, save_steps: int
+    ) -> bool:
         """Run to the end; False where SIGTERM came first (a checkpoint is written)."""
         stopped: list[int] = []
         signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
-        saved = logged = time.monotonic()
+        writer = checkpoint.Writer(self.state) if self.state else None
+        saved, saved_step = time.monotonic(), self.done
         if self.done == 0:
             self.keep_milestone()
         steps = range(self.done, self.end)
         watched = self.state is not None and sys.stderr.isatty()
-        for step in tqdm(steps, unit="step", disable=not watched):
-            sums, stop = self.trainer.step(step, bool(stopped))
-            self.history.add(sums)
+        for step in tqdm(
+            steps, unit="step", initial=self.done, total=self.end, disable=not watched
+        ):
+            self.trainer.step(step, bool(stopped))
             self.done = step + 1
-            if self.is_due(self.log_every):
-                now = time.monotonic()
-                self.log(now - logged)
-                logged = now
+            if not self.is_pause():
+                continue
+            sums, stop = self.trainer.collect()
+            for part in sums:
+                self.history.add(part)
+            if monitor and self.is_due(self.log_every):
+                self.log(monitor)
             if self.done < self.end:
                 self.keep_milestone()
-            if self.state and (stop or time.monotonic() - saved > save_seconds):
-                self.trainer.save(
-                    checkpoint.rolling(self.state, self.done), self.snapshot()
-                )
-                checkpoint.thin_out(self.state)
-                saved = time.monotonic()
+            seconds = time.monotonic() - saved
+            old = seconds > save_seconds or self.done - saved_step >= save_steps
+            if writer and (stop or old):
+                writer.save(self.done, self.trainer.snapshot(), self.snapshot())
+                saved, saved_step = time.monotonic(), self.done
             if stop:
-                return False
-        return True
+                break
+        if writer:
+            writer.wait()
+        return self.done == self.end
+
+    def is_pause(self) -> bool:
+        """Whether to wait for the device after this step: the same in all processes."""
+        ahead = STEPS_AHEAD if self.trainer.device.type == "cuda" else 1
+        return (
+            self.done % ahead == 0
+            or self.is_due(self.log_every)
+            or self.done in self.milestones
+        )
 
     def is_due(self, every: int) -> bool:
         """Every so many steps, at a phase's end and at the segment's."""
         ends = [phase["until"] for phase in self.settings["curriculum"]]
         return self.done % every == 0 or self.done in (*ends, self.end)
 
-    def log(self, seconds: float) -> None:
+    def log(self, monitor: Monitor) -> None:
         """Close a row of the history, with a validation where one is due."""
-        if self.state is None:
-            return
         phase = curriculum.phase_at(self.settings["curriculum"], self.done - 1)
         max_span = self.settings["curriculum"][phase]["max_span"]
-        if max_span not in self.bounds:
-            bound = curriculum.information_bound(self.settings, max_span)
-            self.bounds[max_span] = bound
-        validation = None
+        validation, spans = None, {}
         if self.is_due(self.validate_every):
             validation = self.trainer.validate(max_span)
+            for span in self.spans:
+                spans[span] = self.trainer.validate(span, min_span=span)
+                self.history.spans.append(
+                    {
+                        "step": self.done,
+                        "span": span,
+                        "validation_loss": spans[span],
+                        "bound": self.bound(span, span),
+                    }
+                )
         tokens = self.history.sums["tokens"]
-        row = self.history.close_row(
-            self.settings, self.done, self.bounds[max_span], validation
-        )
-        rate = round(tokens / seconds) if seconds else 0
-        with open(self.state / "speed.csv", "a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(
-                [self.done, round(seconds, 3), rate]
-            )
+        bound = self.bound(self.settings["min_span"], max_span)
+        row = self.history.close_row(self.settings, self.done, bound, validation)
+        drawn = row | {f"validation_loss/span {m}": v for m, v in spans.items()}
+        rate = monitor.tell(self.done, tokens, self.trainer.loader.waited, drawn)
         shown = f"step {self.done} loss {row['loss']:.3f} max span {max_span}"
-        tqdm.write(f"{shown} {rate} tokens/s", file=sys.stderr)
+        tqdm.write(f"{shown} {rate:.0f} tokens/s", file=sys.stderr)
+
+    def bound(self, min_span: int, max_span: int) -> float:
+        """The information bound of a phase, simulated once."""
+        key = (min_span, max_span)
+        if key not in self.bounds:
+            spans = {**self.settings, "min_span": min_span}
+            self.bounds[key] = curriculum.information_bound(spans, max_span)
+        return self.bounds[key]
 
     def keep_milestone(self) -> None:
         """Save the encoder where the step is a milestone."""
@@ -147,17 +177,18 @@ class Segment:
 
     def snapshot(self) -> dict:
         """What a checkpoint holds beside the tensors."""
-        history = self.history
-        return {"step": self.done, "rows": history.rows, "sums": history.sums}
+        return {"step": self.done, **self.history.state()}
 
     def finish(self, output: Path) -> None:
         """Write the segment's folder: encoder, state, history, milestones."""
         with files.write_aside(output) as aside:
             self.trainer.save_encoder(aside)
-            self.trainer.save(aside / checkpoint.STATE_FILE, self.snapshot())
+            checkpoint.save(
+                aside / checkpoint.STATE_FILE, self.trainer.snapshot(), self.snapshot()
+            )
             files.write_text(aside / "history.csv", self.history.csv())
-            speed = (self.state / "speed.csv").read_text()
-            files.write_text(aside / "speed.csv", "step,seconds,tokens_per_s\n" + speed)
+            files.write_text(aside / "spans.csv", self.history.spans_csv())
+            shutil.copyfile(self.state / "speed.csv", aside / "speed.csv")
             if (self.state / "milestones").exists():
                 shutil.copytree(
                     self.state / "milestones",
@@ -172,18 +203,34 @@ def pretrain(
     start: Path | None,
     hparams: dict,
     output: Path,
-    save_seconds: float,
+    *,
+    save_seconds: float = SAVE_SECONDS,
+    save_steps: int = SAVE_STEPS,
+    tensorboard: Path | None = None,
+    compiled: bool | None = None,
 ) -> None:
     """Train one segment from `start` (None: from random weights) into `output`."""
     with ExitStack() as stack:
-        state = None
+        state = monitor = None
         if int(os.environ.get("RANK", 0)) == 0:
             state = checkpoint.open_state(output, identity(manifests, start, hparams))
             stack.enter_context(checkpoint.lock(state))
-        trainer = Trainer(hparams["settings"], manifests)
+        trainer = Trainer(hparams["settings"], manifests, compiled)
+        stack.callback(trainer.close)
         segment = Segment(trainer, hparams, state)
         segment.resume(start)
-        finished = segment.train(save_seconds)
+        if state:
+            monitor = Monitor(
+                state / "speed.csv",
+                trainer.device,
+                trainer.flops_per_token(),
+                trainer.world,
+                tensorboard,
+                f"{output.parent.name}/{output.name}",
+                segment.done,
+            )
+            stack.callback(monitor.close)
+        finished = segment.train(monitor, save_seconds, save_steps)
         if finished and state:
             segment.finish(output)
             checkpoint.close_state(state)
@@ -191,6 +238,20 @@ def pretrain(
             dist.destroy_process_group()
     if not finished:
         sys.exit(STOPPED)
+
+
+def check_processes(asked: int) -> None:
+    """Raise `InputError` where other processes were started than asked for.
+
+    Also where a process finds no GPU of its own while there are GPUs: hours would be
+    spent on a part of them.
+    """
+    started = int(os.environ.get("WORLD_SIZE", 1))
+    if started != asked:
+        raise InputError(f"{started} processes were started, expected {asked}")
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+    if 0 < gpus < here:
+        raise InputError(f"{here} processes on this node see {gpus} GPUs")
 
 
 def identity(manifests: list[str], start: Path | None, hparams: dict) -> dict:
@@ -208,17 +269,30 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", required=True, nargs="+", help="manifest.json")
-    parser.add_argument("--start", type=Path, help="folder to go on from")
+    # not --start: torchrun would take it for an abbreviation of its own
+    parser.add_argument("--from", dest="start", type=Path, help="folder to go on from")
     parser.add_argument("--hparams", required=True, type=json.loads)
     parser.add_argument("--output", required=True, type=Path)
-    parser.add_argument("--save-seconds", type=float, default=600.0)
+    parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS)
+    parser.add_argument("--save-steps", type=int, default=SAVE_STEPS)
+    parser.add_argument("--processes", type=int, default=1, help="expected in all")
+    parser.add_argument("--tensorboard", type=Path, help="folder for its event files")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile the forward pass (left out: on a GPU)",
+    )
     arguments = parser.parse_args(argv)
+    check_processes(arguments.processes)
     pretrain(
         arguments.corpus,
         arguments.start,
         arguments.hparams,
         arguments.output,
-        arguments.save_seconds,
+        save_seconds=arguments.save_seconds,
+        save_steps=arguments.save_steps,
+        tensorboard=arguments.tensorboard,
+        compiled=arguments.compile,
     )
 
 

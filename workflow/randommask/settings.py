@@ -23,7 +23,13 @@ ARCHITECTURE_KEYS = (
     "dropout",
 )
 # Keys of an encoder that say how its training is cut and logged, not what it computes.
-LOGISTICS = ("segments", "milestones", "log_every", "validate_every")
+LOGISTICS = (
+    "segments",
+    "milestones",
+    "log_every",
+    "validate_every",
+    "validation_spans",
+)
 
 
 def known(where: str, name: str, names: Iterable[str], kind: str) -> None:
@@ -159,6 +165,7 @@ def segment(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
         ),
         "log_every": keys["log_every"],
         "validate_every": keys["validate_every"],
+        "validation_spans": keys["validation_spans"],
         "settings": settings(config, encoder, end),
     }
 

@@ -3,7 +3,11 @@
 What a step does depends on its number alone: windows, masks and dropout are seeded by
 it, learning rate and phase follow from it and the encoder's total.
 
-Shapes: M sequences a micro-batch, n bases, T tokens.
+Nothing in a step waits for the device: `collect` brings in what the steps since its
+last call gave. On a GPU one forward pass is compiled for one static shape; a batch that
+asks more than fits is computed uncompiled, at its own size.
+
+Shapes: M sequences a micro-batch, T tokens, C places that are asked.
 """
 
 import math
@@ -17,26 +21,23 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from randommask import checkpoint, curriculum, encoder, kmers, masking
-from randommask.corpus import VALIDATION_STEP, Corpus
+from randommask import checkpoint, curriculum, encoder, kmers, loader
+from randommask.corpus import VALIDATION_STEP, Corpus, batch_ids
 from randommask.errors import InputError
 
-CAPACITY_STEP = 256  # the head works on a multiple of so many tokens
-
-
-def batch_ids(settings: dict, codes: np.ndarray) -> np.ndarray:
-    """`[CLS] k-mers [SEP]` of windows (M, n) uint8: (M, T) uint16."""
-    step = kmers.stride(settings["tokenization"], settings["k"])
-    tokens = kmers.kmer_ids(codes, settings["k"], step)
-    ids = np.empty((len(tokens), settings["tokens"]), np.uint16)
-    ids[:, 0], ids[:, 1:-1], ids[:, -1] = kmers.CLS, tokens, kmers.SEP
-    return ids
+COMPILER = "inductor"
+WARM_UP_STEPS = 2  # compilation is over; another shape would compile again: an error
 
 
 class Trainer:
-    """The encoder, its optimizer and its data, on this process's device."""
+    """The encoder, its optimizer and its data, on this process's device.
 
-    def __init__(self, settings: dict, manifests: list[str]) -> None:
+    With `compiled` (on a GPU, where nothing else is said) the forward pass is compiled.
+    """
+
+    def __init__(
+        self, settings: dict, manifests: list[str], compiled: bool | None = None
+    ) -> None:
         self.settings = settings
         self.rank = int(os.environ.get("RANK", 0))
         self.world = int(os.environ.get("WORLD_SIZE", 1))
@@ -46,6 +47,12 @@ class Trainer:
             torch.cuda.set_device(self.device)
         if self.world > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        self.micro = settings["micro_batch"]
+        if settings["batch"] % (self.micro * self.world):
+            raise InputError(
+                f"batch {settings['batch']}: expected a multiple of micro_batch "
+                f"{self.micro} x {self.world} processes"
+            )
         self.model = encoder.Encoder(
             encoder.EncoderConfig(
                 **settings["architecture"],
@@ -55,6 +62,7 @@ class Trainer:
         )
         self.model.initialise(torch.Generator().manual_seed(settings["seed"]))
         self.model.to(self.device).train()
+        self.gradient = _one_gradient(list(self.model.parameters()))
         named = dict(self.model.named_parameters())
         self.names = {parameter: name for name, parameter in named.items()}
         # biases and norms are not decayed, as in BERT's and DNABERT's code
@@ -75,112 +83,141 @@ class Trainer:
         )
         self.corpus = Corpus(manifests, bases, settings["held_out"])
         self.autocast = autocast(settings["precision"], self.device)
-        self.micro = settings["micro_batch"]
-        if settings["batch"] % (self.micro * self.world):
-            raise InputError(
-                f"batch {settings['batch']}: expected a multiple of micro_batch "
-                f"{self.micro} x {self.world} processes"
+        is_compiled = self.device.type == "cuda" if compiled is None else compiled
+        self.places = loader.capacity(settings) if is_compiled else 0
+        self.compiled = self._losses
+        if is_compiled:
+            self.compiled = torch.compile(
+                self._losses, backend=COMPILER, fullgraph=True, dynamic=False
             )
+        self.loader = loader.Loader(
+            settings, self.corpus, self.rank, self.world, self.places
+        )
+        self.taken = 0
+        self.pending: list[tuple[int, Tensor, Tensor]] = []
 
-    def step(self, step: int, stop: bool = False) -> tuple[dict[str, float], bool]:
-        """Take one optimizer step; return what it adds to the history's sums.
+    def step(self, step: int, stop: bool = False) -> None:
+        """Take one optimizer step; `stop` tells the others that this process is asked.
 
-        Returns too whether any process was asked to `stop`, so that all stop together.
+        What it gave waits for `collect`.
         """
         settings = self.settings
-        phase = settings["curriculum"][
-            curriculum.phase_at(settings["curriculum"], step)
-        ]
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        asked = 0
-        micros = settings["batch"] // self.micro
-        for micro in range(self.rank, micros, self.world):
-            first = micro * self.micro
-            codes = self.corpus.windows(settings["seed"], step, first, self.micro)
-            ids = batch_ids(settings, codes)
+        losses, asked = [], 0
+        for batch in self.loader.get(step):
             # dropout: a seed of its own for each (seed, step, micro-batch)
-            torch.manual_seed(
-                int(
-                    np.random.SeedSequence(
-                        (settings["seed"], step, micro)
-                    ).generate_state(1)[0]
-                )
-            )
-            loss, count = self.loss(ids, phase["max_span"], step, first)
+            key = (settings["seed"], step, batch.first // self.micro)
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            loss = self.loss(batch, self.taken >= WARM_UP_STEPS)
             loss.backward()
-            loss_sum += loss.detach()
-            asked += count
-        totals = torch.stack([loss_sum, *torch.tensor([asked, stop]).to(loss_sum)])
-        gradients = [p.grad for p in self.names if p.grad is not None]
+            losses.append(loss.detach())
+            asked += batch.asked
+        losses = torch.stack(losses).double()
+        totals = torch.tensor([0.0, asked, stop], dtype=torch.float64)
+        totals = totals.to(self.device, non_blocking=True)
+        totals[0] = losses.sum()
         if self.world > 1:
             dist.all_reduce(totals)
-            for gradient in gradients:
-                dist.all_reduce(gradient)
-        loss_total, asked_total, stops = totals.tolist()
-        if not math.isfinite(loss_total):
-            raise InputError(
-                f"step {step}: the loss is {loss_total}, expected a number"
-            )
-        torch._foreach_mul_(gradients, 1.0 / max(asked_total, 1.0))
-        norm = torch.nn.utils.clip_grad_norm_(self.names, settings["clip"])
+            dist.all_reduce(self.gradient)
+        self.gradient /= totals[1].clamp(min=1.0)
+        norm = self.gradient.norm()
+        self.gradient *= (settings["clip"] / (norm + 1e-6)).clamp(max=1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = curriculum.learning_rate(settings, step)
         self.optimizer.step()
-        self.optimizer.zero_grad()
-        sums = {
-            "steps": 1,
-            "loss": loss_total,
-            "asked": asked_total,
-            "tokens": settings["batch"] * (settings["tokens"] - 2),
-            "gradient_norm": norm.item(),
-        }
-        return sums, stops > 0
+        self.gradient.zero_()
+        self.taken += 1
+        self.pending.append((step, torch.cat([totals, norm[None]]), losses))
 
-    def loss(
-        self, ids: np.ndarray, max_span: int, step: int, first: int
-    ) -> tuple[Tensor, int]:
-        """Sum of the losses (nats) over the tokens asked in `ids`, and their number."""
-        inputs, labels = masking.corrupt(
-            ids,
-            max_span,
-            self.settings["seed"],
-            step,
-            first,
-            **masking.options(self.settings, max_span),
+    def collect(self) -> tuple[list[dict[str, float]], bool]:
+        """What the steps since the last call add to the history, one by one.
+
+        Returns too whether any process was asked to stop, so that all stop together.
+        Raises `InputError` naming step and samples where a loss is no number.
+        """
+        pending, self.pending = self.pending, []
+        if not pending:
+            return [], False
+        sums, stopped = [], False
+        rows = torch.stack([totals for _, totals, _ in pending]).tolist()
+        for (step, _, losses), row in zip(pending, rows, strict=True):
+            loss, asked, stops, norm = row
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise InputError(self._no_number(step, loss, norm, losses))
+            stopped |= stops > 0
+            sums.append(
+                {
+                    "steps": 1,
+                    "loss": loss,
+                    "asked": asked,
+                    "tokens": self.settings["batch"] * (self.settings["tokens"] - 2),
+                    "gradient_norm": norm,
+                }
+            )
+        return sums, stopped
+
+    def _no_number(self, step: int, loss: float, norm: float, losses: Tensor) -> str:
+        """Say where the first loss of this process lies that is no number."""
+        wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+        if not wrong:
+            return f"step {step}: loss {loss}, norm of the gradient {norm}: not finite"
+        first = self.loader.firsts[wrong[0]]
+        return (
+            f"step {step}, samples {first} to {first + self.micro - 1}: "
+            f"the loss is {losses[wrong[0]].item()}, expected a number"
         )
-        labels = labels.reshape(-1)
-        where = np.flatnonzero(labels >= 0)
-        count = len(where)
-        # few shapes, so that kernels are made once: fill up with tokens nothing asks
-        spare = np.flatnonzero(labels < 0)[: -count % CAPACITY_STEP]
-        where = np.concatenate([where, spare])
-        targets = torch.from_numpy(labels[where].astype(np.int64)).to(self.device)
-        inputs_MT = torch.from_numpy(inputs.astype(np.int64)).to(self.device)
+
+    def loss(self, batch: loader.MicroBatch, is_warm: bool = True) -> Tensor:
+        """Sum of the losses (nats) over the tokens that a micro-batch asks."""
+        moved = batch.to(self.device)
+        tensors = (moved.inputs_MT, moved.places_C, moved.targets_C)
+        if not self.places or len(batch.places_C) > self.places:
+            return self._losses(*tensors)
+        stance = "fail_on_recompile" if is_warm else "default"
+        with torch.compiler.set_stance(stance):
+            return self.compiled(*tensors)
+
+    def _losses(self, inputs_MT: Tensor, places_C: Tensor, targets_C: Tensor) -> Tensor:
         with self.autocast:
-            hidden = self.model(inputs_MT).flatten(0, 1)
+            hidden = self.model(inputs_MT.int()).flatten(0, 1)
             # the head is the widest product: only where something is asked
-            logits = self.model.head(hidden[torch.from_numpy(where).to(self.device)])
-        return F.cross_entropy(logits.float(), targets, reduction="sum"), count
+            logits = self.model.head(hidden[places_C])
+        return F.cross_entropy(
+            logits.float(), targets_C, reduction="sum", ignore_index=loader.IGNORED
+        )
 
     @torch.no_grad()
-    def validate(self, max_span: int) -> float:
-        """Mean loss on the fixed windows, with masks fixed for each `max_span`."""
+    def validate(self, max_span: int, min_span: int | None = None) -> float:
+        """Mean loss in nats on the fixed windows, with masks fixed for these spans."""
         settings = self.settings
-        seed, count = settings["seed"], settings["validation_windows"]
-        ids = batch_ids(settings, self.corpus.validation_windows(seed, count))
+        windows = self.corpus.validation_windows(
+            settings["seed"], settings["validation_windows"]
+        )
+        ids = batch_ids(settings, windows)
         self.model.eval()
         total, asked = 0.0, 0
-        for first in range(0, count, self.micro):
+        for first in range(0, len(ids), self.micro):
             part = ids[first : first + self.micro]
-            loss, number = self.loss(part, max_span, VALIDATION_STEP, first)
-            total, asked = total + loss.item(), asked + number
+            batch = loader.mask(
+                settings, part, max_span, VALIDATION_STEP, first, min_span=min_span
+            ).to(self.device)
+            loss = self._losses(batch.inputs_MT, batch.places_C, batch.targets_C)
+            total, asked = total + loss.item(), asked + batch.asked
         self.model.train()
         return total / max(asked, 1)
 
-    def save(self, path: Path, state: dict) -> None:
-        """Write a checkpoint to go on from."""
-        moments = checkpoint.optimizer_moments(self.optimizer, self.names)
-        checkpoint.save(path, self.model.state_dict(), moments, state)
+    def flops_per_token(self) -> float:
+        """Floating-point operations that training on one token takes."""
+        share = loader.asked_share(self.settings)
+        return encoder.flops_per_token(
+            self.model.config, self.settings["tokens"], share
+        )
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Copies, in main memory, of all tensors that a checkpoint needs."""
+        return checkpoint.tensors(
+            self.model.state_dict(),
+            checkpoint.optimizer_moments(self.optimizer, self.names),
+        )
 
     @torch.no_grad()
     def save_encoder(self, folder: Path) -> None:
@@ -209,6 +246,21 @@ class Trainer:
                 f"{path}: another encoder's checkpoint ({error})"
             ) from None
         return state
+
+    def close(self) -> None:
+        """End the loader's thread."""
+        self.loader.close()
+
+
+def _one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
+    """One tensor behind all gradients: one sum over processes, one norm."""
+    gradient = torch.zeros(
+        sum(p.numel() for p in parameters), device=parameters[0].device
+    )
+    sizes = [p.numel() for p in parameters]
+    for parameter, part in zip(parameters, gradient.split(sizes), strict=True):
+        parameter.grad = part.view_as(parameter)
+    return gradient
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast | nullcontext:

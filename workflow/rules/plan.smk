@@ -126,11 +126,30 @@ def segment_hparams(wildcards):
     return json.dumps(settings.segment(config, *settings.split(wildcards.segment)))
 
 
+def gpus_a_node(resources):
+    """GPUs of a job on each of its nodes, as `gpu=` or, over several nodes, `gres=`."""
+    return resources.gpu or int(resources.get("gres", "gpu:0").rpartition(":")[2])
+
+
 def launcher(wildcards, resources):
-    """One process for each GPU; plain Python where one process is enough."""
-    if resources.gpu > 1:
-        return f"torchrun --standalone --nproc-per-node {resources.gpu} -m"
-    return "python -m"
+    """One process for each GPU, on one node or several; plain Python where one is enough."""
+    nodes, gpus = resources.get("nodes", 1), gpus_a_node(resources)
+    if nodes * gpus <= 1:
+        return "python -m"
+    if nodes == 1:
+        return f"torchrun --standalone --nproc-per-node {gpus} -m"
+    # the first node's port: another for every job
+    return (
+        f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 "
+        f"torchrun --nnodes {nodes} --nproc-per-node {gpus} --rdzv-backend c10d "
+        "--rdzv-id $SLURM_JOB_ID "
+        "--rdzv-endpoint $(hostname):$((20000 + SLURM_JOB_ID % 10000)) -m"
+    )
+
+
+def processes(wildcards, resources):
+    """How many processes the launcher is asked for."""
+    return max(1, resources.get("nodes", 1) * gpus_a_node(resources))
 
 
 def finetune_hparams(wildcards, seed):

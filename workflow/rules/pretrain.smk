@@ -20,14 +20,18 @@ rule pretrain:
         mem_mb=32000,
     params:
         launcher=launcher,
-        start=lambda wildcards, input: f"--start {input.start}" if input.start else "",
+        processes=processes,
+        start=lambda wildcards, input: f"--from {input.start}" if input.start else "",
         hparams=segment_hparams,
+        tensorboard=subpath(output[0], parent=True),
     shell:
         r"""
         {params.launcher} randommask.pretrain \
+            --processes {params.processes} \
             --corpus {input.corpus:q} \
             {params.start} \
             --hparams {params.hparams:q} \
+            --tensorboard {params.tensorboard:q}/tensorboard \
             --output {output:q} >{log:q} 2>&1
         """
 
