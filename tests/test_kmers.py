@@ -1,6 +1,8 @@
 """k-mer ids against a plain dictionary and against transformers' tokenizer."""
 
+import gzip
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from randommask import kmers
-from randommask.genome import encode
+from randommask.genome import decode, encode
 
+REAL = Path(__file__).parents[2] / "shared" / "data" / "genome"
 LETTERS = st.text("ACGTNacgtRYn", min_size=0, max_size=60)
 
 
@@ -27,12 +30,81 @@ def test_ids_equal_a_dictionary_of_words(sequence, k, overlapping):
     assert found.tolist() == plain_ids(sequence, k, stride)
 
 
-def test_ids_of_many_rows_at_once():
-    codes = np.random.default_rng(0).integers(0, 5, (7, 50), dtype=np.uint8)
-    for stride in (1, 6):
-        together = kmers.kmer_ids(codes, 6, stride)
-        apart = [kmers.kmer_ids(row, 6, stride) for row in codes]
-        assert (together == np.stack(apart)).all()
+@pytest.mark.parametrize("k", range(1, 8))
+@pytest.mark.parametrize("bases", [7, 50, 56])
+def test_ids_of_many_rows_at_once(k, bases):
+    codes = np.random.default_rng(0).integers(0, 5, (3, 7, bases), dtype=np.uint8)
+    codes[:, :3] %= 4
+    for stride in {1, k}:
+        together = kmers.kmer_ids(codes, k, stride)
+        apart = [[plain_ids(decode(row), k, stride) for row in rows] for rows in codes]
+        assert (together == apart).all()
+        # a view is read as its copy is
+        backwards = kmers.kmer_ids(codes[..., ::-1], k, stride)
+        assert (backwards == kmers.kmer_ids(codes[..., ::-1].copy(), k, stride)).all()
+
+
+@pytest.fixture(scope="module")
+def their_ids(tmp_path_factory):
+    """Ids as transformers' BertTokenizer gives them with DNABERT's vocabulary."""
+    from transformers import BertTokenizer
+
+    folder = tmp_path_factory.mktemp("vocabulary")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words += ["".join(letters) for letters in product("ATCG", repeat=6)]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    tokenizer = BertTokenizer.from_pretrained(folder, do_lower_case=False)
+
+    def ids(sequences, stride):
+        texts = [
+            " ".join(s[i : i + 6] for i in range(0, len(s) - 5, stride))
+            for s in map(str.upper, sequences)
+        ]
+        return np.array(tokenizer(texts)["input_ids"])
+
+    return ids
+
+
+def batch_settings(tokenization, tokens=512):
+    return {"k": 6, "tokenization": tokenization, "tokens": tokens}
+
+
+@pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
+def test_real_windows_have_bert_tokenizers_ids(tokenization, their_ids):
+    if not REAL.is_dir():
+        pytest.skip(f"no real genome in {REAL}")
+    bases = kmers.window_bases(512, tokenization, 6)
+    windows = []
+    for path in sorted(REAL.glob("*.fa.gz")):
+        with gzip.open(path, "rt") as lines:
+            text = "".join("" if line[0] == ">" else line.strip() for line in lines)
+        starts = np.random.default_rng(0).integers(0, len(text) - bases, 340)
+        windows += [text[start : start + bases] for start in starts]
+    assert len(windows) >= 1000
+    codes = encode("".join(windows)).reshape(len(windows), bases)
+    assert (codes == 4).any()  # some windows hold N, some lower case
+    assert any(window != window.upper() for window in windows)
+    found = kmers.batch_ids(batch_settings(tokenization), codes)
+    assert found.shape == (len(windows), 512)
+    theirs = their_ids(windows, kmers.stride(tokenization, 6))
+    assert (found == theirs).all()
+
+
+@pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
+def test_made_windows_have_bert_tokenizers_ids(tokenization, their_ids):
+    bases = kmers.window_bases(40, tokenization, 6)
+    rng = np.random.default_rng(0)
+    # N, lower case and the IUPAC letters among mostly ACGT
+    letters = list("ACGT" * 12 + "acgt" * 3 + "NnRYSWKMBDHVryswkmbdhv")
+    windows = ["".join(row) for row in rng.choice(letters, (50, bases))]
+    windows += ["N" * bases, "a" * bases, "ACGTRY" * bases]
+    windows = [window[:bases] for window in windows]
+    codes = encode("".join(windows)).reshape(len(windows), bases)
+    found = kmers.batch_ids(batch_settings(tokenization, 40), codes)
+    assert 0.05 < (found == kmers.UNK).mean() < 0.95
+    theirs = their_ids(windows, kmers.stride(tokenization, 6))
+    assert (found == theirs).all()
+    assert (kmers.tokenize(windows, tokenization, 6) == theirs).all()
 
 
 def test_vocabulary_is_dnaberts():

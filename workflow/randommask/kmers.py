@@ -51,48 +51,56 @@ def kmer_ids(codes: np.ndarray, k: int = 6, stride: int = 1) -> np.ndarray:
     count = (codes.shape[-1] - k) // stride + 1
     if count <= 0:
         return np.empty((*codes.shape[:-1], 0), np.uint16)
-    if stride == 1:
-        numbers = _combine(codes.astype(np.uint16), k, np.uint16(4))
-    else:
-        numbers = np.zeros((*codes.shape[:-1], count), np.uint16)
-        for first in range(k):
-            last = first + stride * (count - 1) + 1
-            numbers *= 4
-            numbers += codes[..., first:last:stride]
-    numbers += NUM_SPECIAL
-    unknown = codes > 3
-    if unknown.any():
+    numbers = _numbers(codes, k, stride, count)
+    numbers += np.uint16(NUM_SPECIAL)
+    if codes.max() > 3:
         # counts of non-nucleotides before each position: a k-mer without one adds none
         before = np.zeros((*codes.shape[:-1], codes.shape[-1] + 1), np.int32)
-        np.cumsum(unknown, axis=-1, out=before[..., 1:])
+        np.cumsum(codes > 3, axis=-1, out=before[..., 1:])
         spoilt = before[..., k:] > before[..., :-k]
         numbers[spoilt[..., ::stride]] = UNK
     return numbers
 
 
-def _combine(digits: np.ndarray, k: int, base: np.uint16) -> np.ndarray:
-    """Numbers of k adjacent digits, by doubling: 2 digits, then 4, then 4 + 2."""
-    numbers, width = None, 0
-    power, power_width = digits, 1
-    while True:
-        if k & power_width:
+def _numbers(codes: np.ndarray, k: int, stride: int, count: int) -> np.ndarray:
+    """Base-4 numbers of the k-mers, by doubling: 2 digits, 4 digits, then 4 + 2.
+
+    Four digits fit into a byte, and bytes are the fastest. All rows are doubled as one:
+    what is read across the end of a row is never taken.
+    """
+    powers = {1: codes}
+    for width in (1, 2):
+        if k >= 2 * width:
+            digits = powers[width].reshape(-1)
+            double = np.zeros(digits.shape, np.uint8)
+            ahead = double[: digits.size - width]
+            np.multiply(digits[: digits.size - width], np.uint8(4**width), out=ahead)
+            ahead += digits[width:]
+            powers[2 * width] = double.reshape(codes.shape)
+    numbers, done = None, 0
+    for width in (4, 2, 1):
+        if k & width:
+            last = done + stride * (count - 1) + 1
+            part = powers[width][..., done:last:stride]
             if numbers is None:
-                numbers, width = power, power_width
+                numbers = part.astype(np.uint16)
             else:
-                end = digits.shape[-1] - (width + power_width) + 1
-                numbers = (
-                    numbers[..., :end] * base**power_width
-                    + power[..., width : width + end]
-                )
-                width += power_width
-        if width == k:
-            return numbers if k > 1 else numbers.copy()
-        end = digits.shape[-1] - 2 * power_width + 1
-        power = (
-            power[..., :end] * base**power_width
-            + power[..., power_width : power_width + end]
-        )
-        power_width *= 2
+                numbers *= np.uint16(4**width)
+                numbers += part
+            done += width
+    return numbers
+
+
+def batch_ids(settings: dict, codes: np.ndarray) -> np.ndarray:
+    """`[CLS] k-mers [SEP]` of windows (B, n) uint8: (B, T) uint16.
+
+    `settings` are an encoder's; n is `window_bases` of its T tokens.
+    """
+    step = stride(settings["tokenization"], settings["k"])
+    ids = np.empty((len(codes), settings["tokens"]), np.uint16)
+    ids[:, 0], ids[:, -1] = CLS, SEP
+    ids[:, 1:-1] = kmer_ids(codes, settings["k"], step)
+    return ids
 
 
 def tokenize(sequences: Sequence[str], tokenization: str, k: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from randommask import checkpoint, curriculum, encoder, kmers, loader
-from randommask.corpus import VALIDATION_STEP, Corpus, batch_ids
+from randommask.corpus import VALIDATION_STEP, Corpus
 from randommask.errors import InputError
 
 COMPILER = "inductor"
@@ -192,7 +192,7 @@ class Trainer:
         windows = self.corpus.validation_windows(
             settings["seed"], settings["validation_windows"]
         )
-        ids = batch_ids(settings, windows)
+        ids = kmers.batch_ids(settings, windows)
         self.model.eval()
         total, asked = 0.0, 0
         for first in range(0, len(ids), self.micro):
