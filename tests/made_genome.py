@@ -36,6 +36,7 @@ def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> dict:
         },
         "genomes": ["made"],
         "held_out": [],
+        "reverse_complement": False,
         "k": 4,
         "tokenization": "overlapping",
         "tokens": 24,

@@ -6,6 +6,7 @@ from made_genome import make_corpus
 
 from randommask.corpus import Corpus
 from randommask.errors import InputError
+from randommask.genome import decode
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +22,72 @@ def test_windows_hold_only_nucleotides(manifest):
     assert windows.max() <= 3
 
 
-def test_every_start_is_equally_likely(manifest):
-    corpus = Corpus([manifest], 20, [])
-    starts = 101 + 1 + 17  # of runs of 120, 20 and 36 bases
-    windows = corpus.windows(3, 5, 0, starts * 400)
-    # the run of 20 bases is the only one that begins with CATG and holds 20
-    only = [2, 0, 1, 3] * 5
-    share = (windows == only).all(axis=1).mean()
-    assert share == pytest.approx(1 / starts, rel=0.25)
+def random_letters(seed, count):
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), count))
+
+
+@pytest.fixture(scope="module")
+def two_genomes(tmp_path_factory):
+    """Runs of several lengths in two genomes, and every window of 12 bases in them."""
+    runs = [random_letters(seed, n) for seed, n in enumerate((150, 12, 40, 11, 90, 13))]
+    folder = tmp_path_factory.mktemp("genomes")
+    one = {"chr1": f"NN{runs[0]}N{runs[1]}NNN{runs[2]}", "chr2": runs[3]}
+    two = {"chr1": f"{runs[4]}N", "chrX": runs[5]}
+    manifests = [make_corpus(folder / "a", one), make_corpus(folder / "b", two)]
+    windows = [run[i : i + 12] for run in runs for i in range(len(run) - 11)]
+    assert len(set(windows)) == len(windows) == 139 + 1 + 29 + 79 + 2
+    return manifests, windows
+
+
+def counts(found, windows):
+    """How often each of the windows was drawn; nothing else may have been."""
+    place = {window: i for i, window in enumerate(windows)}
+    return np.bincount([place[decode(row)] for row in found], minlength=len(windows))
+
+
+def assert_uniform(observed):
+    """Chi-square within 5 standard deviations of its mean."""
+    expected, free = observed.mean(), len(observed) - 1
+    chi_square = ((observed - expected) ** 2 / expected).sum()
+    assert abs(chi_square - free) < 5 * (2 * free) ** 0.5
+
+
+def test_every_start_in_every_genome_is_equally_likely(two_genomes):
+    manifests, windows = two_genomes
+    corpus = Corpus(manifests, 12, [])
+    assert_uniform(counts(corpus.windows(3, 5, 0, 25_000), windows))
+    # and over the steps, at one index
+    one_each = np.concatenate([corpus.windows(3, s, 4, 1) for s in range(5_000)])
+    assert_uniform(counts(one_each, windows))
+    assert_uniform(counts(corpus.validation_windows(3, 25_000), windows))
+
+
+def test_a_chromosome_held_out_is_so_in_every_genome(two_genomes):
+    manifests, windows = two_genomes
+    corpus = Corpus(manifests, 12, ["chr1"])
+    assert set(map(decode, corpus.windows(1, 0, 0, 200))) == set(windows[-2:])
+    held = counts(corpus.validation_windows(1, 20_000), windows)
+    assert held[-2:].sum() == 0
+    assert_uniform(held[:-2])
+
+
+def test_half_of_the_windows_come_from_the_other_strand(two_genomes):
+    manifests, _ = two_genomes
+    # of an odd length: no such sequence is its own reverse complement
+    forward = Corpus(manifests, 11, [])
+    both = Corpus(manifests, 11, [], reverse_complement=True)
+    plain, found = forward.windows(1, 7, 0, 4000), both.windows(1, 7, 0, 4000)
+    pairs = str.maketrans("ACGT", "TGCA")
+    turned = 0
+    for one, other in zip(map(decode, plain), map(decode, found), strict=True):
+        assert other in (one, one[::-1].translate(pairs))
+        turned += other != one
+    assert abs(turned - 2000) < 5 * 4000**0.5 / 2
+    assert (both.windows(1, 7, 1000, 500) == found[1000:1500]).all()
+    other_step = both.windows(1, 8, 0, 4000) != forward.windows(1, 8, 0, 4000)
+    assert (other_step.any(axis=1) != (found != plain).any(axis=1)).any()
+    fixed = both.validation_windows(1, 100)
+    assert (fixed == forward.validation_windows(1, 100)).all()
 
 
 def test_a_window_is_a_function_of_seed_step_and_index(manifest):
@@ -48,13 +107,6 @@ def test_held_out_chromosomes_are_only_validated_on(manifest):
     assert validation <= gatc
     fixed = corpus.validation_windows(1, 50)
     assert (fixed == corpus.validation_windows(1, 50)).all()
-
-
-def test_several_genomes(manifest, tmp_path):
-    other = make_corpus(tmp_path, {"chr1": "A" * 50})
-    corpus = Corpus([manifest, other], 30, [])
-    windows = corpus.windows(0, 0, 0, 200)
-    assert 0 < (windows == 0).all(axis=1).mean() < 1
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_processes_share_one_global_batch(settings, windows):
 
 def test_what_the_masker_asks_is_asked_and_nothing_else(settings, windows):
     codes = windows.windows(1, 3, 4, 4)
-    ids = corpus.batch_ids(settings, codes)
+    ids = kmers.batch_ids(settings, codes)
     options = masking.options(settings, 8)
     inputs, labels = masking.corrupt(ids, 8, 1, 3, 4, **options)
     batch = loader.mask(settings, ids, 8, 3, 4)

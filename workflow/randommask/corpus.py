@@ -1,8 +1,8 @@
 """Training windows from the shards of one or more genomes.
 
-Windows hold only A, C, G and T and start anywhere with equal chance. Which windows a
-step sees is a function of (seed, step, sample index): nothing is shuffled, nothing has
-to be remembered to go on after a stop.
+Windows hold only A, C, G and T and start anywhere with equal chance, whatever genome or
+chromosome that is in. Which windows a step sees is a function of (seed, step, sample
+index): nothing is shuffled, nothing has to be remembered to go on after a stop.
 
 Shapes: B windows, n bases.
 """
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from randommask import kmers
 from randommask.errors import InputError
 from randommask.files import read_json
 from randommask.masking import philox
@@ -24,12 +23,20 @@ class Corpus:
     """The shards behind some manifests, memory-mapped, and where windows may start.
 
     `held_out` chromosomes are left out of training, and validation windows then come
-    from them alone. Raises `InputError` where no stretch of ACGT holds a window.
+    from them alone. With `reverse_complement`, half of the training windows are read
+    from the other strand. Raises `InputError` where no stretch of ACGT holds a window.
     """
 
-    def __init__(self, manifests: list[str], bases: int, held_out: list[str]) -> None:
+    def __init__(
+        self,
+        manifests: list[str],
+        bases: int,
+        held_out: list[str],
+        reverse_complement: bool = False,
+    ) -> None:
         self.bases = bases
-        self.shards: list[np.ndarray] = []
+        self.reverse_complement = reverse_complement
+        self.shards: list[memoryview] = []
         places: list[tuple[int, int, int, bool]] = []  # shard, first, count, held out
         known = set()
         for path in map(Path, manifests):
@@ -41,7 +48,7 @@ class Corpus:
                         f"{path.parent / chromosome['file']}: {len(shard)} bases, "
                         f"expected {chromosome['length']} (manifest.json)"
                     )
-                self.shards.append(shard)
+                self.shards.append(memoryview(shard))
                 places += [
                     (len(self.shards) - 1, start, end - start - bases + 1, held)
                     for held in [chromosome["name"] in held_out]
@@ -65,30 +72,31 @@ class Corpus:
 
     def windows(self, seed: int, step: int, first_index: int, count: int) -> np.ndarray:
         """Codes of samples `first_index` ... of step `step`: (count, n) uint8."""
-        return self._draw("training", seed, step, first_index, count)
+        words = philox(seed, step, STREAM, first_index, count).reshape(count, 4)
+        codes = self._read("training", words[:, 0])
+        if self.reverse_complement:
+            other = np.flatnonzero(words[:, 1] >> np.uint64(63))
+            # A and T, C and G differ in the lowest bit
+            codes[other] = codes[other, ::-1] ^ 1
+        return codes
 
     def validation_windows(self, seed: int, count: int) -> np.ndarray:
         """The fixed windows that validation is measured on: (count, n) uint8."""
-        return self._draw("validation", seed, VALIDATION_STEP, 0, count)
+        words = philox(seed, VALIDATION_STEP, STREAM, 0, count).reshape(count, 4)
+        return self._read("validation", words[:, 0])
 
-    def _draw(
-        self, purpose: str, seed: int, step: int, first: int, count: int
-    ) -> np.ndarray:
+    def _read(self, purpose: str, words: np.ndarray) -> np.ndarray:
+        """The windows that random `words` (B,) uint64 choose: (B, n) uint8."""
         table, ends = self._places[purpose]
-        words = philox(seed, step, STREAM, first, count)[::4]
         start = ((words >> np.uint64(11)) * 2.0**-53 * ends[-1]).astype(np.int64)
         place = np.searchsorted(ends, start, side="right")
         start += table[place, 1] + table[place, 2] - ends[place]
-        codes = np.empty((count, self.bases), np.uint8)
-        for row, shard, first_base in zip(codes, table[place, 0], start, strict=True):
-            row[:] = self.shards[shard][first_base : first_base + self.bases]
-        return codes
-
-
-def batch_ids(settings: dict, codes: np.ndarray) -> np.ndarray:
-    """`[CLS] k-mers [SEP]` of windows (M, n) uint8: (M, T) uint16."""
-    step = kmers.stride(settings["tokenization"], settings["k"])
-    tokens = kmers.kmer_ids(codes, settings["k"], step)
-    ids = np.empty((len(tokens), settings["tokens"]), np.uint16)
-    ids[:, 0], ids[:, 1:-1], ids[:, -1] = kmers.CLS, tokens, kmers.SEP
-    return ids
+        # slices of memoryviews cost a fraction of an array's
+        pieces = [
+            self.shards[shard][first : first + self.bases]
+            for shard, first in zip(
+                table[place, 0].tolist(), start.tolist(), strict=True
+            )
+        ]
+        codes = np.frombuffer(bytearray().join(pieces), np.uint8)
+        return codes.reshape(len(words), self.bases)

@@ -312,5 +312,5 @@ def parameters(config: EncoderConfig) -> int:
 
 
 def flops_per_token(config: EncoderConfig, tokens: int, asked_share: float) -> float:
-    """stub"""
+    """Stub"""
     return 1.0

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from randommask import curriculum, masking
-from randommask.corpus import Corpus, batch_ids
+from randommask import curriculum, kmers, masking
+from randommask.corpus import Corpus
 
 PLACES = 256  # the head works on a multiple of so many places: few shapes, few kernels
 IGNORED = -100  # the target of a place that only fills up
@@ -101,16 +101,14 @@ def mask(
     options = masking.options(settings, max_span)
     if min_span is not None:
         options["min_span"] = min_span
-    inputs, labels = masking.corrupt(
+    inputs, asked, ids = masking.corrupt_at(
         ids_MT, max_span, settings["seed"], step, first, **options
     )
-    labels = labels.reshape(-1)
-    asked = np.flatnonzero(labels >= 0)
     size = max(places, _fill(len(asked)))
     where = np.zeros(size, np.int64)
     where[: len(asked)] = asked
     targets = np.full(size, IGNORED, np.int64)
-    targets[: len(asked)] = labels[asked]
+    targets[: len(asked)] = ids
     return MicroBatch(
         first,
         torch.from_numpy(inputs.view(np.int16)),
@@ -158,7 +156,7 @@ class Loader:
             codes = self.corpus.windows(
                 settings["seed"], step, first, settings["micro_batch"]
             )
-            ids = batch_ids(settings, codes)
+            ids = kmers.batch_ids(settings, codes)
             batch = mask(settings, ids, max_span, step, first, places=self.places)
             batches.append(_pin(batch) if torch.cuda.is_available() else batch)
         return batches

@@ -81,7 +81,9 @@ class Trainer:
         bases = kmers.window_bases(
             settings["tokens"], settings["tokenization"], settings["k"]
         )
-        self.corpus = Corpus(manifests, bases, settings["held_out"])
+        self.corpus = Corpus(
+            manifests, bases, settings["held_out"], settings["reverse_complement"]
+        )
         self.autocast = autocast(settings["precision"], self.device)
         is_compiled = self.device.type == "cuda" if compiled is None else compiled
         self.places = loader.capacity(settings) if is_compiled else 0
