@@ -26,7 +26,7 @@ def learning_rate(settings: dict, step: int) -> float:
 
 
 def information_bound(
-    settings: dict, max_span: int, *, tokens: int = 4096, samples: int = 16
+    settings: dict, max_span: int, *, tokens: int = 4096, samples: int = 256
 ) -> float:
     """Loss in nats a masked token once the overlap of k-mers is used in full.
 
