@@ -6,7 +6,7 @@ A, T, C, G (`AAAAAA` = 5, `AAAAAT` = 6, ... `GGGGGG` = 4100).
 Shapes: n bases, m tokens, `...` any leading axes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -18,6 +18,7 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 NUM_SPECIAL = len(SPECIALS)
 OVERLAPPING, NON_OVERLAPPING = "overlapping", "non-overlapping"
 MAX_K = 7  # the ids of longer k-mers do not fit into uint16
+BLOCK = 4096  # rows tokenized at once: their codes stay in the cache
 
 
 def vocab_size(k: int) -> int:
@@ -104,19 +105,25 @@ def batch_ids(settings: dict, codes: np.ndarray) -> np.ndarray:
 
 
 def tokenize(sequences: Sequence[str], tokenization: str, k: int) -> np.ndarray:
-    """`[CLS] k-mers [SEP]` for each sequence: (sequences, longest) uint16, `PAD` right.
-
-    All sequences of one length are encoded in one call.
-    """
+    """`[CLS] k-mers [SEP]` of each: (sequences, longest) uint16, `PAD` on the right."""
     step = stride(tokenization, k)
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
     counts = np.maximum((lengths - k) // step + 1, 0)
     ids = np.full((len(sequences), int(counts.max(initial=0)) + 2), PAD, np.uint16)
     ids[:, 0] = CLS
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        codes = encode("".join(sequences[row] for row in rows)).reshape(len(rows), -1)
+    for rows, codes in blocks(sequences):
         tokens = kmer_ids(codes, k, step)
         ids[rows, 1 : tokens.shape[1] + 1] = tokens
         ids[rows, tokens.shape[1] + 1] = SEP
     return ids
+
+
+def blocks(sequences: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of equal length and their codes (rows, bases) uint8, some at a time."""
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    for length in np.unique(lengths):
+        same = np.flatnonzero(lengths == length)
+        for first in range(0, len(same), BLOCK):
+            rows = same[first : first + BLOCK]
+            codes = encode("".join(sequences[row] for row in rows))
+            yield rows, codes.reshape(len(rows), length)
