@@ -77,6 +77,12 @@ BAD = [
     (("benchmark", "include"), ["EMP-X"], "benchmark.include: no dataset 'EMP-X'"),
     (("benchmark", "datasets"), "none.tsv", "none.tsv"),
     (("finetune", "recipe"), "table6", "no recipe 'table6'"),
+    (("finetune", "lora"), {"rank": 8}, "finetune.lora: no key 'alpha'"),
+    (
+        ("encoders", "nt", "finetune"),
+        {"epochs": 2},
+        "finetune: unknown key 'epochs'",
+    ),
     (("roles", "baseline"), "nt", "expected one of ours"),
     (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
     (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
@@ -142,6 +148,32 @@ def test_milestones_belong_to_the_segment_that_passes_them(paper):
     kept = settings.milestone_segments(paper)
     assert kept["dnabert/step-0"] == kept["dnabert/step-10000"] == "dnabert/step-30000"
     assert "dnabert/step-100000" not in kept  # a segment's end has its own folder
+
+
+def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
+    plain = copy.deepcopy(paper)
+    adapters = {"rank": 8, "alpha": 16, "dropout": 0.05}
+    own = {"learning_rate": 1e-3, "lora": adapters, "truncate": True}
+    for name in ("nt", "dnabert"):
+        paper["encoders"][name]["finetune"] = own
+    checker.check(paper, SCHEMA)
+    rows = settings.benchmark(paper)
+    before, after, other = (
+        settings.finetuning(config, name, "overlapping", rows[0], 1)
+        for config, name in ((plain, "nt"), (paper, "nt"), (paper, "randommask"))
+    )
+    assert before["lora"] is None and before["truncate"] is False
+    assert after == before | own
+    assert other == before | {"encoder": "randommask"}
+    assert not changed_segments(plain, paper)
+
+
+def test_sequences_that_are_cut_need_not_fit(paper):
+    paper["pretrain"]["tokens"] = paper["architectures"]["base"]["positions"] = 300
+    with pytest.raises(InputError, match="497 tokens, expected at most the 300"):
+        checker.check(paper, SCHEMA)
+    paper["finetune"]["truncate"] = True
+    checker.check(paper, SCHEMA)
 
 
 def test_recipes_change_what_they_name(paper):

@@ -113,7 +113,7 @@ def _check_encoder(config: dict[str, Any], name: str) -> None:
     """Check one encoder's references and the numbers that must fit together."""
     entry, where = config["encoders"][name], f"encoders.{name}"
     if "released" in entry:
-        if extra := sorted(set(entry) - {"released"}):
+        if extra := sorted(set(entry) - {"released", "finetune"}):
             raise InputError(
                 f"{where}: {extra[0]!r} has no meaning for released weights"
             )
@@ -190,6 +190,9 @@ def _check_lengths(
     config: dict[str, Any], where: str, row: dict, rows: list[Dataset]
 ) -> None:
     """Refuse a row whose datasets have more tokens than its encoder positions."""
+    own = config["encoders"][row["encoder"]].get("finetune", {})
+    if own.get("truncate", config["finetune"]["truncate"]):
+        return
     keys = merged(config, row["encoder"])
     positions = config["architectures"][keys["architecture"]]["positions"]
     step = 1 if row["tokenization"] == "overlapping" else keys["k"]

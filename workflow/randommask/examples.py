@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from randommask import files, kmers, metrics
-from randommask.encoder import EncoderConfig
+from randommask import families, files, kmers, metrics
 from randommask.errors import InputError
 
 SPLITS = ("train", "dev", "test")
@@ -24,7 +23,7 @@ class Split:
     ids_NT: np.ndarray
     """int16, which torch indexes; the ids are small enough."""
     lengths_N: np.ndarray
-    """Tokens of each row, [CLS] and [SEP] among them, padding not."""
+    """Tokens of each row, specials among them, padding not."""
     labels: np.ndarray
     """int64 (N,) classes, or float64 (N, O) values."""
     sha256: str
@@ -47,13 +46,19 @@ class Examples:
         return self.classes or len(self.targets)
 
 
-def read(folder: str | Path, tokenization: str, config: EncoderConfig) -> Examples:
-    """Read and tokenize what `randommask.benchmark` wrote into `folder`.
+def read(
+    folder: str | Path, tokenization: str, encoder: str | Path, truncate: bool = False
+) -> Examples:
+    """Read what `randommask.benchmark` wrote into `folder`; tokenize it for `encoder`.
 
-    Raises `InputError` for a file that is missing or unreadable, a sequence that has
-    more tokens than the encoder positions, and a label that cannot be.
+    Raises `InputError` for a file that is missing or unreadable, a tokenization that
+    the encoder's family does not read, a label that cannot be, and a sequence that has
+    more tokens than the encoder positions; with `truncate` it is cut at its end.
     """
-    folder = Path(folder)
+    folder, family = Path(folder), families.of(encoder)
+    if tokenization not in family.TOKENIZATIONS:
+        known = " or ".join(family.TOKENIZATIONS)
+        raise InputError(f"{encoder}: tokenization is {tokenization}, expected {known}")
     summary = files.read_json(folder / "summary.json")
     try:
         dataset, kind = summary["dataset"], summary["type"]
@@ -67,7 +72,7 @@ def read(folder: str | Path, tokenization: str, config: EncoderConfig) -> Exampl
         table = _read_table(path, ["sequence", *columns])
         where = f"{path}: {dataset} {name}"
         sequences = table["sequence"].to_pylist()
-        ids, lengths = _tokens(sequences, tokenization, config, where)
+        ids, lengths = _tokens(sequences, tokenization, encoder, where, truncate)
         if kind == metrics.CLASSIFICATION:
             labels = _classes(table["label"], classes, where)
         else:
@@ -94,20 +99,32 @@ def _read_table(path: Path, columns: list[str]) -> pa.Table:
 
 
 def _tokens(
-    sequences: list[str], tokenization: str, config: EncoderConfig, where: str
+    sequences: list[str],
+    tokenization: str,
+    encoder: str | Path,
+    where: str,
+    truncate: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ids (N, T) int16 and tokens of each row (N,)."""
-    bases = np.fromiter(map(len, sequences), np.int64, len(sequences))
-    step = kmers.stride(tokenization, config.k)
-    lengths = np.maximum((bases - config.k) // step + 1, 0) + 2
-    if (lengths > config.positions).any():
-        row = int(np.argmax(lengths > config.positions))
-        raise InputError(
-            f"{where} row {row}: {lengths[row]} tokens, expected at most the "
-            f"encoder's {config.positions} positions"
-        )
-    ids = kmers.tokenize(sequences, tokenization, config.k)
-    return ids.view(np.int16), lengths
+    family = families.of(encoder)
+    config = family.read_config(encoder)
+    step = 1 if tokenization != kmers.NON_OVERLAPPING else config.k
+    while True:
+        ids, lengths = family.tokenize(sequences, tokenization, config)
+        excess = lengths - config.positions
+        if excess.max() <= 0:
+            return ids, lengths
+        if not truncate:
+            row = int(np.argmax(excess > 0))
+            raise InputError(
+                f"{where} row {row}: {lengths[row]} tokens of {len(sequences[row])} "
+                f"bases, expected at most the encoder's {config.positions} positions "
+                "(or truncate)"
+            )
+        for row in np.flatnonzero(excess > 0):
+            # beside two specials, a token has one base at least: that many always fit
+            bases = len(sequences[row]) - excess[row] * step
+            sequences[row] = sequences[row][: max(bases, config.positions - 2)]
 
 
 def _classes(column: pa.ChunkedArray, classes: int, where: str) -> np.ndarray:

@@ -6,7 +6,8 @@
                     "dataset": "EMP-H3", "task": "EMP", "metric": "mcc", "seed": 0,
                     "epochs": 100, "batch_size": 32, "learning_rate": 3e-5,
                     "warmup_steps": 50, "weight_decay": 0.0, "betas": [0.9, 0.999],
-                    "eps": 1e-8, "clip": 1.0, "dropout": 0.1, "precision": "bf16"}' \
+                    "eps": 1e-8, "clip": 1.0, "dropout": 0.1, "precision": "bf16",
+                    "truncate": false, "lora": null}' \
         --metrics metrics.json --predictions predictions.parquet --history history.csv
 
 The epoch with the best dev MCC (Pearson for a regression) gives the weights that
@@ -55,14 +56,22 @@ def finetune(
     start = time.perf_counter()
     if torch.cuda.is_available():
         _make_deterministic()
-    data = examples.read(source, settings.tokenization, heads.read_config(encoder))
+    data = examples.read(source, settings.tokenization, encoder, settings.truncate)
     _check(data, settings, source)
     tuning = Tuning(encoder, data, settings)
     outcome = fit(tuning)
     test, _ = tuning.predict("test")
     if model_path:
         with files.write_aside(model_path) as aside:
-            heads.save(tuning.model, aside, tuning.scale, tuning.shift)
+            heads.save(
+                tuning.model,
+                aside,
+                tuning.scale,
+                tuning.shift,
+                type=data.type,
+                tokenization=settings.tokenization,
+                targets=data.targets,
+            )
     if predictions_path:
         _write_predictions(predictions_path, data, test)
     if history_path:

@@ -1,79 +1,141 @@
 """An encoder with a head on top: what fine-tuning trains.
 
-The head is dropout and one linear layer on the last hidden state of [CLS]; BERT's
-pooler (a linear layer and tanh between them) is left out, for pretraining by masked
-tokens alone never trains it.
+The head is dropout and one linear layer on what the encoder's family offers as its
+features: the last hidden state of the first token (BERT, ESM) or the mean over tokens
+(HyenaDNA). The dense layer and tanh that transformers' classes have in between are left
+out, for pretraining by masked tokens alone never trains them.
 
 Shapes: B sequences, T tokens, H hidden units, O outputs (classes or targets).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from randommask import encoder
+from randommask import families, lora, metrics
 from randommask.errors import InputError
-from randommask.files import read_json
+from randommask.files import read_json, write_json
+from randommask.lora import Lora
+
+INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
+HEAD, TASK = "head.safetensors", "task.json"
 
 
 class Predictor(nn.Module):
-    """Encoder, dropout and a linear layer; the encoder's own head rests."""
+    """Encoder, dropout and a linear layer."""
 
-    def __init__(self, body: encoder.Encoder, outputs: int) -> None:
+    def __init__(self, body: nn.Module, outputs: int, model_type: str) -> None:
         super().__init__()
         self.encoder = body
         self.head = nn.Linear(body.config.hidden, outputs)
-        for part in (body.transform, body.transform_norm):
-            part.requires_grad_(False)
-        body.output_bias.requires_grad_(False)
+        self.model_type = model_type
 
     def forward(self, ids_BT: Tensor, keep_BT: Tensor | None) -> Tensor:
         """Scores (B, O) of the classes, or values of the targets."""
-        first_BH = self.encoder(ids_BT, keep_BT, asked=1)[:, 0]
+        features_BH = self.encoder.features(ids_BT, keep_BT)
         dropout = self.encoder.config.dropout
-        return self.head(F.dropout(first_BH, dropout, self.training))
+        return self.head(F.dropout(features_BH, dropout, self.training))
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that fine-tuning changes, by name."""
         return {n: p for n, p in self.named_parameters() if p.requires_grad}
 
 
-def read_config(folder: str | Path) -> encoder.EncoderConfig:
-    """Sizes of the encoder in `folder`; `InputError` where there is none of ours."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected an encoder")
-    config = read_json(folder / "config.json")
-    family = config.get("model_type")
-    if family != "bert" or "k" not in config:
-        kind = family if family != "bert" else "bert without k"
-        raise InputError(f"{folder}: the encoder family {kind} is not supported yet")
-    return encoder.read_config(folder)
+def build(
+    folder: str | Path,
+    outputs: int,
+    dropout: float,
+    seed: int,
+    adapters: Lora | None = None,
+) -> Predictor:
+    """The encoder in `folder` with a new head drawn from `seed`, as BERT draws it.
 
-
-def build(folder: str | Path, outputs: int, dropout: float, seed: int) -> Predictor:
-    """The encoder in `folder` with a new head drawn from `seed`, as BERT draws it."""
-    model = Predictor(encoder.load(folder, dropout), outputs)
+    With `adapters` the encoder's own weights stay as they are, and low-rank adapters,
+    drawn from `seed` too, are trained with the head; `InputError` where the family has
+    no layers for them.
+    """
+    family = families.of(folder)
+    if adapters and not hasattr(family, "LORA_TARGETS"):
+        kind = families.model_type(folder)
+        raise InputError(f"{folder}: found lora, expected null for {kind} encoders")
+    body = family.load(folder, dropout)
+    model = Predictor(body, outputs, families.model_type(folder))
     generator = torch.Generator().manual_seed(seed)
-    sd = encoder.INITIAL_SD
-    nn.init.normal_(model.head.weight, 0.0, sd, generator=generator)
+    nn.init.normal_(model.head.weight, 0.0, INITIAL_SD, generator=generator)
     nn.init.zeros_(model.head.bias)
+    if adapters:
+        lora.adapt(body, family.LORA_TARGETS, adapters, seed)
     return model
 
 
-def save(model: Predictor, folder: str | Path, scale: Tensor, shift: Tensor) -> None:
-    """Write the encoder's files into `folder`, and head.safetensors beside them.
+def save(
+    model: Predictor,
+    folder: str | Path,
+    scale: Tensor,
+    shift: Tensor,
+    *,
+    type: str,
+    tokenization: str,
+    targets: Sequence[str] = (),
+) -> None:
+    """Write the encoder's files, head.safetensors and task.json into `folder`.
 
-    The head is saved so that `weight @ hidden + bias` is a class's score or a target's
-    value in its own unit: `scale` (O,) and `shift` (O,) undo the standardisation.
+    The head is saved so that `weight @ features + bias` is a class's score or a
+    target's value in its own unit: `scale` (O,) and `shift` (O,) undo the
+    standardisation. Adapters are folded into the weights they adapt, in `model` too.
+    Where transformers has a class for it, `AutoModelForSequenceClassification` loads
+    the folder.
     """
-    encoder.save(model.encoder, folder)
+    lora.merge(model.encoder)
+    family, folder = families.named(model.model_type, folder), Path(folder)
+    family.save(model.encoder, folder)
     weight, bias = model.head.weight.detach().cpu(), model.head.bias.detach().cpu()
-    scaled = {
-        "weight": weight * scale[:, None].to(weight),
-        "bias": bias * scale.to(bias) + shift.to(bias),
+    weight = weight * scale[:, None].to(weight)
+    bias = bias * scale.to(bias) + shift.to(bias)
+    save_file({"weight": weight, "bias": bias}, folder / HEAD)
+    task = {"type": type, "tokenization": tokenization, "targets": list(targets)}
+    write_json(folder / TASK, task)
+    if hasattr(family, "CLASSIFIER"):
+        _add_classifier(folder, family, weight, bias, task)
+
+
+def _add_classifier(
+    folder: Path, family: Any, weight_OH: Tensor, bias_O: Tensor, task: dict
+) -> None:
+    """Make an encoder's folder one that transformers' classifier loads."""
+    problem = task["type"]
+    if problem == metrics.CLASSIFICATION:
+        problem = "single_label_classification"
+    names = task["targets"] or [str(label) for label in range(len(bias_O))]
+    config = read_json(folder / "config.json") | {
+        "architectures": [family.CLASSIFIER],
+        "problem_type": problem,
+        "id2label": {str(index): name for index, name in enumerate(names)},
+        "label2id": {name: index for index, name in enumerate(names)},
     }
-    save_file(scaled, Path(folder) / "head.safetensors")
+    write_json(folder / "config.json", config)
+    path = folder / "model.safetensors"
+    weights = families.read_weights(path) | family.classifier_weights(weight_OH, bias_O)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def load(folder: str | Path) -> tuple[Predictor, dict[str, Any]]:
+    """What `save` wrote: the model, ready to predict, and its task.
+
+    The task has `type` (classification or regression), `tokenization` and `targets`.
+    `InputError` names a file that is missing or does not fit.
+    """
+    folder = Path(folder)
+    body = families.of(folder).load(folder, 0.0)
+    task = read_json(folder / TASK)
+    head = families.read_weights(folder / HEAD)
+    outputs = len(head.get("bias", ()))
+    model = Predictor(body, outputs, families.model_type(folder))
+    families.check_weights(model.head.state_dict(), head, folder / HEAD)
+    model.head.load_state_dict(head)
+    return model.eval(), task

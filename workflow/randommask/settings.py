@@ -142,7 +142,7 @@ def settings(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
         if phase["until"] >= end:
             break
     sizes = config["architectures"][keys["architecture"]]
-    dropped = {"from", "curriculum", "architecture", *LOGISTICS}
+    dropped = {"from", "curriculum", "architecture", "finetune", *LOGISTICS}
     return {
         **{key: value for key, value in keys.items() if key not in dropped},
         "curriculum": phases,
@@ -254,6 +254,7 @@ def finetuning(
         "seed": seed,
         **recipe(config, shared["recipe"], dataset),
         **{key: value for key, value in shared.items() if key != "recipe"},
+        **config["encoders"][encoder].get("finetune", {}),
     }
 
 

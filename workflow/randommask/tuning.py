@@ -19,6 +19,7 @@ from randommask.adamw import AdamW
 from randommask.curriculum import learning_rate
 from randommask.errors import InputError
 from randommask.examples import Examples
+from randommask.lora import Lora
 from randommask.trainer import autocast
 
 DIVERGED = "diverged loss"
@@ -56,15 +57,14 @@ class Settings:
     """Everywhere in the encoder, and before the head."""
     precision: str
     """`fp32`, `bf16`, or `auto`: bf16 where the hardware computes in it."""
+    truncate: bool
+    """Whether sequences longer than the encoder's positions are cut, or refused."""
+    lora: Lora | None
+    """Adapters to train in the encoder's place."""
 
     def __post_init__(self) -> None:
-        if self.tokenization == "character":
-            raise InputError(
-                "--hparams: tokenization is character, and the encoder family that "
-                "reads characters is not supported yet"
-            )
         words = {
-            "tokenization": (kmers.OVERLAPPING, kmers.NON_OVERLAPPING),
+            "tokenization": (kmers.OVERLAPPING, kmers.NON_OVERLAPPING, "character"),
             "metric": tuple(metrics.CHOSEN_BY.values()),
             "precision": ("fp32", "bf16", "auto"),
         }
@@ -91,7 +91,14 @@ class Settings:
                 raise InputError(f"--hparams: no {name!r}, expected {', '.join(due)}")
         if unknown := sorted(values.keys() - {*due}):
             raise InputError(f"--hparams: unknown {unknown[0]!r}")
-        return cls(**{**values, "betas": tuple(values["betas"])})
+        adapters = values["lora"]
+        return cls(
+            **{
+                **values,
+                "betas": tuple(values["betas"]),
+                "lora": Lora.parse(adapters) if adapters is not None else None,
+            }
+        )
 
 
 def _refuse(name: str, value: object, due: str) -> None:
@@ -113,7 +120,9 @@ class Tuning:
         self.autocast = autocast(settings.precision, self.device)
         is_bf16 = isinstance(self.autocast, torch.autocast)
         self.precision = "bf16" if is_bf16 else "fp32"
-        model = heads.build(folder, data.outputs, settings.dropout, settings.seed)
+        model = heads.build(
+            folder, data.outputs, settings.dropout, settings.seed, settings.lora
+        )
         self.model = model.to(self.device)
         self.config = model.encoder.config
         self.trained = model.trained()
@@ -190,7 +199,7 @@ class Tuning:
         longest = int(lengths.max())
         chosen = torch.from_numpy(rows).to(self.device, non_blocking=True)
         ids_BT = self.ids[name][chosen, :longest].long()
-        keep_BT = ids_BT != kmers.PAD if lengths.min() < longest else None
+        keep_BT = ids_BT != self.config.pad if lengths.min() < longest else None
         with self.autocast:
             return self.model(ids_BT, keep_BT).float(), self.labels[name][chosen]
 
