@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_encoders import publish_esm
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
@@ -24,7 +25,8 @@ PAPER_JOBS = {
     "tokenize": 1,
     "pretrain": 27,  # 7 segments of 4 encoders, one of them from another's first
     "milestone": 12,
-    "encoder": 6,
+    "encoder": 3,
+    "convert_encoder": 3,
     "prepare": 28,
     "finetune": (6 + 1) * 28 * 3,  # Table 3's rows and Table 2's one more, sets, seeds
     **dict.fromkeys(["table1", "table2", "table3", "datasets", "audit"], 1),
@@ -131,6 +133,13 @@ def test_released_encoders_stop_with_one_line(clone):
     [log] = (clone / "logs" / "download" / "encoders").glob("nt.log")
     assert "error: source nt" in log.read_text()
     assert not (clone / "resources" / "encoders" / "nt").exists()
+
+
+def test_a_released_encoder_at_hand_is_converted(clone):
+    publish_esm(clone / "resources" / "encoders" / "nt")
+    snakemake("results/encoders/nt", "--cores", 1, folder=clone)
+    config = json.loads((clone / "results/encoders/nt/config.json").read_text())
+    assert (config["model_type"], config["k"]) == ("esm", 3)
 
 
 # --- Every rule, once --------------------------------------------------------------

@@ -79,18 +79,41 @@ rule download_encoder:
         """
 
 
-rule encoder:
-    """The encoder to fine-tune, whatever its origin, as one Hugging Face folder."""
+rule convert_encoder:
+    """A released encoder in the folder format of ours, every weight accounted for."""
     input:
-        lambda wildcards: (
-            last_segment(wildcards.encoder)
-            if wildcards.encoder in OURS
-            else f"<resources>/encoders/{wildcards.encoder}"
+        "<resources>/encoders/{released}",
+    output:
+        directory("<results>/encoders/{released}"),
+    log:
+        "<logs>/encoders/{released}.log",
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=16000,
+    params:
+        hparams=lambda wildcards: json.dumps(
+            {"family": config["encoders"][wildcards.released]["released"]["family"]}
         ),
+    shell:
+        r"""
+        python -m randommask.released \
+            --source {input:q} \
+            --hparams {params.hparams:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule encoder:
+    """The encoder to fine-tune: the weights at the end of its pretraining."""
+    input:
+        lambda wildcards: last_segment(wildcards.encoder),
     output:
         directory("<results>/encoders/{encoder}"),
     log:
         "<logs>/encoders/{encoder}.log",
+    wildcard_constraints:
+        encoder=one_of(OURS),
     localrule: True
     conda:
         "../../envs/model.yaml"
