@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))" $(2)
 
-.PHONY: help setup demo test lint slice clean-demo
+.PHONY: help setup fetch demo test lint slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -23,6 +23,9 @@ $(READY): requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	touch $@
+
+fetch: $(READY)  ## download what the paper's jobs need (on a node with internet)
+	snakemake resources
 
 demo: $(READY)  ## run the whole experiment on made data (minutes, CPU)
 	snakemake --profile workflow/profiles/demo all

@@ -91,6 +91,12 @@ BAD = [
     (("encoders", "dnabert", "curriculum"), "dna", "dnabert.curriculum: no curr"),
     (("sources", "hg38"), {"path": "a", "files": []}, "sources.hg38"),
     (("sources", "hg38", "files", 0, "md5"), "abc", 'files.0.md5: found "abc"'),
+    (("sources", "gue", "otherwise", 0, "hub", "renam"), {}, "did you mean 'rename'"),
+    (("sources", "gue", "otherwise", 0, "hub", "rename"), {}, "hub.rename"),
+    (("sources", "gue", "otherwise", 0), {"path": "a"}, "sources.gue.otherwise.0"),
+    (("mirrors",), "folder", 'mirrors: found "folder", expected of type array'),
+    (("encoders", "nt", "released", "path"), "a", "encoders.nt.released"),
+    (("encoders", "nt", "released", "family"), "gpt", "one of bert, esm, hyena"),
 ]
 
 

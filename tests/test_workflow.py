@@ -128,11 +128,13 @@ def test_a_misspelt_key_stops_the_run_by_name(clone):
     assert "additionalProperties" not in done.stdout + done.stderr
 
 
-def test_released_encoders_stop_with_one_line(clone):
+def test_released_encoders_stop_with_one_line(clone, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(clone / "hub"))
     done = snakemake("results/encoders/nt", folder=clone, check=False)
     assert done.returncode != 0
     [log] = (clone / "logs" / "download" / "encoders").glob("nt.log")
-    assert "error: source nt" in log.read_text()
+    assert "error: source encoders/nt" in log.read_text()
     assert not (clone / "resources" / "encoders" / "nt").exists()
 
 

@@ -1,5 +1,6 @@
 """Unpack a published zip archive without trusting it."""
 
+import hashlib
 import shutil
 import stat
 import zipfile
@@ -10,16 +11,21 @@ from randommask.errors import InputError
 MAX_EXPANSION = 100
 """Refuse an archive that unpacks to more than so many times its size, and a MiB. DNA
 as text packs to about a quarter; an archive made to fill a disk, to a thousandth."""
+USUAL_EXPANSION = 4
+"""Room to ask for before an archive is here: so many times its size, unpacked."""
 
 
-def unpack(path: Path, folder: Path, name: str) -> None:
+def unpack(path: Path, folder: Path, name: str) -> dict[str, str]:
     """Write the files of a zip archive below `folder`, in the folders they stand in.
+
+    Returns the sha256 of each file by its path below `folder`.
 
     Raises `InputError`, calling the archive `name`, for a damaged or encrypted archive,
     a member that would land outside `folder` or is a link, one name given twice, too
     large a declared size or too little disk space. Members are held to their declared
-    size and checksum.
+    size and checksum (`zipfile` reads no further, whatever the packed data goes on to).
     """
+    sums = {}
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -39,12 +45,17 @@ def unpack(path: Path, folder: Path, name: str) -> None:
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # "x": a second member of that name is an error, not a replacement.
+                hasher = hashlib.sha256()
                 with archive.open(member) as source, open(target, "xb") as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
+                    while chunk := source.read(1 << 20):
+                        sink.write(chunk)
+                        hasher.update(chunk)
+                sums[PurePosixPath(member.filename).as_posix()] = hasher.hexdigest()
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise InputError(f"{name}: no sound zip archive ({error})") from None
     except OSError as error:
         raise InputError(f"{name}: cannot unpack ({error})") from None
+    return sums
 
 
 def _check_member(member: zipfile.ZipInfo, name: str) -> None:

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from randommask import datasets, files
+from randommask import datasets, fetched, files
 from randommask.datasets import SPLITS, Dataset
 from randommask.errors import InputError, run
 from randommask.splits import read_split, reverse_complements
@@ -72,6 +72,7 @@ def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) ->
     `output` becomes a folder with the files that the module's docstring names. Raises
     `InputError` for a bad input.
     """
+    fetched.verify(source)
     tables, warnings = _read_cut(source, dataset, settings)
     keys = {split: _keys(table, dataset) for split, table in tables.items()}
     leaks = {f"{a}-{b}": _shared(keys[a], keys[b]) for a, b in LEAKS}

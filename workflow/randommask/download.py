@@ -2,64 +2,112 @@
 
 Command (rule `download_*`)::
 
-    python -m randommask.download --name hg38 --hparams '<spec>' --output resources/hg38
+    python -m randommask.download --name hg38 --hparams '<spec>' \
+        --checksums resources/checksums.tsv --mirrors '[]' --output resources/hg38
 
-The spec (see `randommask.sources`) names either a path, and the output holds absolute
-links to that file or to what that folder holds, or published files with their mirrors
-and checksums.
+The spec (see `randommask.sources`) names a path, and the output holds absolute links
+to that file or to what that folder holds; or published files; or a repository of the
+Hugging Face hub. Each mirror, a folder or an address, is asked for
+`<mirror>/<name>/<file>` before any published place.
 
-A transfer runs into a `.part` file beside the output, so a broken one goes on where it
-stopped, now or with the next call. A file whose checksum is wrong is deleted and never
-used, and the output appears only when all of it is there. This is the only module that
-uses the network.
+What arrives is checked against the config or, where that has no checksum, against
+what came at its first use (`randommask.checksums`). The output appears only when all
+of it is there, with a list of what it holds (`randommask.fetched`). One process at a
+time fetches a source; another waits, and finds it made. This command alone uses the
+network.
 """
 
 import argparse
 import json
+import os
 import re
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from randommask import archive, files, sources
+from randommask import archive, checksums, fetched, files, hub, sources
 from randommask.errors import InputError, run
-from randommask.sources import RemoteFile
+from randommask.lock import hold
+from randommask.sources import RefusedError, RemoteFile, Source
+from randommask.transfer import Fetched, fetch, open_client
 
-TRIES = 3
-"""Tries of each mirror; only what may pass by itself is tried again."""
-PAUSE_SECONDS = 2.0
-"""Wait before the second try; twice as long before the third."""
-TIMEOUT_SECONDS = 60.0
-"""The longest silence of a server."""
-REPORT_SECONDS = 10.0
-"""Between two lines of progress where stderr is no terminal."""
-CHUNK_BYTES = 1 << 20
+Find = Callable[[], Sequence[RemoteFile]]
+Got = Sequence[tuple[RemoteFile, Fetched]]
 
 
-class RefusedError(Exception):
-    """Raised where a mirror has not the file: go to the next."""
+def download(
+    name: str, spec: Any, output: Path, book: Path, mirrors: Sequence[str] = ()
+) -> None:
+    """Make the folder `output` as `spec` says, and note its files in `book`.
 
-
-class InterruptedTransferError(Exception):
-    """Raised where a transfer broke: the same mirror may well give the rest."""
-
-
-def download(name: str, spec: Any, output: Path) -> None:
-    """Make the folder `output` as `spec` says; `name` is for messages.
-
-    Raises `InputError` for a spec that `sources` refuses, a path that is missing or
-    empty, too little disk space, or a file that no mirror gave.
+    `name` is that of the source, for messages, the book and the mirrors. Raises
+    `InputError` for a spec that `sources` refuses, a path that is missing or empty,
+    too little disk space, or a file that no place gave.
     """
     source = sources.parse(name, spec)
     if source.path is not None:
         link(name, source.path, output)
+        if "encoder" in spec:
+            _check_encoder(f"source {name}: {source.path}", output)
+        return
+    with hold(output.with_name(f".{output.name}.lock")):
+        if fetched.is_made(output, name, spec):
+            print(f"{output}: is there already", file=sys.stderr)
+            return
+        try:
+            got = fetch_first(name, source, output, book, mirrors)
+            make(name, spec, output, book, got)
+            files.remove(sources.parts(output))
+        finally:
+            with suppress(OSError):  # a broken transfer is kept
+                sources.parts(output).rmdir()
+
+
+def fetch_first(
+    name: str, source: Source, output: Path, book: Path, mirrors: Sequence[str]
+) -> Got:
+    """Fetch all files of a source from the first place that has them.
+
+    Raises `InputError` with what each place said where none has.
+    """
+    failures = []
+    with open_client() as client:
+        for find in places(name, source, client, mirrors):
+            try:
+                remote = checksums.expected(book, name, find())
+                return fetch_all(client, remote, output)
+            except RefusedError as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                failures.append(str(error))
+    raise InputError(f"source {name}: {'; '.join(failures)}")
+
+
+def places(
+    name: str, source: Source, client: httpx2.Client, mirrors: Sequence[str]
+) -> Iterator[Find]:
+    """Yield what finds the files of a source, place by place in the order to try."""
+    folders = [_mirror(mirror, name) for mirror in mirrors]
+    repository = source.repository
+    if repository is None:
+        yield lambda: [file.mirrored(folders) for file in source.files]
     else:
-        fetch_all(source.files, output, source.unpack)
+        if repository.kind == "model":
+            for folder in folders:
+                yield lambda folder=folder: hub.on_mirror(client, repository, folder)
+        yield lambda: hub.resolve(repository)
+    for other in source.otherwise:
+        yield from places(name, other, client, [])
+
+
+def _mirror(mirror: str, name: str) -> str:
+    """The folder of a source on a mirror, a path or an address."""
+    if not re.match("https?://", mirror):
+        mirror = str(Path(mirror).expanduser())
+    return f"{mirror.rstrip('/')}/{name}"
 
 
 def link(name: str, path: Path, output: Path) -> None:
@@ -83,184 +131,82 @@ def link(name: str, path: Path, output: Path) -> None:
             (aside / entry.name).symlink_to(entry)
 
 
-def fetch_all(remote: Sequence[RemoteFile], output: Path, unpack: bool) -> None:
-    """Fetch every file, then make `output` of them, unpacked where asked for."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    parts = [file.part(output) for file in remote]
-    missing = [
-        file.bytes - (part.stat().st_size if part.exists() else 0)
-        for file, part in zip(remote, parts, strict=True)
-        if file.bytes is not None
+def _check_encoder(where: str, output: Path) -> None:
+    """Refuse a local copy that holds no encoder."""
+    try:
+        hub.choose(where, os.listdir(output))
+    except RefusedError as error:
+        files.remove(output)
+        raise InputError(str(error)) from None
+
+
+def fetch_all(client: httpx2.Client, remote: Sequence[RemoteFile], output: Path) -> Got:
+    """Fetch every file to its part beside `output`.
+
+    Raises `RefusedError` where no place has one of them, `InputError` where the disk
+    has no room for all.
+    """
+    missing = 0
+    for file in remote:
+        part = file.part(output)
+        here = part.stat().st_size if part.exists() else 0
+        missing += file.needs(file.bytes or 0, here)
+    archive.ask_for_space(output.parent, missing)
+    sources.parts(output).mkdir(exist_ok=True)
+    return [(file, fetch(client, file, file.part(output))) for file in remote]
+
+
+def make(name: str, spec: Any, output: Path, book: Path, got: Got) -> None:
+    """Make `output` of the parts, archives unpacked, and write down what it holds."""
+    rows = [
+        checksums.Row(
+            source=name,
+            file=file.name,
+            bytes=here.bytes,
+            sha256=here.sha256,
+            checked=checksums.PINNED if file.is_pinned else checksums.FIRST_USE,
+            origin=here.origin,
+        )
+        for file, here in got
     ]
-    archive.ask_for_space(output.parent, sum(missing))
-    # A server that packs on the way would change the bytes that the checksum is of.
-    headers = {"Accept-Encoding": "identity", "User-Agent": "randommask"}
-    with httpx2.Client(
-        headers=headers, timeout=TIMEOUT_SECONDS, follow_redirects=True
-    ) as client:
-        for file, part in zip(remote, parts, strict=True):
-            fetch(client, file, part)
     with files.write_aside(output) as aside:
         aside.mkdir()
-        for file, part in zip(remote, parts, strict=True):
-            if unpack:
-                archive.unpack(part, aside, file.name)
-            else:
-                part.rename(aside / file.name)
-    for part in parts:
-        part.unlink(missing_ok=True)
-
-
-def fetch(client: httpx2.Client, file: RemoteFile, part: Path) -> None:
-    """Bring the whole file to `part`, from the first mirror that has it.
-
-    Raises `InputError` with what each mirror answered where none has.
-    """
-    failures = []
-    for url in file.urls:
-        for attempt in range(1, TRIES + 1):
-            try:
-                fetch_once(client, file, part, url)
-                return
-            except RefusedError as error:
-                failure = str(error)
-            except (InterruptedTransferError, httpx2.HTTPError) as error:
-                failure = str(error) or type(error).__name__
-                if attempt < TRIES:
-                    print(f"{file.name}: {url}: {failure}; again", file=sys.stderr)
-                    time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
-                    continue
-            except httpx2.InvalidURL as error:
-                failure = f"no url ({error})"
-            except OSError as error:
-                raise InputError(f"{part}: {error.strerror or error}") from None
-            print(f"{file.name}: {url}: {failure}", file=sys.stderr)
-            failures.append(f"{url}: {failure}")
-            break
-    raise InputError(f"{file.name}: no mirror gave it: {'; '.join(failures)}")
-
-
-def fetch_once(client: httpx2.Client, file: RemoteFile, part: Path, url: str) -> None:
-    """Ask `url` for what `part` lacks, and check the whole.
-
-    Raises `RefusedError` or `InterruptedTransferError`; `part` is kept only where it
-    can be gone on with.
-    """
-    hashers = file.hashers()
-    start = _hash_existing(part, hashers)
-    if start and file.mismatch(hashers) is None:
-        return
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    with client.stream("GET", url, headers=headers) as response:
-        if response.status_code == 416 and start:
-            part.unlink()
-            raise InterruptedTransferError(f"no bytes after {start}: part deleted")
-        _check_status(response)
-        if response.status_code == 200:
-            start, hashers = 0, file.hashers()
-        elif _first_byte(response) != start:
-            part.unlink(missing_ok=True)
-            raise InterruptedTransferError("sent other bytes than asked for")
-        total = _announced(response, start)
-        if total is not None and file.bytes not in (None, total):
-            raise RefusedError(f"announces {total} bytes, expected {file.bytes}")
-        total = total or file.bytes
-        if total is not None:
-            archive.ask_for_space(part.parent, total - start)
-        done = start
-        with (
-            open(part, "ab" if start else "wb") as sink,
-            progress(file.name, start, total) as report,
-        ):
-            for chunk in response.iter_raw(CHUNK_BYTES):
-                sink.write(chunk)
-                for hasher in hashers.values():
-                    hasher.update(chunk)
-                done += len(chunk)
-                report(len(chunk))
-    if file.bytes is not None and done < file.bytes:
-        raise InterruptedTransferError(f"ended after {done} of {file.bytes} bytes")
-    if wrong := file.mismatch(hashers):
-        part.unlink()
-        kind = response.headers.get("content-type", "no content type")
-        message = f"{wrong} ({done} bytes of {kind}; deleted)"
-        # The first bytes may have come from elsewhere: only a whole transfer judges.
-        raise (InterruptedTransferError if start else RefusedError)(message)
-
-
-def _hash_existing(part: Path, hashers: dict[str, Any]) -> int:
-    """Feed what `part` holds to the hashers; return how many bytes that is."""
-    if not part.exists():
-        return 0
-    with open(part, "rb") as source:
-        while chunk := source.read(CHUNK_BYTES):
-            for hasher in hashers.values():
-                hasher.update(chunk)
-    return part.stat().st_size
-
-
-def _check_status(response: httpx2.Response) -> None:
-    """Tell an answer that holds the file from a passing and from a lasting failure."""
-    code = response.status_code
-    if code in (408, 425, 429) or code >= 500:
-        raise InterruptedTransferError(f"HTTP {code}")
-    if code not in (200, 206):
-        raise RefusedError(f"HTTP {code}")
-
-
-def _first_byte(response: httpx2.Response) -> int | None:
-    """Read where a partial answer starts."""
-    match = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
-    return int(match[1]) if match else None
-
-
-def _announced(response: httpx2.Response, start: int) -> int | None:
-    """Read the length of the whole file, where the server tells."""
-    length = response.headers.get("content-length", "")
-    return start + int(length) if length.isdigit() else None
-
-
-@contextmanager
-def progress(name: str, start: int, total: int | None) -> Iterator[Any]:
-    """Yield a function to tell of more bytes: a bar on a terminal, else some lines."""
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        with tqdm(
-            desc=name, initial=start, total=total, unit="B", unit_scale=True
-        ) as bar:
-            yield bar.update
-        return
-    done, last = start, time.monotonic()
-
-    def report(count: int) -> None:
-        nonlocal done, last
-        done += count
-        if time.monotonic() - last >= REPORT_SECONDS:
-            last = time.monotonic()
-            print(_line(name, done, total), file=sys.stderr, flush=True)
-
-    yield report
-    print(_line(name, done, total), file=sys.stderr, flush=True)
-
-
-def _line(name: str, done: int, total: int | None) -> str:
-    of = f" of {total / 1e6:.1f}" if total else ""
-    return f"{name}: {done / 1e6:.1f}{of} MB"
+        sums = {}
+        for file, _ in got:
+            if file.is_archive:
+                sums |= archive.unpack(file.part(output), aside, file.name)
+        checksums.record(book, rows)
+        if trusted := sum(row.checked == checksums.FIRST_USE for row in rows):
+            print(
+                f"{name}: {trusted} of {len(rows)} files have no checksum in the "
+                f"config: what came first is in {book}",
+                file=sys.stderr,
+            )
+        for file, here in got:
+            if not file.is_archive:
+                (aside / file.name).parent.mkdir(parents=True, exist_ok=True)
+                file.part(output).rename(aside / file.name)
+                sums[file.name] = here.sha256
+        fetched.write(aside, name, spec, sums)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read the command line and bring in one source."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--name", required=True, help="what messages call the source")
+    parser.add_argument("--name", required=True, help="the source's name")
     parser.add_argument("--hparams", required=True, help="the source's spec as JSON")
+    parser.add_argument("--checksums", type=Path, required=True, help="the book of all")
+    parser.add_argument("--mirrors", default="[]", help="JSON list, tried before all")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     args = parser.parse_args(argv)
-    try:
-        spec = json.loads(args.hparams)
-    except ValueError as error:
-        raise InputError(f"hparams: not JSON ({error})") from None
-    download(args.name, spec, args.output)
+    values = []
+    for flag in ("hparams", "mirrors"):
+        try:
+            values.append(json.loads(getattr(args, flag)))
+        except ValueError as error:
+            raise InputError(f"{flag}: not JSON ({error})") from None
+    spec, mirrors = values
+    download(args.name, spec, args.output, args.checksums, mirrors)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from randommask.errors import InputError, run
+from randommask.fetched import verify
 from randommask.files import sha256, write_aside, write_json
 
 ALPHABET = "ATCG"
@@ -205,6 +206,7 @@ def tokenize(
     None. Raises `InputError` for all that `read_fasta` refuses, a name that occurs
     twice or is no file name, a chromosome that is absent, a genome without a base.
     """
+    verify(source)
     files = fasta_files(source)
     wanted = None if chromosomes is None else set(chromosomes)
     home: dict[str, Path] = {}

@@ -117,6 +117,26 @@ def is_ours(config: dict[str, Any], encoder: str) -> bool:
     return "released" not in config["encoders"][encoder]
 
 
+def released(config: dict[str, Any], encoder: str) -> dict[str, Any]:
+    """Where a released encoder comes from; how it is read is no part of that."""
+    entry = config["encoders"][encoder]["released"]
+    return {"encoder": {key: entry[key] for key in entry if key != "family"}}
+
+
+def resources(config: dict[str, Any]) -> list[str]:
+    """The fetched folders, by their place in `resources`, that `all` needs."""
+    tables = config["tables"].values()
+    encoders = {row["encoder"] for table in tables for row in table["rows"]}
+    encoders |= set(config["roles"].values())
+    places = {source_of(dataset) for dataset in benchmark(config)}
+    for encoder in encoders:
+        if is_ours(config, encoder):
+            places |= set(merged(config, encoder)["genomes"])
+        else:
+            places.add(f"encoders/{encoder}")
+    return sorted(places)
+
+
 def merged(config: dict[str, Any], encoder: str) -> dict[str, Any]:
     """All pretraining keys of an encoder: the shared ones under its own."""
     return {**config["pretrain"], **config["encoders"][encoder]}

@@ -14,7 +14,10 @@ rule download_gue:
     localrule: True
     conda:
         "../../envs/model.yaml"
+    resources:
+        mirrors=MIRRORS,
     params:
+        checksums=CHECKSUMS,
         name="gue",
         spec=lambda wildcards: source_spec("gue"),
     shell:
@@ -22,6 +25,8 @@ rule download_gue:
         python -m randommask.download \
             --name {params.name} \
             --hparams {params.spec:q} \
+            --checksums {params.checksums:q} \
+            --mirrors {resources.mirrors:q} \
             --output {output:q} >{log:q} 2>&1
         """
 
@@ -37,6 +42,7 @@ use rule download_gue as download_deepstarr with:
     benchmark:
         "<logs>/benchmarks/download/deepstarr.tsv"
     params:
+        checksums=CHECKSUMS,
         name="deepstarr",
         spec=lambda wildcards: source_spec("deepstarr"),
 

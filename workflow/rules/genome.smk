@@ -42,15 +42,27 @@ rule download_genome:
     localrule: True
     conda:
         "../../envs/model.yaml"
+    resources:
+        mirrors=MIRRORS,
     params:
+        checksums=CHECKSUMS,
         spec=lambda wildcards: source_spec(wildcards.genome),
     shell:
         r"""
         python -m randommask.download \
             --name {wildcards.genome} \
             --hparams {params.spec:q} \
+            --checksums {params.checksums:q} \
+            --mirrors {resources.mirrors:q} \
             --output {output:q} >{log:q} 2>&1
         """
+
+
+rule resources:
+    """Everything that `all` needs from elsewhere: no other job uses the network."""
+    input:
+        collect("<resources>/{place}", place=settings.resources(config)),
+    localrule: True
 
 
 rule tokenize:

@@ -3,6 +3,9 @@
 import json
 
 RESULTS = config["pathvars"]["results"]
+CHECKSUMS = os.path.join(config["pathvars"]["resources"], "checksums.tsv")
+# A job's resource and no parameter: another mirror fetches nothing anew.
+MIRRORS = json.dumps(config["mirrors"])
 OURS = [name for name in config["encoders"] if settings.is_ours(config, name)]
 SEGMENTS = settings.segment_names(config)
 MILESTONES = settings.milestone_segments(config)
@@ -39,6 +42,11 @@ def local_source(source):
 def source_spec(source):
     """A source as JSON; a local copy's path is its rule's input already."""
     return json.dumps(config["sources"][source])
+
+
+def released_copy(encoder):
+    """The local copy a released encoder is taken from; none for a download."""
+    return config["encoders"][encoder]["released"].get("path", [])
 
 
 def prepared_row(dataset):

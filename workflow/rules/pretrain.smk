@@ -58,7 +58,9 @@ rule milestone:
 
 
 rule download_encoder:
-    """Bring in a released encoder."""
+    """Bring in a released encoder: its published bytes, or links to a local copy."""
+    input:
+        local=lambda wildcards: released_copy(wildcards.released),
     output:
         directory("<resources>/encoders/{released}"),
     log:
@@ -66,15 +68,18 @@ rule download_encoder:
     localrule: True
     conda:
         "../../envs/model.yaml"
+    resources:
+        mirrors=MIRRORS,
     params:
-        spec=lambda wildcards: json.dumps(
-            {"hub": config["encoders"][wildcards.released]["released"]}
-        ),
+        checksums=CHECKSUMS,
+        spec=lambda wildcards: json.dumps(settings.released(config, wildcards.released)),
     shell:
         r"""
         python -m randommask.download \
-            --name {wildcards.released} \
+            --name encoders/{wildcards.released} \
             --hparams {params.spec:q} \
+            --checksums {params.checksums:q} \
+            --mirrors {resources.mirrors:q} \
             --output {output:q} >{log:q} 2>&1
         """
 

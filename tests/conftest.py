@@ -1,0 +1,15 @@
+"""What several tests are given."""
+
+import loopback
+import pytest
+
+from randommask import transfer
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server of this machine that is asked again without a pause."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
+    with loopback.serving() as served:
+        yield served

@@ -1,0 +1,83 @@
+"""An archive that lies about its sizes writes no more than it declares."""
+
+import errno
+import io
+import os
+import struct
+import tracemalloc
+import zipfile
+import zlib
+
+import pytest
+
+from randommask import archive
+from randommask.errors import InputError
+
+REAL, DECLARED = 40 << 20, 10
+
+
+@pytest.fixture
+def out(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def lying(checksum_of):
+    """40 MiB of zeros, declared as 10 bytes with the checksum of so many zeros."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("zeros", b"\0" * REAL)
+    body = bytearray(sink.getvalue())
+    central = body.index(b"PK\x01\x02")
+    sums = struct.pack("<I", zlib.crc32(b"\0" * checksum_of))
+    for start, offset in ((0, 14), (central, 16)):
+        body[start + offset : start + offset + 4] = sums
+        size = start + offset + 8
+        body[size : size + 4] = struct.pack("<I", DECLARED)
+    return bytes(body)
+
+
+def test_the_real_size_is_refused_where_the_checksum_is_of_all_bytes(tmp_path, out):
+    (tmp_path / "a.zip").write_bytes(lying(REAL))
+    with pytest.raises(InputError, match=r"a\.zip: no sound zip archive .*CRC"):
+        archive.unpack(tmp_path / "a.zip", out, "a.zip")
+    assert (out / "zeros").stat().st_size <= DECLARED
+
+
+def test_no_more_than_the_declared_size_is_unpacked(tmp_path, out):
+    (tmp_path / "a.zip").write_bytes(lying(DECLARED))
+    tracemalloc.start()
+    archive.unpack(tmp_path / "a.zip", out, "a.zip")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (out / "zeros").read_bytes() == b"\0" * DECLARED
+    assert peak < REAL / 4
+
+
+def test_one_body_under_many_names_counts_many_times(tmp_path, out):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("one", b"\0" * (1 << 20))
+        first = made.infolist()[0]
+        for number in range(200):  # overlapping: all point at the same bytes
+            twin = zipfile.ZipInfo(f"twin{number}")
+            for part in ("CRC", "compress_size", "file_size", "header_offset"):
+                setattr(twin, part, getattr(first, part))
+            twin.compress_type = first.compress_type
+            made.filelist.append(twin)
+    with pytest.raises(InputError, match="unpacks to 210763776 bytes"):
+        archive.unpack(tmp_path / "a.zip", out, "a.zip")
+    assert list(out.iterdir()) == []
+
+
+def test_a_disk_that_gets_full_is_one_line(tmp_path, out, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("a", b"ACGT")
+
+    class Full(io.BytesIO):
+        def write(self, chunk):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(archive, "open", lambda *words: Full(), raising=False)
+    with pytest.raises(InputError, match=r"a\.zip: cannot unpack \(.*No space left"):
+        archive.unpack(tmp_path / "a.zip", out, "a.zip")
+    assert (tmp_path / "a.zip").exists()
