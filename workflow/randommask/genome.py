@@ -13,9 +13,7 @@ null for every sequence. Memory: about three bytes a base of the longest chromos
 """
 
 import argparse
-import gzip
 import json
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -153,9 +151,11 @@ def _strict_codes(path: str | Path, name: str, piece: bytes, before: int) -> byt
 
 def _pieces(path: Path) -> Iterator[bytes]:
     """Cut a FASTA file into header lines and stretches of whole sequence lines."""
+    from isal import igzip, isal_zlib  # twice as fast as gzip; only readers need it
+
     with open(path, "rb") as raw:
         is_gzip = raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-        file = gzip.GzipFile(fileobj=raw) if is_gzip else raw
+        file = igzip.IGzipFile(fileobj=raw) if is_gzip else raw
         started = False
         try:
             # The line that a block ends in is completed: all cuts are at line starts.
@@ -169,7 +169,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
             raise InputError(
                 f"{path}: the gzip ends too early (truncated), expected all of it"
             ) from None
-        except (gzip.BadGzipFile, zlib.error) as error:
+        except (igzip.BadGzipFile, isal_zlib.error) as error:
             raise InputError(f"{path}: broken gzip ({error})") from None
     if not started:
         raise InputError(f"{path}: empty file, expected FASTA")
