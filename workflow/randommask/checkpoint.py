@@ -33,7 +33,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from randommask import fetched, files
+from randommask import files
 from randommask.errors import InputError, run
 from randommask.settings import differences
 
@@ -215,7 +215,6 @@ def link_or_copy(source: str | Path, output: str | Path) -> None:
 
 def copy_encoder(source: Path, output: Path) -> None:
     """Give the encoder in `source` a second name, without storing it twice."""
-    fetched.verify(source)
     with files.write_aside(output) as aside:
         aside.mkdir()
         for name in ENCODER_FILES:

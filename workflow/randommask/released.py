@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from randommask import families, files
+from randommask import families, fetched, files
 from randommask.errors import InputError, run
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -31,10 +31,11 @@ OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}  # of a LayerNorm, before 20
 def convert(source: str | Path, family: str, output: str | Path) -> None:
     """Write the encoder published in `source` to `output`.
 
-    Raises `InputError` for a file that is missing or unreadable, weights or words that
-    do not fit, and a config.json of another family.
+    Raises `InputError` for a file that is missing, unreadable or edited after its
+    download, weights or words that do not fit, and a config.json of another family.
     """
     source = Path(source)
+    fetched.verify(source)
     config = files.read_json(source / "config.json")
     module = _module(config, family, source)
     weights = read_weights(source)
