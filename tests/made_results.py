@@ -107,6 +107,7 @@ def make_summary(folder, dataset, **changes):
         "max_bases": int(line["bases"]),
         "gc": 0.41,
         "labels": labels,
+        "repeated": 1,
         "duplicates": 2,
         "sha256": "0" * 64,
     }
@@ -119,7 +120,19 @@ def make_summary(folder, dataset, **changes):
         "published": {s: int(line[f"{s}_rows"]) for s in ("train", "dev", "test")},
         "bases": int(line["bases"]),
         "splits": {name: split for name in ("train", "dev", "test")},
-        "leaks": {"train-dev": 3, "train-test": 4, "dev-test": 5},
+        "settings": {"max_rows": None, "drop_leaks": False},
+        "leaks": {
+            f"{one}-{other}": {
+                "sequences": count,
+                f"{one}_rows": count + 3,
+                f"{other}_rows": count,
+            }
+            for one, other, count in (
+                ("train", "dev", 3),
+                ("train", "test", 4),
+                ("dev", "test", 5),
+            )
+        },
         "warnings": [f"train: 100 rows, published {line['train_rows']}"],
     }
     path = folder / dataset / "summary.json"

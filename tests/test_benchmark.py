@@ -18,9 +18,22 @@ from randommask.benchmark import Settings
 from randommask.errors import InputError
 
 ROOT = Path(__file__).parents[1]
-REAL = ROOT.parent / "shared" / "data"
 
 ROWS = {"train": 12, "dev": 4, "test": 4}
+
+
+def leaks(train_dev, train_test, dev_test):
+    """Leaks as the summary has them, from (sequences, rows of one, of the other)."""
+    found = {}
+    for pair, counts in zip(
+        benchmark.LEAKS, (train_dev, train_test, dev_test), strict=True
+    ):
+        names = ("sequences", *(f"{split}_rows" for split in pair))
+        found["-".join(pair)] = dict(zip(names, counts, strict=True))
+    return found
+
+
+NO_LEAKS = leaks((0, 0, 0), (0, 0, 0), (0, 0, 0))
 
 
 def dataset(**changes):
@@ -86,7 +99,7 @@ def deepstarr(tmp_path):
         (folder / f"Sequences_{fold}.fa").write_text(
             "".join(f">chr2L_{i}\n{s}\n" for i, s in enumerate(both))
         )
-        write_activity(folder, fold, [(i / 4, -i) for i in range(count)])
+        write_activity(folder, fold, [(i // 2 / 4, -(i // 2)) for i in range(count)])
     return folder
 
 
@@ -128,9 +141,10 @@ def test_rows_come_out_in_order_with_a_summary(gue, tmp_path):
         "max_bases": 20,
         "gc": (text.count("G") + text.count("C")) / len(text),
         "labels": {"0": 6, "1": 6},
+        "repeated": 0,
         "duplicates": 0,
     }
-    assert summary["leaks"] == {"train-dev": 0, "train-test": 0, "dev-test": 0}
+    assert summary["leaks"] == NO_LEAKS
     assert summary["published"] == ROWS
     assert summary["warnings"] == []
 
@@ -252,7 +266,8 @@ def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
         write_csv(gue / "mouse/0" / f"{split}.csv", rows)
     summary = prepare(gue, tmp_path / "out")
     assert [part["duplicates"] for part in summary["splits"].values()] == [3, 1, 0]
-    assert summary["leaks"] == {"train-dev": 1, "train-test": 1, "dev-test": 1}
+    assert [part["repeated"] for part in summary["splits"].values()] == [1, 1, 0]
+    assert summary["leaks"] == leaks((1, 4, 2), (1, 1, 1), (1, 1, 1))
     assert summary["warnings"] == [
         "train-dev: sequences in both: 1",
         "train-test: sequences in both: 1",
@@ -264,7 +279,8 @@ def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
     kept = rows_of(tmp_path / "clean", "train")["sequence"].to_pylist()
     assert kept == [train[i][0] for i in (0, 5, 7, 8, 9, 10, 11)]
     assert summary["splits"]["train"]["rows"] == 7
-    assert summary["leaks"]["train-dev"] == 1
+    assert summary["leaks"]["train-dev"]["sequences"] == 1
+    assert summary["splits"]["train"]["duplicates"] == 0
     assert "train: rows dropped because dev or test has them: 5" in summary["warnings"]
     for split in ("dev", "test"):
         assert rows_of(tmp_path / "clean", split) == rows_of(tmp_path / "out", split)
@@ -319,14 +335,14 @@ def test_deepstarr_is_joined_by_order_and_columns_by_name(deepstarr, tmp_path):
     summary = prepare(deepstarr, tmp_path / "out", **REGRESSION)
     dev = rows_of(tmp_path / "out", "dev")
     assert dev.column_names == ["sequence", "label_dev", "label_hk"]
-    assert dev["label_dev"].to_pylist() == [0.0, 0.25, 0.5, 0.75]
-    assert dev["label_hk"].to_pylist() == [0.0, -1.0, -2.0, -3.0]
+    assert dev["label_dev"].to_pylist() == [0.0, 0.0, 0.25, 0.25]
+    assert dev["label_hk"].to_pylist() == [0.0, 0.0, -1.0, -1.0]
     assert dev["sequence"][0].as_py() == random_rows(2, 1)[0][0]
     assert summary["type"] == "regression"
     assert summary["targets"] == ["dev", "hk"]
     labels = summary["splits"]["dev"]["labels"]
-    assert labels["hk"] == {"mean": -1.5, "sd": pytest.approx(1.25**0.5)}
-    assert summary["leaks"] == {"train-dev": 0, "train-test": 0, "dev-test": 0}
+    assert labels["hk"] == {"mean": -0.5, "sd": 0.5}
+    assert summary["leaks"] == NO_LEAKS
     assert summary["warnings"] == []
 
 
@@ -338,9 +354,59 @@ def test_strands_of_a_region_in_two_folds_are_a_leak(deepstarr, tmp_path):
     path.write_text("\n".join(lines))
     out = tmp_path / "out"
     summary = prepare(deepstarr, out, {"drop_leaks": True}, **REGRESSION)
-    assert summary["leaks"] == {"train-dev": 2, "train-test": 0, "dev-test": 0}
+    assert summary["leaks"] == leaks((2, 4, 2), (0, 0, 0), (0, 0, 0))
+    assert "dev: regions of which one strand is missing: 2" in summary["warnings"]
+    cut = prepare(deepstarr, tmp_path / "cut", {"max_rows": 3}, **REGRESSION)
+    assert not any("strand is missing" in warning for warning in cut["warnings"])
     # Both strands of both regions go.
     assert summary["splits"]["train"]["rows"] == 8
+
+
+def test_deepstarrs_line_ends_and_case_do_not_matter(deepstarr, tmp_path):
+    prepare(deepstarr, tmp_path / "plain", **REGRESSION)
+    for path in deepstarr.glob("*.fa"):
+        lines = path.read_text().split()
+        records = zip(lines[::2], lines[1::2], strict=True)
+        lines = [f"{name}\r\n{s[:7].lower()}\r\n{s[7:]}" for name, s in records]
+        path.write_bytes("\r\n".join(lines).encode())
+    for path in deepstarr.glob("*.txt"):
+        text = path.read_bytes().replace(b"\n", b"\r\n")
+        path.write_bytes(b"\xef\xbb\xbf" + text)
+    prepare(deepstarr, tmp_path / "odd", **REGRESSION)
+    for split in datasets.SPLITS:
+        assert rows_of(tmp_path / "odd", split) == rows_of(tmp_path / "plain", split)
+
+
+def test_a_regions_strands_must_agree_or_the_join_has_slipped(deepstarr, tmp_path):
+    write_activity(deepstarr, "Val", [(0, 1), (0, 2), (1, 3), (2, 3)])
+    summary = prepare(deepstarr, tmp_path / "out", **REGRESSION)
+    assert summary["warnings"] == [
+        "dev: regions whose strands differ in label_dev: 1",
+        "dev: regions whose strands differ in label_hk: 1",
+    ]
+
+
+def test_names_in_the_activity_table_must_be_the_records(deepstarr, tmp_path):
+    path = deepstarr / "Sequences_activity_Val.txt"
+    head, *lines = path.read_text().splitlines()
+
+    def write(names):
+        rows = [f"{name}\t{line}" for name, line in zip(names, lines, strict=True)]
+        path.write_text("\n".join([f"ID\t{head}", *rows]) + "\n")
+
+    names = [f"chr2L_{i}" for i in range(4)]
+    write(names)
+    assert prepare(deepstarr, tmp_path / "out", **REGRESSION)["warnings"] == []
+    write([names[0], names[2], names[1], names[3]])
+    message = "line 3: ID is 'chr2L_2', but record 2 of Sequences_Val.fa is 'chr2L_1'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        prepare(deepstarr, tmp_path / "out", **REGRESSION)
+
+
+def test_targets_that_never_change_are_refused(deepstarr, tmp_path):
+    write_activity(deepstarr, "Train", [(i, 7) for i in range(12)])
+    with pytest.raises(InputError, match=r"every train label_hk is 7\.0, expected num"):
+        prepare(deepstarr, tmp_path / "out", **REGRESSION)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +447,7 @@ def test_the_other_strand_of_the_other_strand_is_the_sequence(sequences):
     assert [
         o for s, o in zip(sequences, others.to_pylist(), strict=True) if s in plain
     ] == [other_strand(s) for s in plain]
-    again = splits.reverse_complements(pa.chunked_array([others]))
+    again = splits.reverse_complements(others)
     assert again.to_pylist() == sequences
 
 
@@ -400,6 +466,21 @@ def test_the_other_strand_of_the_other_strand_is_the_sequence(sequences):
 def test_bad_hyperparameters_are_named(text, message):
     with pytest.raises(InputError, match=message):
         benchmark.parse_settings(text)
+
+
+def test_pandas_is_left_alone(gue, deepstarr, tmp_path):
+    """Its import takes longer than the preparation of most datasets."""
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "workflow")!r}]
+from pathlib import Path
+from test_benchmark import REGRESSION, benchmark, dataset, Settings
+for folder, changes in (({str(gue)!r}, {{}}), ({str(deepstarr)!r}, REGRESSION)):
+    output = Path({str(tmp_path)!r}) / ("out" + changes.get("task", ""))
+    benchmark.prepare(Path(folder), dataset(**changes), Settings(), output)
+sys.exit("pandas" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_command_writes_the_folder_or_one_line(gue, tmp_path):
@@ -440,35 +521,3 @@ def test_the_command_writes_the_folder_or_one_line(gue, tmp_path):
     assert failed.stderr == (
         f"error: {table}: found no dataset TF-M-9, expected one of TF-M-0\n"
     )
-
-
-real = pytest.mark.skipif(
-    not (REAL / "GUE").is_dir(), reason=f"no real benchmark data at {REAL}/GUE"
-)
-
-
-def prepare_real(name, output):
-    listed = datasets.read(ROOT / "config" / "datasets.tsv")
-    one = datasets.find(listed, name, "datasets.tsv")
-    benchmark.prepare(REAL, one, Settings(), output)
-    return json.loads((output / "summary.json").read_text())
-
-
-@real
-def test_a_real_dataset_has_the_published_counts(tmp_path):
-    summary = prepare_real("TF-M-0", tmp_path / "out")
-    counts = [part["labels"] for part in summary["splits"].values()]
-    assert counts == [
-        {"0": 3229, "1": 3249},
-        {"0": 415, "1": 395},
-        {"0": 405, "1": 405},
-    ]
-    assert summary["warnings"] == []
-    assert all(part["duplicates"] == 0 for part in summary["splits"].values())
-
-
-@real
-def test_a_real_datasets_known_leaks_are_found(tmp_path):
-    summary = prepare_real("CPD-tata", tmp_path / "out")
-    assert summary["leaks"]["train-dev"] == 8
-    assert summary["leaks"]["train-test"] == 16

@@ -83,6 +83,8 @@ BAD = [
         {"epochs": 2},
         "finetune: unknown key 'epochs'",
     ),
+    (("recipes", "table5", "EMPS"), {}, "recipes.table5: no task 'EMPS'.*'EMP'"),
+    (("recipes", "table5", "EMP"), {"lr": 1}, "table5.EMP: unknown key 'lr'"),
     (("roles", "baseline"), "nt", "expected one of ours"),
     (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
     (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),

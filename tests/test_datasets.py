@@ -98,6 +98,19 @@ def test_rows_are_read_in_order(tmp_path, newline):
     assert datasets.find([eap, h3], "EMP-H3", path) is h3
 
 
+def test_a_dataset_of_ones_own_has_its_task_and_may_have_no_counts(tmp_path):
+    own = {"source": "./data//mine/", "task": "enhancers", "test_rows": ""}
+    path = write(tmp_path / "d.tsv", GOOD | own, REGRESSION)
+    mine, eap = datasets.read(path)
+    assert (mine.task, mine.own_folder) == ("enhancers", "data/mine")
+    assert mine.rows == {"train": 11971, "dev": 1497, "test": None}
+    assert eap.own_folder is None
+    assert datasets.rank(mine.task) > datasets.rank(eap.task) > datasets.rank("EMP")
+    for source in ("/abs/mine", "../mine"):
+        [row] = datasets.read(write(path, GOOD | {"source": source}))
+        assert row.own_folder == source
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -110,8 +123,10 @@ def test_rows_are_read_in_order(tmp_path, newline):
         (GOOD | {"task": "TFM"}, "task is 'TFM', expected one of EMP"),
         (GOOD | {"regional": "true"}, "regional is 'true', expected yes or no"),
         (GOOD | {"species": ""}, "species is ''"),
-        (GOOD | {"source": "../EMP"}, "source is '../EMP'"),
-        (GOOD | {"source": "/EMP"}, "source is '/EMP'"),
+        (GOOD | {"source": "EMP/../H3"}, "source is 'EMP/../H3'"),
+        (GOOD | {"source": "./"}, "source is './', expected a folder of GUE"),
+        (GOOD | {"source": "./x", "task": "a b"}, "task is 'a b', expected a name"),
+        (GOOD | {"dev_rows": ""}, "dev_rows is '', expected a positive number"),
         (GOOD | {"classes": "1"}, "classes is 1, expected at least 2"),
         (GOOD | {"classes": ""}, "classes is empty, expected at least 2"),
         (GOOD | {"classes": "two"}, "classes is 'two'"),

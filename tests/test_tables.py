@@ -320,11 +320,92 @@ def test_data_page(tmp_path):
     ]
     test = next(d for d in lines if (d["dataset"], d["split"]) == ("SSP", "test"))
     assert (test["in_train"], test["in_dev"], test["duplicates"]) == ("4", "5", "2")
+    assert (test["rows_in_train"], test["repeated"]) == ("4", "1")
+    train = next(d for d in lines if (d["dataset"], d["split"]) == ("SSP", "train"))
+    assert (train["in_train"], train["rows_in_train"]) == ("", "")
     assert (test["largest_class"], test["published"]) == ("0.6", "4562")
     text = (tmp_path / "datasets.md").read_text()
     assert text.count("Warning") == 2
     assert "Warning, 4 alike, in EMP-H3, EMP-H4, SSP, EAP; such as EMP-H3: " in text
     assert "Warning: PD-all: test: all alike" in text
+
+
+def leaking(dev_rows, test_rows):
+    def leak(first, second, rows):
+        return {"sequences": min(rows, 2), f"{first}_rows": 9, f"{second}_rows": rows}
+
+    return {
+        "train-dev": leak("train", "dev", dev_rows),
+        "train-test": leak("train", "test", test_rows),
+        "dev-test": leak("dev", "test", 0),
+    }
+
+
+def test_data_page_says_what_leaks_mean(tmp_path):
+    def page(settings, *leaks):
+        paths = [
+            make_summary(
+                tmp_path, name, leaks=leaking(*pair), settings=settings, warnings=[]
+            )
+            for name, pair in zip(DATASETS, leaks, strict=False)
+        ]
+        return datapage.meaning(datapage.read(paths))
+
+    kept = {"max_rows": None, "drop_leaks": False}
+    first, second = page(kept, (0, 0), (3, 1), (0, 1))
+    assert first == (
+        "Dev and test rows whose sequence stands in train as well: 5, in 2 of 3 data"
+        " sets (EMP-H3K14ac 4 (2 %), EMP-H3K36me3 1 (0.5 %)). The benchmark is used as"
+        " published: on these rows a model can remember what it was shown, and the"
+        " scores of these data sets may be too high."
+    )
+    assert second.startswith(
+        "Training rows that repeat an earlier one's sequence: 6, in 3 of 3 data sets"
+    )
+    many = page(kept, *[(1, 1)] * 8)[0]
+    assert "16, in 8 of 8 data sets (most in EMP-H3 2 (1 %)" in many
+    assert "and 2 more)" in many
+    assert page(kept, (0, 0))[0] == (
+        "No dev or test row has a sequence that stands in train too."
+    )
+    dropped = page({"max_rows": 99, "drop_leaks": True}, (0, 1))[0]
+    assert "test rows (of those kept here) whose sequence stood in train" in dropped
+    assert "were dropped, so the scores are not those of the benchmark" in dropped
+
+
+def test_tables_take_a_task_that_the_paper_does_not_have(tmp_path):
+    header, *lines = (CONFIG / "datasets.tsv").read_text().splitlines()
+    own = "mine enhancers ./mine Fly 99  a,b pearson 1 2 1e-4 no yes   "
+    listed = tmp_path / "datasets.tsv"
+    listed.write_text("\n".join([header, own.replace(" ", "\t"), *lines]) + "\n")
+    names = ["mine", "SSP"]
+    make_runs(tmp_path / "finetune", [*ROWS3, *ROWS2], names, [0])
+    shared = {"datasets": names, "seeds": [0]}
+    recipe = {"recipe": "table5", "used": True, "settings": {}}
+    recipe["datasets"] = {name: {"epochs": 3} for name in names}
+    for which, hparams in {
+        "table1": {"datasets": names},
+        "table2": shared | {"rows": ROWS2},
+        "table3": shared | {"rows": ROWS3},
+        "table5": recipe,
+    }.items():
+        runs = tmp_path / "finetune" if "rows" in hparams else None
+        table(tmp_path, which, hparams, runs, ["--datasets", str(listed)])
+    cell = next(
+        d
+        for d in read(tmp_path / "table3.csv")
+        if (d["row"], d["dataset"]) == ("DNABERT", "mine")
+    )
+    assert (cell["task"], cell["metric"]) == ("enhancers", "pearson")
+    assert (cell["published"], cell["delta"]) == ("", "")
+    expected = 100 * score("dnabert", "overlapping", "mine", 0)
+    assert float(cell["mean"]) == pytest.approx(expected, abs=1e-4)
+    text = (tmp_path / "table3.md").read_text()
+    assert "Pearson, not MCC: mine." in text and f"{expected:.2f}" in text
+    for which in ("table1", "table2", "table5"):
+        lines = (tmp_path / f"{which}.md").read_text().splitlines()
+        head = next(line for line in lines if line.startswith("|"))
+        assert head.index("SSP") < head.index("enhancers")  # others come last
 
 
 def test_data_page_refuses_what_is_no_summary(tmp_path):

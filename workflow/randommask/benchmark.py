@@ -14,7 +14,9 @@ right stops it with one line that names file and row. What may be right but is n
 published (other row counts, other lengths, letters such as N, sequences found in two
 splits) stands under `warnings` in the summary, and on stderr. Rows are first cut to
 `max_rows`, then compared between splits, then dropped where that is asked for: `leaks`
-tells what was found before the drop, `splits` what the files hold.
+tells what was found before the drop, `splits` what the files hold. Leaks are counted by
+sequences and by rows; in DeepSTARR, which holds both strands of every region, by
+regions: its two strands belong in one split.
 """
 
 import argparse
@@ -28,10 +30,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from randommask import datasets, fetched, files
+from randommask import datasets, fetched, files, overlaps
 from randommask.datasets import SPLITS, Dataset
 from randommask.errors import InputError, run
-from randommask.splits import read_split, reverse_complements
+from randommask.splits import letter_counts, read_split, values
 
 LEAKS = (("train", "dev"), ("train", "test"), ("dev", "test"))
 
@@ -74,15 +76,24 @@ def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) ->
     """
     fetched.verify(source)
     tables, warnings = _read_cut(source, dataset, settings)
-    keys = {split: _keys(table, dataset) for split, table in tables.items()}
-    leaks = {f"{a}-{b}": _shared(keys[a], keys[b]) for a, b in LEAKS}
+    both_strands = dataset.source == "deepstarr"
+    sequences, regions = overlaps.number(
+        {split: table["sequence"] for split, table in tables.items()}, both_strands
+    )
+    leaks = {f"{a}-{b}": overlaps.shared(regions, a, b) for a, b in LEAKS}
     warnings += [
-        f"{pair}: sequences in both: {count}" for pair, count in leaks.items() if count
+        f"{pair}: sequences in both: {found['sequences']}"
+        for pair, found in leaks.items()
+        if found["sequences"]
     ]
+    if both_strands:
+        is_whole = settings.max_rows is None
+        warnings += _strands(tables, sequences if is_whole else {}, regions)
     if settings.drop_leaks:
-        leaked = pc.or_(*(pc.is_in(keys["train"], keys[s]) for s in ("dev", "test")))
-        tables["train"] = tables["train"].filter(pc.invert(leaked))
-        if dropped := pc.sum(leaked).as_py():
+        leaked = np.isin(regions["train"], np.union1d(regions["dev"], regions["test"]))
+        tables["train"] = tables["train"].filter(pa.array(~leaked))
+        sequences["train"] = sequences["train"][~leaked]
+        if dropped := np.count_nonzero(leaked):
             warnings.append(
                 f"train: rows dropped because dev or test has them: {dropped}"
             )
@@ -94,10 +105,12 @@ def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) ->
         for split, table in tables.items():
             path = aside / f"{split}.parquet"
             pq.write_table(table, path, compression="zstd")
-            summaries[split] = _describe(table, dataset) | {
-                "sha256": files.sha256(path)
+            summaries[split] = {
+                **_describe(table, dataset),
+                **overlaps.repeats(sequences[split]),
+                "sha256": files.sha256(path),
             }
-            warnings += _contradictions(split, table, dataset)
+            warnings += _contradictions(split, table, sequences[split])
         files.write_json(
             aside / "summary.json",
             {
@@ -140,19 +153,21 @@ def _read_cut(
 def _published_differences(dataset: Dataset, split: str, table: pa.Table) -> list[str]:
     """Say where rows, lengths, letters or labels are not as published."""
     found = []
-    if table.num_rows != dataset.rows[split]:
+    if dataset.rows[split] not in (None, table.num_rows):
         found.append(f"{split}: {table.num_rows} rows, published {dataset.rows[split]}")
-    lengths = pc.binary_length(table["sequence"]).to_numpy()
+    lengths = values(pc.binary_length(table["sequence"]))
     if others := np.count_nonzero(lengths != dataset.bases):
         found.append(
             f"{split}: sequences of another length: {others} "
             f"({lengths.min()} to {lengths.max()} bases, published {dataset.bases})"
         )
-    plain = pc.match_substring_regex(table["sequence"], "^[ACGT]*$")
-    if other := table.num_rows - pc.sum(plain).as_py():
+    counts = letter_counts(table["sequence"])
+    if counts.sum() > counts[list(b"ACGT")].sum():
+        plain = pc.match_substring_regex(table["sequence"], "^[ACGT]*$")
+        other = table.num_rows - pc.sum(plain).as_py()
         found.append(f"{split}: sequences with letters other than A, C, G, T: {other}")
     if dataset.type == "classification":
-        seen = pc.count_distinct(table["label"]).as_py()
+        seen = len(np.unique(values(table["label"])))
         if seen < dataset.classes:
             found.append(f"{split}: {seen} classes occur, expected {dataset.classes}")
     return found
@@ -171,7 +186,7 @@ def _sample(
     )
     if dataset.type == "regression":
         return np.sort(np.argsort(rank)[:rows])
-    labels = table["label"].to_numpy()
+    labels = values(table["label"])
     classes, inverse, counts = np.unique(
         labels, return_inverse=True, return_counts=True
     )
@@ -192,75 +207,69 @@ def _sample(
     return np.sort(np.concatenate(chosen))
 
 
-def _keys(table: pa.Table, dataset: Dataset) -> pa.ChunkedArray:
-    """By what two rows count as the same: the sequence or, in DeepSTARR, the region.
+def _strands(
+    tables: dict[str, pa.Table], sequences: overlaps.Numbers, regions: overlaps.Numbers
+) -> list[str]:
+    """Say which regions lack a strand, or have other values on the other strand.
 
-    DeepSTARR holds both strands of every region, and they belong in one fold: of a
-    sequence and its reverse complement, the key is the one that sorts first.
+    `sequences` is empty where rows were cut, and strands are missing for that reason.
     """
-    sequences = table["sequence"]
-    if dataset.source != "deepstarr":
-        return sequences
-    others = reverse_complements(sequences)
-    return pc.if_else(pc.less(sequences, others), sequences, others)
-
-
-def _shared(a: pa.ChunkedArray, b: pa.ChunkedArray) -> int:
-    """Count the distinct keys that stand in both."""
-    return pc.sum(pc.is_in(pc.unique(a), pc.unique(b))).as_py() or 0
+    found = []
+    for split, table in tables.items():
+        if split in sequences and (n := overlaps.lone_strands(sequences[split])):
+            found.append(f"{split}: regions of which one strand is missing: {n}")
+        for name in table.column_names[1:]:
+            if differ := overlaps.disagreements(regions[split], values(table[name])):
+                found.append(
+                    f"{split}: regions whose strands differ in {name}: {differ}"
+                )
+    return found
 
 
 def _check_trainable(source: Path, dataset: Dataset, train: pa.Table) -> None:
-    """Refuse a training split without rows, or with a single label."""
+    """Refuse a training split without rows, or with nothing to tell apart."""
     where = f"{source}: {dataset.dataset}"
     if train.num_rows == 0:
         raise InputError(f"{where}: train has no row that is not in dev or test")
-    if dataset.type == "classification":
-        labels = pc.unique(train["label"]).to_pylist()
-        if len(labels) == 1:
+    expected = f"{dataset.classes} classes" if dataset.classes else "numbers that vary"
+    for name in train.column_names[1:]:
+        labels = values(train[name])
+        if (labels == labels[0]).all():
             raise InputError(
-                f"{where}: every train label is {labels[0]}, "
-                f"expected {dataset.classes} classes"
+                f"{where}: every train {name} is {labels[0]}, expected {expected}"
             )
 
 
-def _contradictions(split: str, table: pa.Table, dataset: Dataset) -> list[str]:
+def _contradictions(split: str, table: pa.Table, sequences: np.ndarray) -> list[str]:
     """Count the sequences that stand in a split with more than one label."""
-    if dataset.type == "regression":
+    if "label" not in table.column_names:
         return []
-    labels = table.group_by("sequence").aggregate([("label", "count_distinct")])
-    count = pc.sum(pc.greater(labels["label_count_distinct"], 1)).as_py()
+    count = overlaps.contradictions(sequences, values(table["label"]))
     return [f"{split}: sequences with more than one label: {count}"] if count else []
 
 
 def _describe(table: pa.Table, dataset: Dataset) -> dict:
-    """Sum up a split: rows, lengths, share of G and C, labels, duplicates.
+    """Sum up a split: rows, lengths, share of G and C, labels.
 
-    `gc` is a share of the letters A, C, G and T; `duplicates` counts the rows whose
-    sequence stood in an earlier row; `sd` divides by the number of rows.
+    `gc` is a share of the letters A, C, G and T; `sd` divides by the number of rows.
     """
-    sequences = table["sequence"]
-    lengths = pc.binary_length(sequences)
-    letters = {
-        letter: pc.sum(pc.count_substring(sequences, letter)).as_py()
-        for letter in "ACGT"
-    }
-    known = sum(letters.values())
+    lengths = values(pc.binary_length(table["sequence"]))
+    counts = letter_counts(table["sequence"])
+    known, strong = counts[list(b"ACGT")].sum(), counts[list(b"GC")].sum()
     if dataset.type == "classification":
-        counts = np.bincount(table["label"].to_numpy(), minlength=dataset.classes)
+        counts = np.bincount(values(table["label"]), minlength=dataset.classes)
         labels = {str(label): int(count) for label, count in enumerate(counts)}
     else:
         labels = {}
         for target in dataset.targets:
-            values = table[f"label_{target}"].to_numpy()
-            labels[target] = {"mean": float(values.mean()), "sd": float(values.std())}
+            column = values(table[f"label_{target}"])
+            labels[target] = {"mean": float(column.mean()), "sd": float(column.std())}
     return {
         "rows": table.num_rows,
-        "min_bases": pc.min(lengths).as_py(),
-        "max_bases": pc.max(lengths).as_py(),
-        "gc": (letters["G"] + letters["C"]) / known if known else None,
+        "min_bases": int(lengths.min()),
+        "max_bases": int(lengths.max()),
+        "gc": float(strong / known) if known else None,
         "labels": labels,
-        "duplicates": table.num_rows - pc.count_distinct(sequences).as_py(),
     }
 
 

@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
-from randommask.datasets import Dataset
+from randommask.datasets import TASKS, Dataset
 from randommask.errors import InputError
 from randommask.settings import (
     benchmark,
@@ -23,6 +23,7 @@ from randommask.settings import (
     known,
     listing,
     merged,
+    own_files,
     segment_ends,
     settings,
 )
@@ -48,6 +49,8 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
         if "from" in entry:
             _check_branch(config, name)
     rows = benchmark(config)
+    _check_own_files(config, rows)
+    _check_recipes(config, rows)
     known("finetune.recipe", config["finetune"]["recipe"], config["recipes"], "recipe")
     for group in ("tables", "ablations"):
         for name, table in config.get(group, {}).items():
@@ -97,6 +100,23 @@ def _one_line(error: ValidationError) -> str:
     if error.validator in ("oneOf", "anyOf"):
         expected, shown = "another form,", "see config/README.md"
     return f"{where}: found {found}, expected {expected} {shown}".rstrip()
+
+
+def _check_own_files(config: dict[str, Any], rows: list[Dataset]) -> None:
+    for row in rows:
+        for path in own_files(row):
+            if not Path(path).is_file():
+                raise InputError(
+                    f"{config['benchmark']['datasets']}: {row.dataset}: {path}: "
+                    "no such file"
+                )
+
+
+def _check_recipes(config: dict[str, Any], rows: list[Dataset]) -> None:
+    tasks = dict.fromkeys(("all", *TASKS, *(row.task for row in rows)))
+    for name, changes in config["recipes"].items():
+        for task in changes:
+            known(f"recipes.{name}", task, tasks, "task")
 
 
 def _check_growth(name: str, phases: list[dict]) -> None:

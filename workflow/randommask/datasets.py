@@ -2,11 +2,14 @@
 
 A row a dataset, and with it all that fine-tuning has to know: where the rows lie,
 what is predicted, how it is scored, the paper's hyperparameters, and the counts as
-published. Snakemake imports this module while it plans, so it imports nothing heavy.
+published. A `source` that starts with `.` or `/` is a folder of one's own, and only
+its row may name a task that the paper does not have and leave the counts open.
+Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
 import csv
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -16,7 +19,7 @@ from typing import Any
 from randommask.errors import InputError
 
 TASKS = ("EMP", "TF-M", "TF-H", "PD", "CPD", "SSP", "EAP")
-"""The seven tasks in the order in which tables print them."""
+"""The paper's seven tasks in the order in which tables print them."""
 
 SPLITS = ("train", "dev", "test")
 
@@ -31,12 +34,12 @@ class Dataset:
     dataset: str
     """The name that paths carry, such as `EMP-H3`."""
     task: str
-    """One of `TASKS`."""
+    """One of `TASKS`, or any name for a dataset of one's own."""
     source: str
-    """The folder in the GUE layout, such as `prom/prom_core_all`, or `deepstarr`."""
+    """A folder of GUE, such as `prom/prom_core_all`; `deepstarr`; or one's own."""
     species: str
     bases: int
-    """Sequence length as published, in bases."""
+    """Length of the longest sequence as published, in bases."""
     classes: int | None
     """Number of labels; None for regression."""
     targets: tuple[str, ...]
@@ -50,10 +53,10 @@ class Dataset:
     """The paper's Table 1: does a single base decide?"""
     regional: bool
     """The paper's Table 1: does a whole region decide?"""
-    train_rows: int
-    """Rows as published; likewise the next two."""
-    dev_rows: int
-    test_rows: int
+    train_rows: int | None
+    """Rows as published, None where nobody did; likewise the next two."""
+    dev_rows: int | None
+    test_rows: int | None
 
     @property
     def type(self) -> str:
@@ -61,7 +64,12 @@ class Dataset:
         return "regression" if self.metric == "pearson" else "classification"
 
     @property
-    def rows(self) -> dict[str, int]:
+    def own_folder(self) -> str | None:
+        """The folder of a dataset of one's own, as short as it goes; else None."""
+        return os.path.normpath(self.source) if _is_own(self.source) else None
+
+    @property
+    def rows(self) -> dict[str, int | None]:
         """Published rows of each split."""
         return dict(
             zip(SPLITS, (self.train_rows, self.dev_rows, self.test_rows), strict=True)
@@ -114,6 +122,11 @@ def find(datasets: list[Dataset], name: str, path: str | Path) -> Dataset:
     raise InputError(f"{path}: found no dataset {name}, expected one of {known}")
 
 
+def rank(task: str) -> int:
+    """The place of a task in the paper's order; all others come after, alike."""
+    return TASKS.index(task) if task in TASKS else len(TASKS)
+
+
 def _check_header(path: Path, header: list[str]) -> None:
     """Refuse columns that are missing, unknown or there twice."""
     for column in COLUMNS:
@@ -131,11 +144,12 @@ def _check_header(path: Path, header: list[str]) -> None:
 def _parse(where: str, cells: dict[str, str]) -> Dataset:
     """Turn the cells of a row into a `Dataset`."""
     name = cells["dataset"]
-    # The name becomes a folder and a Snakemake wildcard.
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    try:
+        _name(name)
+    except ValueError:
         raise InputError(
             f"{where}: dataset is {name!r}, expected letters, digits, '-', '.' or '_'"
-        )
+        ) from None
     where = f"{where} ({name})"
 
     def parse(column: str, kind: Callable[[str], Any], expected: str) -> Any:
@@ -146,11 +160,15 @@ def _parse(where: str, cells: dict[str, str]) -> Dataset:
                 f"{where}: {column} is {cells[column]!r}, expected {expected}"
             ) from None
 
-    counts = ("bases", "epochs", "batch_size", "train_rows", "dev_rows", "test_rows")
+    own = _is_own(cells["source"])
+    tasks = (_name, "a name") if own else (_one_of(TASKS), f"one of {', '.join(TASKS)}")
+    counts = dict.fromkeys(("bases", "epochs", "batch_size"), _count)
+    for split in SPLITS:
+        counts[f"{split}_rows"] = _optional_count if own else _count
     dataset = Dataset(
         dataset=name,
-        task=parse("task", _one_of(TASKS), f"one of {', '.join(TASKS)}"),
-        source=parse("source", _relative_path, "a relative path without '..'"),
+        task=parse("task", *tasks),
+        source=parse("source", _source, "a folder of GUE, deepstarr, ./ or / and more"),
         species=parse("species", _non_empty, "a species"),
         classes=parse("classes", _optional_count, "2, 3, ... or nothing"),
         targets=parse("targets", _names, "different names with ',' between them"),
@@ -158,7 +176,10 @@ def _parse(where: str, cells: dict[str, str]) -> Dataset:
         learning_rate=parse("learning_rate", _positive, "a positive number"),
         single_nucleotide=parse("single_nucleotide", _mark, "yes or no"),
         regional=parse("regional", _mark, "yes or no"),
-        **{column: parse(column, _count, "a positive number") for column in counts},
+        **{
+            name: parse(name, kind, "a positive number")
+            for name, kind in counts.items()
+        },
     )
     _check_labels(where, dataset)
     return dataset
@@ -200,8 +221,20 @@ def _non_empty(cell: str) -> str:
     return cell
 
 
-def _relative_path(cell: str) -> str:
-    if not cell or cell.startswith("/") or ".." in cell.split("/"):
+def _name(cell: str) -> str:
+    # It becomes a folder, a Snakemake wildcard, or a word of a table.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cell):
+        raise ValueError
+    return cell
+
+
+def _is_own(source: str) -> bool:
+    return source.startswith((".", "/"))
+
+
+def _source(cell: str) -> str:
+    # '.' alone would make the whole working directory an input.
+    if not cell.strip("./") or (".." in cell.split("/") and not _is_own(cell)):
         raise ValueError
     return cell
 

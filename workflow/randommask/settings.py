@@ -66,7 +66,8 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
 def benchmark(config: dict[str, Any]) -> list[Dataset]:
     """The datasets of this experiment, in the order of `datasets.tsv`.
 
-    `include: present` takes those found in the local folders of the sources.
+    `include: present` takes those found in the local folders of the sources, and of
+    one's own those whose three files are there.
     """
     part = config["benchmark"]
     rows = datasets.read(part["datasets"])
@@ -84,11 +85,20 @@ def benchmark(config: dict[str, Any]) -> list[Dataset]:
 
 
 def source_of(dataset: Dataset) -> str:
-    """The name in `sources` that a dataset's rows come from."""
+    """The name in `sources` that the rows of a dataset not one's own come from."""
     return "deepstarr" if dataset.source == "deepstarr" else "gue"
 
 
+def own_files(dataset: Dataset) -> list[str]:
+    """The files that a dataset of one's own consists of; none for the paper's."""
+    if dataset.own_folder is None:
+        return []
+    return [f"{dataset.own_folder}/{split}.csv" for split in datasets.SPLITS]
+
+
 def _is_present(config: dict[str, Any], dataset: Dataset) -> bool:
+    if dataset.own_folder is not None:
+        return all(Path(path).exists() for path in own_files(dataset))
     local = config["sources"][source_of(dataset)].get("path")
     if local is None:
         return True

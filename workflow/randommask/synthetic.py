@@ -216,7 +216,7 @@ def synthesise(
     `rows` holds the sequences of each split, the same for each dataset; DeepSTARR's
     are rounded down to whole regions of two strands.
     """
-    listed = datasets.read(table)
+    listed = [row for row in datasets.read(table) if row.own_folder is None]
     for dataset in listed:
         if dataset.source not in (*grammar.RECIPES, "deepstarr"):
             raise InputError(

@@ -50,8 +50,8 @@ use rule download_gue as download_deepstarr with:
 rule prepare:
     """Check one dataset and write it as train, dev and test tables with a summary."""
     input:
-        source=lambda wildcards: "<resources>/"
-        + settings.source_of(DATASETS[wildcards.dataset]),
+        own=lambda wildcards: settings.own_files(DATASETS[wildcards.dataset]),
+        source=rows_from,
     output:
         train="<results>/benchmark/{dataset}/train.parquet",
         dev="<results>/benchmark/{dataset}/dev.parquet",

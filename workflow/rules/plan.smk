@@ -49,6 +49,12 @@ def released_copy(encoder):
     return config["encoders"][encoder]["released"].get("path", [])
 
 
+def rows_from(wildcards):
+    """Where a dataset's rows come from: one's own folder, or a downloaded source."""
+    dataset = DATASETS[wildcards.dataset]
+    return dataset.own_folder or f"<resources>/{settings.source_of(dataset)}"
+
+
 def prepared_row(dataset):
     """What preparation takes from a dataset's row: another value prepares it again."""
     row = DATASETS[dataset]

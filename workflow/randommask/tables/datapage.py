@@ -5,12 +5,12 @@ counted again here.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from randommask import files
-from randommask.datasets import SPLITS, TASKS
+from randommask.datasets import SPLITS, rank
 from randommask.errors import InputError
 from randommask.tables.records import Record
 from randommask.tables.sheet import Cell, Column, Grid, Sheet
@@ -18,31 +18,39 @@ from randommask.tables.sheet import Cell, Column, Grid, Sheet
 _MANY = 3
 """Warnings of one kind are listed one by one below this number."""
 
+_NAMED = 6
+"""Data sets that a sentence names before it says how many more there are."""
+
+_KEYS = ("dataset", "task", "type", "published", "bases", "settings", "splits", "leaks")
+
 Summary = dict[str, Any]
 
 
 def read(paths: Sequence[str | Path]) -> list[Summary]:
-    """The summaries in the paper's order of tasks.
+    """The summaries in the paper's order of tasks, those of other tasks last.
 
     Raises `InputError` for a file that is no summary, or two of one data set.
     """
     summaries: dict[str, Summary] = {}
     for path in paths:
         summary = files.read_json(path)
-        for key in ("dataset", "task", "type", "published", "splits", "leaks"):
+        for key in _KEYS:
             if not isinstance(summary, dict) or key not in summary:
                 raise InputError(f"{path}: no {key!r}, expected a data set's summary")
         if summary["dataset"] in summaries:
             raise InputError(f"{path}: a second summary of {summary['dataset']}")
         summaries[summary["dataset"]] = summary
-    return sorted(summaries.values(), key=lambda found: TASKS.index(found["task"]))
+    return sorted(summaries.values(), key=lambda found: rank(found["task"]))
 
 
 def records(summaries: list[Summary]) -> list[Record]:
     """A record per data set and split.
 
-    `in_train`, `in_dev`: how many of its different sequences stand there too;
-    `published`: the number of rows its authors give; `largest_class`: a fraction.
+    `in_train`, `in_dev`: how many of its different sequences stand there too, and
+    `rows_in_train`, `rows_in_dev` its rows that hold one of them; `repeated`: sequences
+    that stand more than once, and `duplicates` their rows beyond the first;
+    `published`, `published_bases`: rows and length that its authors give;
+    `largest_class`: a fraction.
     """
     lines = []
     for summary in summaries:
@@ -58,16 +66,26 @@ def records(summaries: list[Summary]) -> list[Record]:
                     "split": split,
                     **{key: found[key] for key in ("rows", "min_bases", "max_bases")},
                     "published": summary["published"].get(split),
+                    "published_bases": summary["bases"],
                     "gc": None if found["gc"] is None else round(found["gc"], 4),
                     "labels": _labels(found["labels"]),
                     "largest_class": _largest(summary, found),
+                    "repeated": found["repeated"],
                     "duplicates": found["duplicates"],
-                    "in_train": leaks.get(f"train-{split}"),
-                    "in_dev": leaks.get(f"dev-{split}"),
+                    **_stands_in("train", split, leaks),
+                    **_stands_in("dev", split, leaks),
                     "sha256": found["sha256"],
                 }
             )
     return lines
+
+
+def _stands_in(other: str, split: str, leaks: dict[str, Any]) -> Record:
+    leak = leaks.get(f"{other}-{split}", {})
+    return {
+        f"in_{other}": leak.get("sequences"),
+        f"rows_in_{other}": leak.get(f"{split}_rows"),
+    }
 
 
 def _labels(labels: dict[str, Any]) -> str:
@@ -90,9 +108,9 @@ def page(summaries: list[Summary], lines: list[Record], notice: str) -> Sheet:
 
     Numbers of the splits are separated by slashes: train / dev / test.
     """
-    names = ("task", "rows", "rows published", "bases", "GC %", "largest class %")
-    columns = tuple(map(Column, (*names, "duplicates", "in train: dev / test")))
-    columns += (Column("in dev: test"),)
+    names = ("task", "rows", "rows published", "bases", "bases published", "GC %")
+    names += ("largest class %", "duplicates", "in train: dev / test", "in dev: test")
+    columns = tuple(Column(name, text=name == "task") for name in names)
     table = []
     for summary in summaries:
         own = [line for line in lines if line["dataset"] == summary["dataset"]]
@@ -103,20 +121,95 @@ def page(summaries: list[Summary], lines: list[Record], notice: str) -> Sheet:
             _slashed(own, "rows"),
             _slashed(own, "published"),
             f"{low}" if low == high else f"{low}-{high}",
+            str(summary["bases"]),
             _slashed(own, "gc", 100),
             _slashed(own, "largest_class", 100),
             _slashed(own, "duplicates"),
-            _slashed(own[1:], "in_train"),
-            _slashed(own[2:], "in_dev"),
+            _leaks(own[1:], "train"),
+            _leaks(own[2:], "dev"),
         )
         table.append(((summary["dataset"],), tuple(map(Cell, texts))))
-    counts = "rows, GC, class and duplicates: train / dev / test"
+    counts = (
+        "Rows, GC, class and duplicates: train / dev / test. Duplicates are rows whose"
+        " sequence stood in an earlier row; leaks are different sequences, in brackets"
+        " the rows where they are more."
+    )
     return Sheet(
         label="datasets",
         title="The data sets as prepared",
         notice=notice,
         grids=(Grid(("Data set",), columns, tuple(table)),),
         remarks=(counts, *warnings(summaries)),
+        lead=meaning(summaries),
+    )
+
+
+def meaning(summaries: list[Summary]) -> tuple[str, ...]:
+    """What leaks and duplicates mean to whoever reads the scores, with the numbers."""
+    sizes, leaks, repeats = {}, {}, {}
+    for summary in summaries:
+        name, splits = summary["dataset"], summary["splits"]
+        sizes[name] = splits["dev"]["rows"] + splits["test"]["rows"]
+        leaks[name] = sum(
+            summary["leaks"][f"train-{split}"][f"{split}_rows"]
+            for split in ("dev", "test")
+        )
+        repeats[name] = splits["train"]["duplicates"]
+    dropped = any(summary["settings"].get("drop_leaks") for summary in summaries)
+    cut = any(summary["settings"].get("max_rows") for summary in summaries)
+    found = _counted(leaks, lambda name: f"{100 * leaks[name] / sizes[name]:.2g} %")
+    which = " (of those kept here)" if cut else ""
+    if found and dropped:
+        first = (
+            f"Dev and test rows{which} whose sequence stood in train as well: {found}."
+            " Those training rows were dropped, so the scores are not those of the"
+            " benchmark as published."
+        )
+    elif found:
+        first = (
+            f"Dev and test rows{which} whose sequence stands in train as well: {found}."
+            " The benchmark is used as published: on these rows a model can remember"
+            " what it was shown, and the scores of these data sets may be too high."
+        )
+    else:
+        first = f"No dev or test row{which} has a sequence that stands in train too."
+    if found := _counted(repeats):
+        second = (
+            f"Training rows{which} that repeat an earlier one's sequence: {found}."
+            " They stay, and weigh in training as often as they stand there."
+        )
+    else:
+        second = f"No training row{which} repeats an earlier one's sequence."
+    return first, second
+
+
+def _counted(
+    counts: dict[str, int], comment: Callable[[str], str] | None = None
+) -> str:
+    """The data sets with the highest counts by name, and how many there are."""
+    names = sorted((n for n in counts if counts[n]), key=lambda n: -counts[n])
+    if not names:
+        return ""
+    texts = [
+        f"{name} {counts[name]:,}" + (f" ({comment(name)})" if comment else "")
+        for name in names[:_NAMED]
+    ]
+    if more := len(names) - _NAMED > 0:
+        texts.append(f"and {len(names) - _NAMED} more")
+    total = sum(counts.values())
+    return (
+        f"{total:,}, in {len(names)} of {len(counts)} data sets"
+        f" ({'most in ' if more else ''}{', '.join(texts)})"
+    )
+
+
+def _leaks(lines: list[Record], other: str) -> str:
+    """Sequences of each split that stand in `other` too, and the rows if more."""
+    return " / ".join(
+        f"{line[f'in_{other}']}"
+        if line[f"in_{other}"] == line[f"rows_in_{other}"]
+        else f"{line[f'in_{other}']} ({line[f'rows_in_{other}']})"
+        for line in lines
     )
 
 

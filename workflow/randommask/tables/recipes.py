@@ -111,7 +111,7 @@ def recipe(
     own = dict.fromkeys(key for chosen in by_dataset.values() for key in chosen)
     lines = []
     for setting in _printed_order([*settings, *own]):
-        for group in sorted(groups, key=_ORDER.index):
+        for group in sorted(groups, key=_place):
             if setting in own:
                 values = [_text(chosen.get(setting, "")) for chosen in groups[group]]
             else:
@@ -152,6 +152,11 @@ def recipe_sheet(records: list[Record], notice: str) -> Sheet:
             "which each metrics.json holds.",
         ),
     )
+
+
+def _place(group: str) -> int:
+    """Where the appendix prints a group; tasks that it does not have come last."""
+    return _ORDER.index(group) if group in _ORDER else len(_ORDER)
 
 
 def _printed_order(settings: list[str]) -> list[str]:

@@ -77,7 +77,7 @@ def read_csv(
 
 
 def read_datasets(path: str | Path, names: Sequence[str]) -> list[Dataset]:
-    """The datasets called `names`, by task in the paper's order, then as in the file.
+    """The datasets called `names`, by task as in print, then as in the file.
 
     Raises `InputError` for a name that the file does not have.
     """
@@ -85,14 +85,17 @@ def read_datasets(path: str | Path, names: Sequence[str]) -> list[Dataset]:
     chosen = {name: datasets.find(known, name, path) for name in names}
     return sorted(
         (dataset for dataset in known if dataset.dataset in chosen),
-        key=lambda dataset: TASKS.index(dataset.task),
+        key=lambda dataset: datasets.rank(dataset.task),
     )
 
 
 def tasks_of(tasks: Iterable[str]) -> list[str]:
-    """The tasks that occur, once each, in the paper's order."""
-    found = set(tasks)
-    return [task for task in TASKS if task in found]
+    """The tasks once each: the paper's in its order, then others as they come.
+
+    >>> tasks_of(["enhancers", "SSP", "EMP", "SSP"])
+    ['EMP', 'SSP', 'enhancers']
+    """
+    return sorted(dict.fromkeys(tasks), key=datasets.rank)
 
 
 def read_table3(path: str | Path) -> dict[str, dict[str, float]]:

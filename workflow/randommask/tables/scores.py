@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from randommask.datasets import Dataset
+from randommask.datasets import TASKS, Dataset
 from randommask.errors import InputError
 from randommask.tables import runs, sheet
 from randommask.tables.records import Record, difference, mean, percent, tasks_of
@@ -101,8 +101,10 @@ def table3_sheet(records: list[Record], notice: str, title: str = TITLE3) -> She
     by_cell = {(record["row"], record["dataset"]): record for record in records}
     by_task = {(line["row"], line["task"]): line for line in averages(records)}
     rows = tuple(dict.fromkeys(record["row"] for record in records))
+    tasks_here = tasks_of(record["task"] for record in records)
+    others = tuple(task for task in tasks_here if task not in TASKS)
     grids = []
-    for tasks in _BLOCKS:
+    for tasks in (*_BLOCKS, others):
         columns = [column for task in tasks for column in _columns(task, records)]
         for part in _cut(columns):
             lines, values = [], []
@@ -123,8 +125,15 @@ def table3_sheet(records: list[Record], notice: str, title: str = TITLE3) -> She
         title=title,
         notice=notice,
         grids=tuple(grids),
-        remarks=_remarks(records, "row", "dataset"),
+        remarks=(*_own_regressions(records), *_remarks(records, "row", "dataset")),
     )
+
+
+def _own_regressions(records: list[Record]) -> list[str]:
+    """The data sets beside EAP that the title's "Pearson" holds for too."""
+    own = [r for r in records if r["metric"] == "pearson" and r["task"] != "EAP"]
+    names = dict.fromkeys(record["dataset"] for record in own)
+    return [f"Pearson, not MCC: {', '.join(names)}."] if names else []
 
 
 def _columns(task: str, records: list[Record]) -> list[Column]:

@@ -46,13 +46,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table ready to be written; `label` is its LaTeX label."""
+    """A table ready to be written; `label` is its LaTeX label.
+
+    `lead` are paragraphs that stand before the grids, in Markdown only.
+    """
 
     label: str
     title: str
     notice: str
     grids: tuple[Grid, ...]
     remarks: tuple[str, ...] = ()
+    lead: tuple[str, ...] = ()
 
 
 def number(value: float | None) -> str:
@@ -110,6 +114,7 @@ def markdown(sheet: Sheet) -> str:
     parts = [f"# {_md(sheet.title)}"]
     if sheet.notice:
         parts.append(f"> {_md(sheet.notice)}")
+    parts += map(_md, sheet.lead)
     parts += [_markdown_grid(grid) for grid in sheet.grids]
     if sheet.remarks:
         parts.append("\n".join(f"- {_md(remark)}" for remark in sheet.remarks))
