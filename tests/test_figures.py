@@ -4,12 +4,13 @@ import struct
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from randommask import kmers
 from randommask.embeddings import center
 from randommask.errors import InputError
 from randommask.figures import __main__ as command
-from randommask.figures import clusters, curves, inputs, style, tokens
+from randommask.figures import clusters, curves, datapage, inputs, style, tokens
 
 SEQUENCE = "ATTGCACGTACGGATCCTAGTCAGGA"
 NOTICE = "Demo: synthetic DNA, tiny encoders. Not the paper's numbers."
@@ -46,6 +47,28 @@ def write_purity(path, steps=(0, 20, 100, 400)):
     return path
 
 
+def write_datasets(path):
+    """A data page: the paper's kinds of dataset, and what an own one may be."""
+    kinds = [
+        ("EMP-H3", "EMP", 12000, "0:60 1:40", 0.6, 0),
+        ("SSP", "SSP", 4000, "0:1 1:1 2:1", 1 / 3, 7),
+        ("EAP", "EAP", 402296, "dev:0.1+-1.2 hk:0.0+-1.0", "", 0),
+        ("a-name-that-is-far-too-long", "mine", 30, "0:9 1:2 2:3 3:4 4:1", 9 / 19, 0),
+    ]
+    rows = [",".join([*datapage.COLUMNS, "sha256"])]
+    for name, task, size, labels, largest, leaks in kinds:
+        published = "" if task == "mine" else 12000
+        shared = [name, task, "{}", size, published, 90, 100, 0.4, labels, largest]
+        for split, counts in {
+            "train": [3, "", "", "", ""],
+            "dev": [0, leaks, leaks, "", ""],
+            "test": [0, leaks, leaks, 1, 2],
+        }.items():
+            line = ",".join(map(str, [*shared, *counts, "0" * 64]))
+            rows.append(line.format(split))
+    path.write_text("\n".join(rows) + "\n")
+
+
 def write_attention(folder, role, layers=3, size=10):
     maps = np.full((layers, size, size), 1 / size, np.float32)
     np.savez(folder / f"{role}.npz", map=maps)
@@ -62,6 +85,7 @@ def folder(tmp_path):
         write_embeddings(tmp_path / f"{role}.csv")
         write_purity(tmp_path / f"{role}.purity.csv")
         write_attention(tmp_path, role)
+    write_datasets(tmp_path / "datasets.csv")
     return tmp_path
 
 
@@ -74,6 +98,8 @@ def flags_of(folder, figure, roles):
         "summary": "attention.csv",
     }
     flags = []
+    if figure == "datasets":
+        return ["--table", f"{folder}/datasets.csv"]
     for flag in command.FIGURES[figure][1]:
         flags += [f"--{flag}"]
         flags += [f"{role}={folder / role}.{endings[flag]}" for role in roles]
@@ -96,6 +122,7 @@ CASES = {
     "fig3": (["baseline"], {}),
     "fig4": (["baseline", "randommask", "nonoverlapping"], {}),
     "fig5": (["baseline", "randommask", "nonoverlapping", "mini"], {}),
+    "datasets": ([], {}),
 }
 
 
@@ -110,10 +137,44 @@ def test_figure_is_drawn_twice_the_same(folder, figure):
     assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", png.read_bytes()[16:24])
     assert width == pytest.approx(style.TWO_COLUMNS * style.DPI, abs=1)
-    assert 700 < height < 9 * style.DPI  # a page
+    assert 500 < height < 9 * style.DPI  # a page
     assert pdf.read_bytes().startswith(b"%PDF")
     assert b"CreationDate" not in pdf.read_bytes()
     assert len(pd.read_csv(csv)) > 0
+
+
+def test_the_numbers_of_the_data_page_are_kept_as_they_are(folder):
+    _, _, csv = draw(folder, "datasets", [], "data")
+    given = pd.read_csv(folder / "datasets.csv", dtype=str, keep_default_na=False)
+    kept = pd.read_csv(csv, dtype=str, keep_default_na=False)
+    whole = [name for name in datapage.COLUMNS if name not in ("gc", "largest_class")]
+    assert kept[whole].equals(given[whole])
+
+
+def test_a_data_page_without_a_split_is_refused(folder):
+    path = folder / "datasets.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(InputError, match="11 lines, expected a line a split"):
+        draw(folder, "datasets", [], "data")
+
+
+def test_what_to_look_at_is_coloured(folder):
+    with style.applied():
+        figure, _ = datapage.draw(str(folder / "datasets.csv"), "")
+    rows, _, labels, *_ = figure.axes
+    train = rows.collections[1].get_facecolors()
+    marked = [to_hex(colour).upper() == datapage._ACCENT for colour in train]
+    assert marked == [False, True, False, True]
+    bars = {
+        place: [to_hex(bar.get_facecolor()).upper() == datapage._ACCENT for bar in line]
+        for place, line in enumerate(labels.containers)
+    }
+    # bars in the order of the classes: 60:40, then three even ones, then five
+    assert [line for marks in bars.values() for line in marks] == [
+        *(True, False),
+        *(False, False, False),
+        *(True, False, False, False, False),
+    ]
 
 
 def test_absent_roles_are_not_drawn(folder):

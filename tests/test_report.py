@@ -29,6 +29,7 @@ from made_results import (
 from randommask import observations
 from randommask.audit.__main__ import main as audit
 from randommask.report.__main__ import main
+from randommask.report.pictures import DATASETS as DATASETS_FIGURE
 from randommask.report.pictures import FIGURES
 from randommask.tables.__main__ import main as tables
 
@@ -109,7 +110,7 @@ def report(folder, experiment=EXPERIMENT, config=None):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     make_runs(folder / "finetune", [*ROWS3, *ROWS2], DATASETS, [0])
-    for figure in FIGURES:
+    for figure in (*FIGURES, DATASETS_FIGURE):
         png(folder / "figures" / figure.file)
     make_tables(folder)
     return folder
@@ -161,8 +162,8 @@ def test_nothing_is_asked_of_the_network(text):
 
 def test_pictures_are_inside_and_described(made, text):
     pictures = [a for tag, a in Page(text).tags if tag == "img"]
-    assert len(pictures) == 5
-    for figure, attributes in zip(FIGURES, pictures, strict=True):
+    drawn = (*FIGURES, DATASETS_FIGURE)
+    for figure, attributes in zip(drawn, pictures, strict=True):
         assert attributes["alt"] == figure.alt
         data = attributes["src"].removeprefix("data:image/png;base64,")
         assert base64.b64decode(data) == (made / "figures" / figure.file).read_bytes()
@@ -228,6 +229,7 @@ def test_numbers_of_every_table_are_there(made, text):
         assert f"{100 * score(*run, name, 0):.2f}" in text
     assert "best on 25 of 28 data sets" in text
     assert "Warning, 28 alike" in text
+    assert "stands in train as well: 196, in 28 of 28 data sets" in text
     assert "These settings made the runs" in text
     assert "Observation 3" in text
 
@@ -235,7 +237,7 @@ def test_numbers_of_every_table_are_there(made, text):
 def test_missing_parts_are_said_to_be_missing(tmp_path):
     text = report(tmp_path)
     Page(text)
-    for figure in FIGURES:
+    for figure in (*FIGURES, DATASETS_FIGURE):
         assert f"Not made in this experiment: {figure.file}" in text
     for name in ("table3.csv", "table2.csv", "observations.csv", "audit.md"):
         assert f"Not made in this experiment: {name}" in text

@@ -35,6 +35,7 @@ PAPER_JOBS = {
     "embed": 2,
     "attend": 3,
     **dict.fromkeys([f"figure{number}" for number in range(1, 6)], 1),
+    "figure_datasets": 1,
     "observations": 1,
     "report": 1,
 }
@@ -182,6 +183,7 @@ def test_every_rule_runs(world):
     for number in range(1, 6):
         assert (results / "tables" / f"table{number}.tex").stat().st_size
         assert (results / "figures" / f"fig{number}.pdf").stat().st_size
+    assert (results / "figures" / "datasets.pdf").stat().st_size
     with open(results / "tables" / "table3.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 3 * 4 and all(row["mean"] for row in table)

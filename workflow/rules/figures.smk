@@ -1,4 +1,4 @@
-"""Checkpoints and histories in; the paper's five figures and their numbers out."""
+"""Checkpoints, histories and data in; figures and the numbers behind them out."""
 
 
 rule embed:
@@ -232,6 +232,32 @@ rule figure5:
         r"""
         python -m randommask.figures fig5 \
             --history {params.history:q} \
+            --hparams {params.hparams:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} \
+            --csv {output.csv:q} >{log:q} 2>&1
+        """
+
+
+rule figure_datasets:
+    """Draw what the benchmark holds: a line a data set, six panels."""
+    input:
+        "<results>/tables/datasets.csv",
+    output:
+        png="<results>/figures/datasets.png",
+        pdf="<results>/figures/datasets.pdf",
+        csv="<results>/figures/datasets.csv",
+    log:
+        "<logs>/figures/datasets.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        hparams=lambda wildcards: figure_hparams(),
+    shell:
+        r"""
+        python -m randommask.figures datasets \
+            --table {input:q} \
             --hparams {params.hparams:q} \
             --png {output.png:q} \
             --pdf {output.pdf:q} \

@@ -224,6 +224,7 @@ rule report:
         averages="<results>/tables/table3_averages.csv",
         observations="<results>/tables/observations.md",
         datasets="<results>/tables/datasets.md",
+        pictured=expand("<results>/figures/datasets.{form}", form=PICTURES),
         audit="<results>/tables/audit.md",
         figure="<results>/figures/fig1.png",
     output:

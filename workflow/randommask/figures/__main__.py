@@ -12,6 +12,10 @@ Figures 2 to 5 read files, each given as `role=path` with one of the roles of
     fig3 --embeddings role=path --purity role=path
     fig4 --attention ... --summary ...
     fig5 --history ...
+
+The data page's figure reads one file, the page's csv:
+
+    datasets --table datasets.csv
 """
 
 import argparse
@@ -19,7 +23,16 @@ import inspect
 import json
 
 from randommask.errors import InputError, run
-from randommask.figures import clusters, curves, inputs, maps, milestones, style, tokens
+from randommask.figures import (
+    clusters,
+    curves,
+    datapage,
+    inputs,
+    maps,
+    milestones,
+    style,
+    tokens,
+)
 from randommask.files import write_aside
 
 FIGURES = {
@@ -28,8 +41,11 @@ FIGURES = {
     "fig3": (clusters.draw, ("embeddings", "purity")),
     "fig4": (maps.draw, ("attention", "summary")),
     "fig5": (curves.draw, ("history",)),
+    "datasets": (datapage.draw, ("table",)),
 }
 OPTIONAL = ("purity",)
+SINGLE = ("table",)
+"""Flags that take one path and no role."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,12 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     for name, (draw, flags) in FIGURES.items():
         figure = figures.add_parser(name, description=inspect.getdoc(draw))
         for flag in flags:
-            figure.add_argument(
-                f"--{flag}",
-                nargs="+",
-                metavar="role=path",
-                required=flag not in OPTIONAL,
-            )
+            many = {"nargs": "+", "metavar": "role=path"} if flag not in SINGLE else {}
+            figure.add_argument(f"--{flag}", required=flag not in OPTIONAL, **many)
         figure.add_argument("--hparams", type=json.loads, required=True)
         figure.add_argument("--png", required=True)
         figure.add_argument("--pdf", required=True)
@@ -54,7 +66,10 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     draw, flags = FIGURES[given.figure]
     paths = {
-        flag: inputs.by_role(f"--{flag}", getattr(given, flag) or []) for flag in flags
+        flag: getattr(given, flag)
+        if flag in SINGLE
+        else inputs.by_role(f"--{flag}", getattr(given, flag) or [])
+        for flag in flags
     }
     hparams = dict(given.hparams)
     notice = hparams.pop("experiment", {}).get("notice", "")

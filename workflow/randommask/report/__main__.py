@@ -43,7 +43,12 @@ def page(tables: Path, figures: Path, hparams: dict[str, Any]) -> str:
         ("table2", "Table 2. Overlapping against non-overlapping", table("table2")),
         ("figures", "Figures 1 to 5", pictures.figures(figures)),
         ("observations", "The three observations", table("observations")),
-        ("data", "The data as prepared", sections.text(tables, "datasets")),
+        (
+            "data",
+            "The data as prepared",
+            pictures.plate(figures, pictures.DATASETS)
+            + sections.text(tables, "datasets"),
+        ),
         ("table1", "Table 1. The tasks", table("table1")),
         ("table4", "Table 4. Fine-tuning, first recipe", table("table4")),
         ("table5", "Table 5. Fine-tuning, second recipe", table("table5")),

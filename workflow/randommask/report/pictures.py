@@ -11,7 +11,7 @@ from randommask.report.sections import absent
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the paper; `alt` says what a reader would see."""
+    """A picture of the report; `alt` says what a reader would see."""
 
     file: str
     title: str
@@ -62,21 +62,36 @@ FIGURES = (
     ),
 )
 
+DATASETS = Figure(
+    "datasets.png",
+    "The data sets side by side",
+    "Rows of each split, length, labels, GC, repeated rows, and sequences that stand in"
+    " two splits, a line a data set. Orange is where to look: little to train on,"
+    " classes of unequal size, repeats and leaks. Open circles are the published number"
+    " of training rows where it is another.",
+    "A line for each data set in six panels: the rows of its splits on a logarithmic"
+    " axis, its length in bases, the shares of its labels as a bar, its share of G and"
+    " C, and cells with the number of repeated rows and of sequences in two splits,"
+    " darker where they are more of the rows. The table below has every number.",
+)
+
 
 def figures(folder: Path) -> Markup:
-    """The five figures with captions, each picture inside the page."""
-    parts = []
-    for figure in FIGURES:
-        path = folder / figure.file
-        picture = absent(path)
-        if path.exists():
-            data = base64.b64encode(path.read_bytes()).decode("ascii")
-            picture = Markup(
-                '<div class="plate" tabindex="0" role="region" aria-label="{}">'
-                '<img src="data:image/png;base64,{}" alt="{}"></div>'
-            ).format(figure.title, data, figure.alt)
-        caption = Markup("<figcaption><b>{}.</b> {}</figcaption>").format(
-            figure.title, figure.caption
-        )
-        parts.append(Markup("<figure>{}{}</figure>").format(picture, caption))
-    return Markup("\n").join(parts)
+    """The paper's five figures."""
+    return Markup("\n").join(plate(folder, figure) for figure in FIGURES)
+
+
+def plate(folder: Path, figure: Figure) -> Markup:
+    """A figure with its caption, the picture inside the page."""
+    path = folder / figure.file
+    picture = absent(path)
+    if path.exists():
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        picture = Markup(
+            '<div class="plate" tabindex="0" role="region" aria-label="{}">'
+            '<img src="data:image/png;base64,{}" alt="{}"></div>'
+        ).format(figure.title, data, figure.alt)
+    caption = Markup("<figcaption><b>{}.</b> {}</figcaption>").format(
+        figure.title, figure.caption
+    )
+    return Markup("<figure>{}{}</figure>").format(picture, caption)
