@@ -42,20 +42,22 @@ def test_every_table_and_figure_is_there():
     assert [path for path in expected if not (DEMO / path).stat().st_size] == []
 
 
-def test_three_encoders_on_28_datasets_with_real_scores():
+def test_three_encoders_and_two_controls_on_28_datasets_with_real_scores():
     table = rows("tables/table3.csv")
     encoders = {row["encoder"] for row in table}
-    assert encoders == {"dnabert", "randommask", "nonoverlapping"}
+    ours = {"dnabert", "randommask", "nonoverlapping"}
+    assert encoders == {*ours, "untrained", "kmer-linear"}
     for encoder in encoders:
         means = [row["mean"] for row in table if row["encoder"] == encoder]
         assert len(means) == 28 and all(means)
-    assert not [row for row in table if "constant" in row["note"]]
-    ours = [
+    own = [row for row in table if row["encoder"] in ours]
+    assert not [row for row in own if "constant" in row["note"]]
+    scores = [
         float(row["mean"])
         for row in table
         if row["encoder"] == "randommask" and row["metric"] == "mcc"
     ]
-    assert len(ours) == 27 and sum(ours) / 27 >= 50
+    assert len(scores) == 27 and sum(scores) / 27 >= 50
     averages = rows("tables/table3_averages.csv")
     assert {row["row"] for row in averages} == {row["row"] for row in table}
 
@@ -93,7 +95,10 @@ def test_everything_says_that_it_is_the_demo(name):
 
 def test_each_run_says_how_it_was_made():
     runs = sorted((DEMO / "finetune").glob("*/*/*/seed*/metrics.json"))
-    assert len(runs) == 98
+    assert len(runs) == 98 + 2 * 28
     for run in runs:
         record = json.loads(run.read_text())
+        if record["encoder"] == "kmer-linear":
+            assert record["architecture"]["k"] in record["settings"]["k"]
+            continue
         assert record["settings"]["epochs"] >= 1 and record["versions"]["torch"]

@@ -175,6 +175,34 @@ def test_an_ablation_has_its_own_title(tmp_path):
     assert "Ablation: longer spans" in (tmp_path / "table3.tex").read_text()
 
 
+def test_the_distance_to_each_control_is_told(tmp_path):
+    labels = ("+RandomMask", "no pretraining", "k-mer counts, linear")
+    names = ("randommask", "untrained", "kmer-linear")
+    rows = [
+        ROWS3[0] | {"label": label, "encoder": name, "published": None}
+        for label, name in zip(labels, names, strict=True)
+    ]
+    scores = ({"SSP": 0.8, "EAP": 0.6}, {"SSP": 0.5, "EAP": 0.45}, {"SSP": 0.9})
+    for name, own in zip(names, scores, strict=True):
+        for dataset, value in own.items():
+            path = (tmp_path / "finetune", name, "overlapping", dataset, 0)
+            make_run(*path, score=value)
+    hparams = {"rows": rows, "datasets": ["SSP", "EAP"], "seeds": [0]}
+    told = {}
+    for controls in ([], ["untrained", "kmer-linear"], ["kmer-linear", "other"]):
+        more = hparams | {"controls": controls}
+        table(tmp_path, "table3", more, tmp_path / "finetune")
+        text = (tmp_path / "table3.md").read_text()
+        told[len(told)] = re.findall(r"Mean distance over n data sets to (.*)", text)
+    assert told[0] == []
+    assert told[1] == [
+        '"no pretraining": +RandomMask +22.50 (n = 2).',
+        '"k-mer counts, linear": +RandomMask -10.00 (n = 1).',
+    ]
+    [line] = told[2]
+    assert "+RandomMask -10.00 (n = 1), no pretraining -40.00" in line
+
+
 def test_one_seed_has_no_spread(tmp_path):
     make_runs(tmp_path / "finetune", ROWS3[:2], ["SSP"], [5])
     folder = table3(tmp_path, tmp_path / "finetune", ROWS3[:2], ["SSP"], [5])

@@ -29,7 +29,9 @@ PAPER_JOBS = {
     "encoder": 3,
     "convert_encoder": 3,
     "prepare": 28,
-    "finetune": (6 + 1) * 28 * 3,  # Table 3's rows and Table 2's one more, sets, seeds
+    "initialise": 1,
+    "finetune": (7 + 1) * 28 * 3,  # Table 3's rows and Table 2's one more, sets, seeds
+    "kmer_linear": 28 * 3,
     **dict.fromkeys(["table1", "table2", "table3", "datasets", "audit"], 1),
     "recipe": 2,
     "embed": 2,
@@ -85,7 +87,7 @@ def test_the_papers_jobs(clone, words):
 
 def test_one_table_plans_what_it_needs(clone):
     jobs = planned("results/tables/table3.csv", folder=clone)
-    assert jobs["finetune"] == 6 * 28 * 3
+    assert jobs["finetune"] == 7 * 28 * 3 and jobs["kmer_linear"] == 28 * 3
     assert not {"report", "table2", "figure1", "embed"} & jobs.keys()
 
 
@@ -186,7 +188,11 @@ def test_every_rule_runs(world):
     assert (results / "figures" / "datasets.pdf").stat().st_size
     with open(results / "tables" / "table3.csv", newline="") as file:
         table = list(csv.DictReader(file))
-    assert len(table) == 3 * 4 and all(row["mean"] for row in table)
+    assert len(table) == 5 * 4 and all(row["mean"] for row in table)
+    for page in ("tables/table3.md", "report.html"):
+        text = (results / page).read_text()
+        for control in ("no pretraining", "k-mer counts, linear"):
+            assert re.search(f"distance .* to .*{control}.*DNABERT.*n = 4", text)
     run = results / "finetune/randommask/overlapping/CPD-tata/seed1/metrics.json"
     kept = results / "models/randommask/overlapping/CPD-tata"
     assert any(kept.iterdir())

@@ -18,8 +18,12 @@ from jsonschema.exceptions import best_match
 from randommask.datasets import TASKS, Dataset
 from randommask.errors import InputError
 from randommask.settings import (
+    KMER_LINEAR,
+    UNTRAINED,
     benchmark,
+    control,
     differences,
+    is_ours,
     known,
     listing,
     merged,
@@ -57,8 +61,9 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
             _check_table(config, f"{group}.{name}", table, rows)
     for role, name in config["roles"].items():
         known(f"roles.{role}", name, config["encoders"], "encoder")
-        if "released" in config["encoders"][name]:
-            raise InputError(f"roles.{role}: {name} is released, expected one of ours")
+        if not is_ours(config, name):
+            kind = "a control" if control(config, name) else "released"
+            raise InputError(f"roles.{role}: {name} is {kind}, expected one of ours")
         if (k := merged(config, name)["k"]) % 2:
             raise InputError(f"roles.{role}: {name} has k {k}, expected an even number")
 
@@ -138,20 +143,18 @@ def _check_encoder(config: dict[str, Any], name: str) -> None:
                 f"{where}: {extra[0]!r} has no meaning for released weights"
             )
         return
+    if "control" in entry:
+        _check_control(config, name)
+        return
+    if "grid" in entry:
+        raise InputError(f"{where}: 'grid' has a meaning for kmer-linear only")
     if "curriculum" not in entry:
-        raise InputError(f"{where}: no key 'curriculum' (or 'released')")
+        raise InputError(f"{where}: no key 'curriculum' (or 'released', or 'control')")
     known(f"{where}.curriculum", entry["curriculum"], config["curricula"], "curriculum")
     keys = merged(config, name)
     architecture = keys["architecture"]
-    known(
-        f"{where}.architecture", architecture, config["architectures"], "architecture"
-    )
+    _check_architecture(config, where, architecture)
     sizes = config["architectures"][architecture]
-    if sizes["hidden"] % sizes["heads"]:
-        raise InputError(
-            f"architectures.{architecture}: hidden {sizes['hidden']}, "
-            f"expected a multiple of heads {sizes['heads']}"
-        )
     if keys["tokens"] > sizes["positions"]:
         raise InputError(
             f"{where}: tokens {keys['tokens']}, expected at most positions "
@@ -183,12 +186,39 @@ def _check_encoder(config: dict[str, Any], name: str) -> None:
         )
 
 
+def _check_control(config: dict[str, Any], name: str) -> None:
+    """A control has the keys that decide it, and no others."""
+    entry, where = config["encoders"][name], f"encoders.{name}"
+    kind = entry["control"]
+    used = {
+        UNTRAINED: {"architecture", "k", "tokenization", "seed"},
+        KMER_LINEAR: {"grid"},
+    }[kind]
+    if extra := sorted(set(entry) - used - {"control"}):
+        raise InputError(f"{where}: {extra[0]!r} has no meaning for control {kind}")
+    if kind == KMER_LINEAR:
+        if "grid" not in entry:
+            raise InputError(f"{where}: no key 'grid'")
+        return
+    _check_architecture(config, where, merged(config, name)["architecture"])
+
+
+def _check_architecture(config: dict[str, Any], where: str, name: str) -> None:
+    known(f"{where}.architecture", name, config["architectures"], "architecture")
+    sizes = config["architectures"][name]
+    if sizes["hidden"] % sizes["heads"]:
+        raise InputError(
+            f"architectures.{name}: hidden {sizes['hidden']}, "
+            f"expected a multiple of heads {sizes['heads']}"
+        )
+
+
 def _check_branch(config: dict[str, Any], name: str) -> None:
     """An encoder may branch only where all settings up to that step are equal."""
     branch, where = config["encoders"][name]["from"], f"encoders.{name}.from"
     parent, step = branch["encoder"], branch["step"]
     known(f"{where}.encoder", parent, config["encoders"], "encoder")
-    if "released" in config["encoders"][parent] or parent == name:
+    if not is_ours(config, parent) or parent == name:
         raise InputError(f"{where}: {parent}, expected another of our encoders")
     seen = [name]
     while parent:
@@ -241,7 +271,13 @@ def _check_table(
                 f"{where} row {row['label']!r}: tokenization {row['tokenization']} "
                 f"does not fit encoder {row['encoder']}"
             )
-        if family is None:
+        is_linear = control(config, row["encoder"]) == KMER_LINEAR
+        if is_linear and row["tokenization"] != "overlapping":
+            raise InputError(
+                f"{where} row {row['label']!r}: tokenization {row['tokenization']}, "
+                f"expected overlapping: {row['encoder']} counts every k-mer"
+            )
+        if family is None and not is_linear:
             _check_lengths(config, where, row, rows)
     if table["datasets"] != "all":
         for name in table["datasets"]:

@@ -22,6 +22,7 @@ ARCHITECTURE_KEYS = (
     "positions",
     "dropout",
 )
+UNTRAINED, KMER_LINEAR = "untrained", "kmer-linear"
 # Keys of an encoder that say how its training is cut and logged, not what it computes.
 LOGISTICS = (
     "segments",
@@ -123,8 +124,23 @@ def preparation(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_ours(config: dict[str, Any], encoder: str) -> bool:
-    """Whether we pretrain the encoder; else its weights are downloaded."""
-    return "released" not in config["encoders"][encoder]
+    """Whether we pretrain the encoder; else it is released, or a control."""
+    return not {"released", "control"} & config["encoders"][encoder].keys()
+
+
+def control(config: dict[str, Any], encoder: str) -> str | None:
+    """Which control the encoder is, `UNTRAINED` or `KMER_LINEAR`; None: no control."""
+    return config["encoders"][encoder].get("control")
+
+
+def initial(config: dict[str, Any], encoder: str) -> dict[str, Any]:
+    """What `randommask.untrained` has to know: all that decides random weights."""
+    keys = merged(config, encoder)
+    sizes = config["architectures"][keys["architecture"]]
+    return {
+        **{key: keys[key] for key in ("k", "tokenization", "seed")},
+        "architecture": {key: sizes[key] for key in ARCHITECTURE_KEYS},
+    }
 
 
 def released(config: dict[str, Any], encoder: str) -> dict[str, Any]:
@@ -285,6 +301,21 @@ def finetuning(
         **recipe(config, shared["recipe"], dataset),
         **{key: value for key, value in shared.items() if key != "recipe"},
         **config["encoders"][encoder].get("finetune", {}),
+    }
+
+
+def counting(
+    config: dict[str, Any], encoder: str, tokenization: str, dataset: Dataset, seed: int
+) -> dict[str, Any]:
+    """What `randommask.kmer_linear` has to know of one run."""
+    return {
+        "encoder": encoder,
+        "tokenization": tokenization,
+        "dataset": dataset.dataset,
+        "task": dataset.task,
+        "metric": dataset.metric,
+        "seed": seed,
+        **config["encoders"][encoder]["grid"],
     }
 
 

@@ -22,6 +22,7 @@ rule ablation:
         hparams=lambda wildcards: rows_of(
             config["ablations"][wildcards.ablation],
             title=f"Ablation: {wildcards.ablation}",
+            controls=CONTROLS,
         ),
     shell:
         r"""

@@ -17,6 +17,8 @@ rule finetune:
         "<logs>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.log",
     benchmark:
         "<logs>/benchmarks/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.tsv"
+    wildcard_constraints:
+        encoder=one_of([*OURS, *RELEASED, *UNTRAINED]),
     conda:
         "../../envs/model.yaml"
     threads: 4
@@ -50,6 +52,8 @@ rule model:
         directory("<results>/models/{encoder}/{tokenization}/{dataset}"),
     log:
         "<logs>/models/{encoder}/{tokenization}/{dataset}.log",
+    wildcard_constraints:
+        encoder=one_of([*OURS, *RELEASED, *UNTRAINED]),
     conda:
         "../../envs/model.yaml"
     threads: 4
@@ -66,4 +70,41 @@ rule model:
             --data {params.data:q} \
             --hparams {params.hparams:q} \
             --model {output:q} >{log:q} 2>&1
+        """
+
+
+rule kmer_linear:
+    """A control: a linear model of k-mer counts, chosen on dev; seeds change nothing."""
+    input:
+        train="<results>/benchmark/{dataset}/train.parquet",
+        dev="<results>/benchmark/{dataset}/dev.parquet",
+        test="<results>/benchmark/{dataset}/test.parquet",
+        summary="<results>/benchmark/{dataset}/summary.json",
+    output:
+        metrics="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/metrics.json",
+        predictions="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/predictions.parquet",
+        history="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/history.csv",
+    log:
+        "<logs>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.log",
+    benchmark:
+        "<logs>/benchmarks/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.tsv"
+    wildcard_constraints:
+        encoder=one_of(KMER_LINEAR),
+        tokenization="overlapping",
+    conda:
+        "../../envs/model.yaml"
+    threads: 4
+    resources:
+        mem_mb=8000,
+    params:
+        data=subpath(input.summary, parent=True),
+        hparams=counting_hparams,
+    shell:
+        r"""
+        python -m randommask.kmer_linear \
+            --data {params.data:q} \
+            --hparams {params.hparams:q} \
+            --metrics {output.metrics:q} \
+            --predictions {output.predictions:q} \
+            --history {output.history:q} >{log:q} 2>&1
         """

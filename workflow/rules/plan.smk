@@ -7,9 +7,15 @@ CHECKSUMS = os.path.join(config["pathvars"]["resources"], "checksums.tsv")
 # A job's resource and no parameter: another mirror fetches nothing anew.
 MIRRORS = json.dumps(config["mirrors"])
 OURS = [name for name in config["encoders"] if settings.is_ours(config, name)]
+RELEASED = [name for name, entry in config["encoders"].items() if "released" in entry]
+UNTRAINED, KMER_LINEAR = (
+    [name for name in config["encoders"] if settings.control(config, name) == kind]
+    for kind in (settings.UNTRAINED, settings.KMER_LINEAR)
+)
 SEGMENTS = settings.segment_names(config)
 MILESTONES = settings.milestone_segments(config)
 DATASETS = {dataset.dataset: dataset for dataset in settings.benchmark(config)}
+CONTROLS = [*UNTRAINED, *KMER_LINEAR]
 EXPERIMENT = {"experiment": config["experiment"]}
 # the roles that are drawn: spaces of embeddings, maps of attention, curves of loss
 SPACES = ["baseline", "nonoverlapping"]
@@ -25,7 +31,8 @@ def one_of(names):
 wildcard_constraints:
     genome=one_of(config["genomes"]),
     encoder=one_of(config["encoders"]),
-    released=one_of(set(config["encoders"]) - set(OURS)),
+    released=one_of(RELEASED),
+    untrained=one_of(UNTRAINED),
     segment=one_of(SEGMENTS),
     milestone=one_of(MILESTONES),
     tokenization="overlapping|non-overlapping|character",
@@ -61,12 +68,12 @@ def prepared_row(dataset):
     return [row.source, row.classes, *row.targets, row.bases, *row.rows.values()]
 
 
-def rows_of(table, **title):
+def rows_of(table, **options):
     """The rows of a table or an ablation with its datasets and seeds, as JSON."""
     return json.dumps(
         {
             **EXPERIMENT,
-            **title,
+            **options,
             "rows": [{"published": None, **row} for row in table["rows"]],
             "datasets": settings.table_datasets(config, table),
             "seeds": config["seeds"],
@@ -175,6 +182,19 @@ def finetune_hparams(wildcards, seed):
             wildcards.tokenization,
             DATASETS[wildcards.dataset],
             int(seed),
+        )
+    )
+
+
+def counting_hparams(wildcards):
+    """A run of the linear control as JSON, for one quoted flag."""
+    return json.dumps(
+        settings.counting(
+            config,
+            wildcards.encoder,
+            wildcards.tokenization,
+            DATASETS[wildcards.dataset],
+            int(wildcards.seed),
         )
     )
 

@@ -128,3 +128,24 @@ rule encoder:
             --source {input:q} \
             --output {output:q} >{log:q} 2>&1
         """
+
+
+rule initialise:
+    """A control: random weights, as pretraining would start from them."""
+    output:
+        directory("<results>/encoders/{untrained}"),
+    log:
+        "<logs>/encoders/{untrained}.log",
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        hparams=lambda wildcards: json.dumps(
+            settings.initial(config, wildcards.untrained)
+        ),
+    shell:
+        r"""
+        python -m randommask.untrained \
+            --hparams {params.hparams:q} \
+            --output {output:q} >{log:q} 2>&1
+        """

@@ -79,7 +79,7 @@ rule table3:
         "../../envs/report.yaml"
     params:
         results=subpath(output.csv, ancestor=2),
-        hparams=lambda wildcards: rows_of(config["tables"]["table3"]),
+        hparams=lambda wildcards: rows_of(config["tables"]["table3"], controls=CONTROLS),
     shell:
         r"""
         python -m randommask.tables table3 \
@@ -237,7 +237,9 @@ rule report:
     params:
         tables=subpath(input.audit, parent=True),
         figures=subpath(input.figure, parent=True),
-        hparams=lambda wildcards: json.dumps({**EXPERIMENT, "config": config}),
+        hparams=lambda wildcards: json.dumps(
+            {**EXPERIMENT, "config": config, "controls": CONTROLS}
+        ),
     shell:
         r"""
         python -m randommask.report \

@@ -5,7 +5,8 @@ r"""Write the report: one HTML file with everything in it.
                     "provenance": {"python": "3.12.4", ...}}' \
         --output results/report.html
 
-The page loads nothing: style and pictures are inside. `provenance` may be left out.
+The page loads nothing: style and pictures are inside. `provenance` and `controls`, the
+encoders that are controls, may be left out.
 """
 
 import argparse
@@ -36,7 +37,7 @@ def page(tables: Path, figures: Path, hparams: dict[str, Any]) -> str:
     template = environment.from_string((_HERE / "page.html").read_text("utf-8"))
 
     def table(name: str) -> Markup:
-        return sections.table(tables, name)
+        return sections.table(tables, name, hparams.get("controls", ()))
 
     parts = [
         ("table3", "Table 3. Every data set", table("table3")),
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(flag, type=Path, required=True)
     parser.add_argument("--hparams", required=True)
     flags = parser.parse_args(argv)
-    hparams = read_hparams(flags.hparams, ("config",), ("provenance",))
+    hparams = read_hparams(flags.hparams, ("config",), ("provenance", "controls"))
     write_text(flags.output, page(flags.tables, flags.figures, hparams))
 
 

@@ -4,7 +4,7 @@ Tables are set from their csv, texts (the audit, the data page) from their Markd
 part whose file was not made says so, and the page stays whole.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def answer(tables: Path) -> Markup:
 
 
 def _table3(path: Path) -> list[Record]:
-    texts = ("row", "task", "dataset", "metric", "note")
+    texts = ("row", "encoder", "task", "dataset", "metric", "note")
     return read_csv(path, texts, ("mean", "sd", "seeds", "published", "delta"))
 
 
@@ -150,8 +150,11 @@ def _observations(path: Path) -> list[Record]:
     return read_csv(path, texts, ("value", "reference"))
 
 
-def table(tables: Path, name: str) -> Markup:
-    """One of the tables, or the observations, set from its csv."""
+def table(tables: Path, name: str, controls: Sequence[str] = ()) -> Markup:
+    """One of the tables, or the observations, set from its csv.
+
+    Below Table 3 stands the distance to the encoders that are `controls`.
+    """
     path = tables / f"{name}.csv"
     if not path.exists():
         return absent(path)
@@ -164,7 +167,7 @@ def table(tables: Path, name: str) -> Markup:
         numbers = ("mean", "sd", "seeds", "published", "delta")
         made = scores.table2_sheet(read_csv(path, texts, numbers), "")
     elif name == "table3":
-        made = scores.table3_sheet(_table3(path), "")
+        made = scores.table3_sheet(_table3(path), "", controls=controls)
     else:
         made = recipes.recipe_sheet(read_csv(path, recipes.RECIPE), "")
     return Markup(sheet.to_html(made))

@@ -6,7 +6,8 @@ r"""Write one of the paper's tables.
         --csv table3.csv --averages table3_averages.csv --md table3.md --tex table3.tex
 
 and likewise table1, table2, table4, table5 and datasets. An ablation is a table3 of
-other rows, with a `title` of its own.
+other rows, with a `title` of its own. To encoders that are `controls`, the distance of
+the other rows is told below the table.
 """
 
 import argparse
@@ -51,7 +52,8 @@ def _table2(paths: argparse.Namespace) -> sheet.Sheet:
 
 
 def _table3(paths: argparse.Namespace) -> sheet.Sheet:
-    hparams = read_hparams(paths.hparams, ("rows", "datasets", "seeds"), ("title",))
+    due, options = ("rows", "datasets", "seeds"), ("title", "controls")
+    hparams = read_hparams(paths.hparams, due, options)
     _check_rows(hparams["rows"], _ROW)
     records = scores.table3(
         paths.runs,
@@ -63,7 +65,8 @@ def _table3(paths: argparse.Namespace) -> sheet.Sheet:
     write_csv(paths.csv, records)
     write_csv(paths.averages, scores.averages(records))
     title = hparams.get("title", scores.TITLE3)
-    return scores.table3_sheet(records, hparams["experiment"]["notice"], title)
+    notice, controls = hparams["experiment"]["notice"], hparams.get("controls", ())
+    return scores.table3_sheet(records, notice, title, controls)
 
 
 def _recipe(paths: argparse.Namespace) -> sheet.Sheet:

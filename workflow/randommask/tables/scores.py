@@ -96,8 +96,16 @@ def averages(records: list[Record]) -> list[Record]:
     return lines
 
 
-def table3_sheet(records: list[Record], notice: str, title: str = TITLE3) -> Sheet:
-    """Table 3 as printed: rows by data sets and averages, tasks side by side."""
+def table3_sheet(
+    records: list[Record],
+    notice: str,
+    title: str = TITLE3,
+    controls: Sequence[str] = (),
+) -> Sheet:
+    """Table 3 as printed: rows by data sets and averages, tasks side by side.
+
+    `controls` are encoders; the distance of the other rows to theirs is told below.
+    """
     by_cell = {(record["row"], record["dataset"]): record for record in records}
     by_task = {(line["row"], line["task"]): line for line in averages(records)}
     rows = tuple(dict.fromkeys(record["row"] for record in records))
@@ -125,7 +133,11 @@ def table3_sheet(records: list[Record], notice: str, title: str = TITLE3) -> She
         title=title,
         notice=notice,
         grids=tuple(grids),
-        remarks=(*_own_regressions(records), *_remarks(records, "row", "dataset")),
+        remarks=(
+            *_own_regressions(records),
+            *_remarks(records, "row", "dataset"),
+            *_above(records, controls),
+        ),
     )
 
 
@@ -134,6 +146,29 @@ def _own_regressions(records: list[Record]) -> list[str]:
     own = [r for r in records if r["metric"] == "pearson" and r["task"] != "EAP"]
     names = dict.fromkeys(record["dataset"] for record in own)
     return [f"Pearson, not MCC: {', '.join(names)}."] if names else []
+
+
+def _above(records: list[Record], controls: Sequence[str]) -> tuple[str, ...]:
+    """What each row brings beyond a control, on the data sets that have both."""
+    means: dict[str, dict[str, float]] = {}
+    for record in records:
+        if record["mean"] is not None:
+            means.setdefault(record["row"], {})[record["dataset"]] = record["mean"]
+    encoders = {record["row"]: record["encoder"] for record in records}
+    remarks = []
+    for control in (row for row in means if encoders[row] in controls):
+        gains = []
+        for row in (row for row in means if encoders[row] not in controls):
+            both = [name for name in means[row] if name in means[control]]
+            if both:
+                gain = statistics.fmean(
+                    means[row][name] - means[control][name] for name in both
+                )
+                gains.append(f"{row} {sheet.signed(gain)} (n = {len(both)})")
+        if gains:
+            listed = ", ".join(gains)
+            remarks.append(f'Mean distance over n data sets to "{control}": {listed}.')
+    return tuple(remarks)
 
 
 def _columns(task: str, records: list[Record]) -> list[Column]:
