@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from randommask import metrics
+from randommask import families, metrics
 from randommask.errors import InputError
 from randommask.families import hyena
 from randommask.hyena import fft_length
+from randommask.released import convert
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "hyenadna"
 TINY = hyena.Config(
@@ -234,6 +235,22 @@ def test_a_released_folder_is_loaded_with_one_of_a_filters_three_frequencies(tmp
         assert torch.equal(loaded.eval()(ids), model.eval()(ids))
     kept, _ = hyena.from_released(weights, config, "here")
     assert kept["model_type"] == "hyenadna" and "auto_map" not in kept
+
+
+def test_a_published_folder_is_converted_like_the_other_families(tmp_path):
+    model = tiny()
+    weights, config = released(model)
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "config.json").write_text(json.dumps(config))
+    weights = {name: tensor.clone() for name, tensor in weights.items()}
+    save_file(weights, tmp_path / "published" / "model.safetensors")
+    convert(tmp_path / "published", "hyena", tmp_path / "converted")
+    assert families.of(tmp_path / "converted") is hyena
+    loaded = hyena.load(tmp_path / "converted", 0.0).eval()
+    ids, _ = hyena.tokenize(["ACGTACGTNACG"], "character", loaded.config)
+    ids = torch.from_numpy(ids).long()
+    with torch.no_grad():
+        assert torch.equal(loaded.features(ids), model.eval().features(ids))
 
 
 def test_every_weight_that_is_missing_or_unexpected_is_named():
