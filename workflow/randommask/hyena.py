@@ -214,7 +214,7 @@ class Hyena(nn.Module):
             x_BTH = layer(x_BTH)
         return self.ln_f(x_BTH)
 
-    def features(self, ids_BT: Tensor, keep_BT: Tensor | None) -> Tensor:
+    def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
         """Mean hidden state (B, H) over the tokens, those of `keep_BT` if given."""
         hidden_BTH = self(ids_BT)
         if keep_BT is None:

@@ -127,7 +127,8 @@ def _share_frequencies(
             if not torch.equal(found[name], found[there[0]]):
                 raise InputError(f"{source}: {name} and {there[0]} differ")
         if there:
-            found |= dict.fromkeys(names, found[there[0]])
+            # clones: safetensors refuses names that share their memory
+            found |= {name: found[there[0]].clone() for name in names}
 
 
 def _written(config: Config) -> dict:
@@ -166,6 +167,6 @@ def save(model: Hyena, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", _written(model.config))
-    # clones: safetensors refuses names that share their memory, as frequencies do
+    # clones, as the model's frequencies share their memory
     weights = {PREFIX + name: w.clone() for name, w in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
