@@ -154,11 +154,11 @@ def resources(config: dict[str, Any]) -> list[str]:
     tables = config["tables"].values()
     encoders = {row["encoder"] for table in tables for row in table["rows"]}
     encoders |= set(config["roles"].values())
-    places = {source_of(dataset) for dataset in benchmark(config)}
+    places = {source_of(row) for row in benchmark(config) if not row.own_folder}
     for encoder in encoders:
         if is_ours(config, encoder):
             places |= set(merged(config, encoder)["genomes"])
-        else:
+        elif "released" in config["encoders"][encoder]:
             places.add(f"encoders/{encoder}")
     return sorted(places)
 

@@ -54,7 +54,7 @@ rule download_genome:
             --hparams {params.spec:q} \
             --checksums {params.checksums:q} \
             --mirrors {resources.mirrors:q} \
-            --output {output:q} >{log:q} 2>&1
+            --output {output:q} 2>&1 | tee {log:q} >&2
         """
 
 

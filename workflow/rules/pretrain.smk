@@ -80,7 +80,7 @@ rule download_encoder:
             --hparams {params.spec:q} \
             --checksums {params.checksums:q} \
             --mirrors {resources.mirrors:q} \
-            --output {output:q} >{log:q} 2>&1
+            --output {output:q} 2>&1 | tee {log:q} >&2
         """
 
 
