@@ -1,13 +1,13 @@
-"""AdamW for short runs: torch's arithmetic without torch's optimizer classes.
+"""AdamW: torch's fused arithmetic without torch's optimizer classes.
 
 Making a `torch.optim.Optimizer` imports torch's compiler, which takes longer than many
 a demo's fine-tuning; the function beneath it does not.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 
@@ -52,8 +52,38 @@ class AdamW:
             for parameter in parameters:
                 parameter.grad = None
 
+    def moments(self, named: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+        """The state itself, no copy: `<name>.exp_avg` and `<name>.exp_avg_sq`.
+
+        The number of steps is for the caller to remember.
+        """
+        found = {
+            parameter: {"exp_avg": mean, "exp_avg_sq": square}
+            for parameters, means, squares, _, _ in self.groups
+            for parameter, mean, square in zip(parameters, means, squares, strict=True)
+        }
+        return {
+            f"{name}.{key}": moment
+            for name, parameter in named.items()
+            for key, moment in found[parameter].items()
+        }
+
+    @torch.no_grad()
+    def restore(
+        self, named: Mapping[str, nn.Parameter], moments: dict[str, Tensor], steps: int
+    ) -> None:
+        """Copy in what `moments` gave after `steps` steps.
+
+        A missing name is a `KeyError`, another shape a `RuntimeError`.
+        """
+        for name, moment in self.moments(named).items():
+            moment.copy_(moments[name].view(moment.shape))
+        for _, _, _, counts, _ in self.groups:
+            for count in counts:
+                count.fill_(steps)
+
     @staticmethod
-    def _moments(parameters: list[nn.Parameter]) -> tuple[list[torch.Tensor], ...]:
+    def _moments(parameters: list[nn.Parameter]) -> tuple[list[Tensor], ...]:
         """Means and squares of the gradients so far, and the number of steps."""
         means = [torch.zeros_like(p) for p in parameters]
         squares = [torch.zeros_like(p) for p in parameters]
