@@ -51,7 +51,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def whole(one_thread, corpus, tmp_path_factory):
     """The segment of 12 steps, never interrupted."""
-    output = tmp_path_factory.mktemp("whole") / "step-12"
+    output = tmp_path_factory.mktemp("whole") / "made" / "step-12"
     pretrain.pretrain([corpus], None, segment(), output)
     return output
 
@@ -110,12 +110,12 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_bits(
     """Children of a process that has only imported torch: a start costs no seconds."""
     phases = [{"until": end, "max_span": span} for end, span in ((20, 4), (70, 8))]
     hparams = segment(end=70, steps=80, curriculum=phases)
-    whole = tmp_path / "whole" / "step-70"
+    whole = tmp_path / "whole" / "made" / "step-70"
     pretrain.pretrain([corpus], None, hparams, whole)
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])  # for its preload
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["randommask.pretrain"])
-    output, moments, kills = tmp_path / "step-70", random.Random(0), 0
+    output, moments, kills = tmp_path / "made" / "step-70", random.Random(0), 0
     while not output.exists():
         child = context.Process(
             target=pretrain_on_one_thread,
@@ -153,7 +153,7 @@ def interrupt(line, output, is_time, number):
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
-    output, state = tmp_path / "step-12", tmp_path / ".state"
+    output, state = tmp_path / "made" / "step-12", tmp_path / "made" / ".state"
     line = command(corpus, segment(), output)
     started = interrupt(
         line, output, lambda: list(state.glob("*/milestones/step-0")), signal.SIGTERM
@@ -166,7 +166,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
 
 
 def test_a_segment_cut_in_two_gives_the_same_weights(corpus, whole, tmp_path):
-    first, second = tmp_path / "step-6", tmp_path / "step-12"
+    first, second = tmp_path / "step-6", tmp_path / "made" / "step-12"
     early = segment()["settings"] | {"curriculum": [{"until": 6, "max_span": 4}]}
     hparams = {**segment(end=6), "settings": early}
     pretrain.pretrain([corpus], None, hparams, first)
@@ -218,7 +218,7 @@ def test_another_number_of_processes_than_asked_is_refused(monkeypatch):
 
 
 def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
-    output = tmp_path / "step-12"
+    output = tmp_path / "made" / "step-12"
     state = checkpoint.open_state(output, segment())
     (state / "rolling-4.safetensors").write_bytes(b"")
     other = checkpoint.open_state(output, segment(learning_rate=0.1))
@@ -235,10 +235,10 @@ def test_another_corpus_is_not_gone_on_with(corpus, whole, tmp_path_factory):
 
 
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_path):
-    output = tmp_path / "step-12"
+    output = tmp_path / "made" / "step-12"
     line = command(corpus, segment(), output, "--save-steps", "1")
     interrupt(line, output, lambda: len(checkpoints(output)) > 1, signal.SIGKILL)
-    [folder] = (tmp_path / ".state").glob("step-12-*")
+    [folder] = (tmp_path / "made" / ".state").glob("step-12-*")
     last = checkpoint.newest(folder)[0]
     last.write_bytes(last.read_bytes()[:1000])
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
@@ -247,7 +247,7 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_p
 
 
 def test_a_second_writer_is_refused(corpus, tmp_path):
-    output = tmp_path / "step-12"
+    output = tmp_path / "made" / "step-12"
     state = checkpoint.open_state(output, segment())
     with checkpoint.lock(state):
         done = subprocess.run(
@@ -272,8 +272,8 @@ def test_a_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
     with pytest.raises(
         InputError, match=r"step \d+, samples \d+ to \d+: the loss is (nan|inf)"
     ):
-        pretrain.pretrain([corpus], None, hparams, tmp_path / "step-12")
-    assert not (tmp_path / "step-12").exists()
+        pretrain.pretrain([corpus], None, hparams, tmp_path / "made" / "step-12")
+    assert not (tmp_path / "made" / "step-12").exists()
 
 
 def test_learning_rate_depends_on_step_and_total_alone():
@@ -289,7 +289,7 @@ def test_weights_get_a_second_name_without_a_second_copy(whole, tmp_path):
     assert names == sorted(checkpoint.ENCODER_FILES)
     weights = tmp_path / "encoder" / "model.safetensors"
     assert weights.samefile(whole / "model.safetensors")
-    with pytest.raises(InputError, match=r"no config\.json"):
+    with pytest.raises(InputError, match=r"no README\.md"):
         checkpoint.copy_encoder(tmp_path, tmp_path / "other")
 
 

@@ -31,7 +31,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """Take one step along the gradients, and forget these."""
+        """Take one step along the gradients."""
         for parameters, means, squares, steps, decay in self.groups:
             adamw(
                 parameters,
@@ -49,6 +49,10 @@ class AdamW:
                 weight_decay=decay,
                 eps=self.eps,
             )
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameters, *_ in self.groups:
             for parameter in parameters:
                 parameter.grad = None
 

@@ -28,7 +28,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -39,6 +38,7 @@ from randommask.settings import differences
 
 KEPT = 2  # rolling checkpoints; the one before serves where the last is damaged
 ENCODER_FILES = (
+    "README.md",
     "config.json",
     "model.safetensors",
     "tokenizer_config.json",
@@ -101,9 +101,7 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def tensors(
-    weights: dict[str, Tensor], moments: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def copies(weights: dict[str, Tensor], moments: dict[str, Tensor]) -> dict[str, Tensor]:
     """Copies in main memory under the names that a checkpoint gives them."""
     named = {f"weights.{name}": tensor for name, tensor in weights.items()}
     named |= {f"moments.{name}": tensor for name, tensor in moments.items()}
@@ -113,10 +111,10 @@ def tensors(
     }
 
 
-def save(path: Path, copies: dict[str, Tensor], state: dict) -> None:
+def save(path: Path, tensors: dict[str, Tensor], state: dict) -> None:
     """Write one checkpoint; `state` is JSON (floats come back exactly)."""
     with files.write_aside(path) as aside:
-        save_file(copies, aside, metadata={"state": json.dumps(state)})
+        save_file(tensors, aside, metadata={"state": json.dumps(state)})
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
 
@@ -129,21 +127,21 @@ class Writer:
         self.thread = ThreadPoolExecutor(1, "checkpoint")
         self.running: Future | None = None
 
-    def save(self, step: int, copies: dict[str, Tensor], state: dict) -> None:
+    def save(self, step: int, tensors: dict[str, Tensor], state: dict) -> None:
         """Begin to write the checkpoint after `step` steps; the one before is done.
 
         Raises what went wrong with the one before.
         """
         self.wait()
-        self.running = self.thread.submit(self._write, step, copies, state)
+        self.running = self.thread.submit(self._write, step, tensors, state)
 
     def wait(self) -> None:
         """Return when all is written; raise what went wrong."""
         if self.running is not None:
             self.running.result()
 
-    def _write(self, step: int, copies: dict[str, Tensor], state: dict) -> None:
-        save(rolling(self.folder, step), copies, state)
+    def _write(self, step: int, tensors: dict[str, Tensor], state: dict) -> None:
+        save(rolling(self.folder, step), tensors, state)
         thin_out(self.folder)
 
 
@@ -177,32 +175,6 @@ def thin_out(folder: Path) -> None:
     """Delete all rolling checkpoints but the newest `KEPT`."""
     for path in newest(folder)[KEPT:]:
         path.unlink()
-
-
-def optimizer_moments(
-    optimizer: torch.optim.Optimizer, names: dict[Tensor, str]
-) -> dict[str, Tensor]:
-    """Adam's moments as `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`."""
-    return {
-        f"{names[parameter]}.{moment}": state[moment]
-        for parameter, state in optimizer.state.items()
-        for moment in ("exp_avg", "exp_avg_sq")
-    }
-
-
-def restore_moments(
-    optimizer: torch.optim.Optimizer,
-    names: dict[Tensor, str],
-    moments: dict[str, Tensor],
-    step: int,
-) -> None:
-    """Put back what `optimizer_moments` took, after `step` steps."""
-    for parameter, name in names.items():
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step), device=parameter.device),
-            "exp_avg": moments[f"{name}.exp_avg"].to(parameter.device),
-            "exp_avg_sq": moments[f"{name}.exp_avg_sq"].to(parameter.device),
-        }
 
 
 def link_or_copy(source: str | Path, output: str | Path) -> None:

@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from randommask import checkpoint, curriculum, files
+from randommask import checkpoint, curriculum, files, modelcard
 from randommask.errors import InputError, run
 from randommask.history import History
 from randommask.monitor import Monitor
@@ -38,12 +38,20 @@ STEPS_AHEAD = 8  # steps that are given to a GPU before anything waits for it
 class Segment:
     """Steps `start` to `end` of an encoder's pretraining, which may stop anywhere.
 
-    `state` is the state folder, None on all processes but the first, which alone
-    writes.
+    `name` and `sources` (genome, file, sha256) are for the model card. `state` is the
+    state folder, None on all processes but the first, which alone writes.
     """
 
-    def __init__(self, trainer: Trainer, hparams: dict, state: Path | None) -> None:
-        self.trainer, self.state = trainer, state
+    def __init__(
+        self,
+        trainer: Trainer,
+        hparams: dict,
+        name: str,
+        sources: list[tuple[str, str, str]],
+        state: Path | None,
+    ) -> None:
+        self.trainer, self.name, self.sources = trainer, name, sources
+        self.state = state
         self.settings = trainer.settings
         self.start, self.end = hparams["start"], hparams["end"]
         self.milestones = set(hparams["milestones"])
@@ -173,7 +181,18 @@ class Segment:
         if self.state is not None and self.done in self.milestones:
             folder = self.state / "milestones" / f"step-{self.done}"
             with files.write_aside(folder) as aside:
-                self.trainer.save_encoder(aside)
+                self.save_encoder(aside)
+
+    def save_encoder(self, folder: Path) -> None:
+        """Write the encoder with its model card."""
+        self.trainer.save_encoder(folder)
+        modelcard.write(
+            folder,
+            encoder=self.name,
+            settings=self.settings,
+            step=self.done,
+            sources=self.sources,
+        )
 
     def snapshot(self) -> dict:
         """What a checkpoint holds beside the tensors."""
@@ -182,7 +201,7 @@ class Segment:
     def finish(self, output: Path) -> None:
         """Write the segment's folder: encoder, state, history, milestones."""
         with files.write_aside(output) as aside:
-            self.trainer.save_encoder(aside)
+            self.save_encoder(aside)
             checkpoint.save(
                 aside / checkpoint.STATE_FILE, self.trainer.snapshot(), self.snapshot()
             )
@@ -217,7 +236,9 @@ def pretrain(
             stack.enter_context(checkpoint.lock(state))
         trainer = Trainer(hparams["settings"], manifests, compiled)
         stack.callback(trainer.close)
-        segment = Segment(trainer, hparams, state)
+        segment = Segment(
+            trainer, hparams, output.parent.name, sources_of(manifests), state
+        )
         segment.resume(start)
         if state:
             monitor = Monitor(
@@ -238,6 +259,15 @@ def pretrain(
             dist.destroy_process_group()
     if not finished:
         sys.exit(STOPPED)
+
+
+def sources_of(manifests: list[str]) -> list[tuple[str, str, str]]:
+    """Genome, file and sha256 of all that the corpus was made of."""
+    return [
+        (manifest["genome"], source["file"], source["sha256"])
+        for manifest in map(files.read_json, manifests)
+        for source in manifest["sources"]
+    ]
 
 
 def check_processes(asked: int) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from randommask import checkpoint, curriculum, encoder, kmers, loader
+from randommask.adamw import AdamW
 from randommask.corpus import VALIDATION_STEP, Corpus
 from randommask.errors import InputError
 
@@ -63,20 +64,12 @@ class Trainer:
         self.model.initialise(torch.Generator().manual_seed(settings["seed"]))
         self.model.to(self.device).train()
         self.gradient = _one_gradient(list(self.model.parameters()))
-        named = dict(self.model.named_parameters())
-        self.names = {parameter: name for name, parameter in named.items()}
-        # biases and norms are not decayed, as in BERT's and DNABERT's code
-        decayed = [p for p in named.values() if p.ndim > 1]
-        others = [p for p in named.values() if p.ndim == 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": settings["weight_decay"]},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=0.0,
-            betas=tuple(settings["betas"]),
-            eps=settings["eps"],
-            fused=True,
+        self.names = dict(self.model.named_parameters())
+        self.optimizer = AdamW(
+            self.names.values(),
+            tuple(settings["betas"]),
+            settings["eps"],
+            settings["weight_decay"],
         )
         bases = kmers.window_bases(
             settings["tokens"], settings["tokenization"], settings["k"]
@@ -123,9 +116,7 @@ class Trainer:
         self.gradient /= totals[1].clamp(min=1.0)
         norm = self.gradient.norm()
         self.gradient *= (settings["clip"] / (norm + 1e-6)).clamp(max=1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = curriculum.learning_rate(settings, step)
-        self.optimizer.step()
+        self.optimizer.step(curriculum.learning_rate(settings, step))
         self.gradient.zero_()
         self.taken += 1
         self.pending.append((step, torch.cat([totals, norm[None]]), losses))
@@ -180,9 +171,8 @@ class Trainer:
 
     def _losses(self, inputs_MT: Tensor, places_C: Tensor, targets_C: Tensor) -> Tensor:
         with self.autocast:
-            hidden = self.model(inputs_MT.int()).flatten(0, 1)
             # the head is the widest product: only where something is asked
-            logits = self.model.head(hidden[places_C])
+            logits = self.model.head(self.model(inputs_MT.int(), asked=places_C))
         return F.cross_entropy(
             logits.float(), targets_C, reduction="sum", ignore_index=loader.IGNORED
         )
@@ -216,10 +206,8 @@ class Trainer:
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copies, in main memory, of all tensors that a checkpoint needs."""
-        return checkpoint.tensors(
-            self.model.state_dict(),
-            checkpoint.optimizer_moments(self.optimizer, self.names),
-        )
+        moments = self.optimizer.moments(self.names)
+        return checkpoint.copies(self.model.state_dict(), moments)
 
     @torch.no_grad()
     def save_encoder(self, folder: Path) -> None:
@@ -240,9 +228,7 @@ class Trainer:
         weights, moments, state = checkpoint.load(path)
         try:
             self.model.load_state_dict(weights)
-            checkpoint.restore_moments(
-                self.optimizer, self.names, moments, state["step"]
-            )
+            self.optimizer.restore(self.names, moments, state["step"])
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 f"{path}: another encoder's checkpoint ({error})"

@@ -170,6 +170,7 @@ class Tuning:
             total += loss.detach()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.clip)
         self.optimizer.step(rate)
+        self.optimizer.clear()
         return total
 
     @torch.inference_mode()
