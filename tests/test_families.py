@@ -15,8 +15,10 @@ from made_encoders import publish_bert, publish_esm, write_dataset
 from randommask import examples, families, heads, kmers, lora, released
 from randommask.errors import InputError
 from randommask.families import bert, esm
+from randommask.fitting import fit
+from randommask.hyperparameters import Settings
 from randommask.lora import Lora
-from randommask.tuning import Settings, Tuning, fit
+from randommask.tuning import Tuning
 
 torch.set_num_threads(1)
 BOTH = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
@@ -277,15 +279,9 @@ def test_adapters_learn_while_the_encoder_rests(folders, dataset, tmp_path, fami
     assert all(weight.any() for name, weight in run.trained.items() if "lora" in name)
     # what is saved is a plain encoder that predicts the same
     expected = run.predict("test")[0]
-    heads.save(
-        run.model,
-        tmp_path / "model",
-        run.scale,
-        run.shift,
-        type="classification",
-        tokenization=BOTH[1],
-    )
-    model, _ = heads.load(tmp_path / "model")
+    named = {"type": "classification"}
+    heads.save(run.model, tmp_path / "model", run.scale, run.shift, **named)
+    model = heads.load(tmp_path / "model")
     assert model.state_dict().keys() == {
         *(f"encoder.{name}" for name in before),
         "head.weight",
@@ -322,10 +318,8 @@ def test_transformers_classifier_loads_a_saved_model(folders, tmp_path, family, 
     model = heads.build(folders[family], 3, 0.1, 1).eval()
     scale, shift = torch.tensor([2.0, 1.0, 0.5]), torch.tensor([0.0, 1.0, -3.0])
     targets = ("a", "b", "c") if kind == "regression" else ()
-    named = {"type": kind, "tokenization": BOTH[0], "targets": targets}
-    heads.save(model, tmp_path, scale, shift, **named)
-    ours, task = heads.load(tmp_path)
-    assert task == {**named, "targets": list(targets)}
+    heads.save(model, tmp_path, scale, shift, type=kind, targets=targets)
+    ours = heads.load(tmp_path)
     theirs, report = AutoModelForSequenceClassification.from_pretrained(
         tmp_path, output_loading_info=True
     )

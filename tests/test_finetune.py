@@ -11,99 +11,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_dataset import BASES, HPARAMS, K, hparams, made, planted, tiny_encoder, write
+from sklearn import metrics as reference
 
-from randommask import encoder, examples, heads, kmers, metrics, tuning
+from randommask import examples, files, heads, kmers, metrics, tuning
 from randommask.adamw import AdamW
 from randommask.errors import InputError
 from randommask.finetune import finetune
-from randommask.tuning import Settings, Tuning, fit, order
+from randommask.fitting import fit
+from randommask.hyperparameters import Settings
+from randommask.tuning import Tuning, order
 
 torch.set_num_threads(1)
-K, BASES = 3, 36
-MOTIFS = ("TGACGT", "CCATAG")  # of class 1, of class 2
-HPARAMS = {
-    "encoder": "made",
-    "tokenization": "overlapping",
-    "dataset": "EMP-made",
-    "task": "EMP",
-    "metric": "mcc",
-    "seed": 3,
-    "epochs": 8,
-    "batch_size": 16,
-    "learning_rate": 3e-3,
-    "warmup_steps": 10,
-    "weight_decay": 0.01,
-    "betas": [0.9, 0.999],
-    "eps": 1e-8,
-    "clip": 1.0,
-    "dropout": 0.1,
-    "precision": "fp32",
-    "truncate": False,
-    "lora": None,
-}
-
-
-def hparams(**changes):
-    return Settings.parse(json.dumps(HPARAMS | changes))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny encoder with random weights."""
-    sizes = encoder.EncoderConfig(2, 64, 4, 128, BASES + 2, K, "overlapping", 0.1)
-    model = encoder.Encoder(sizes)
-    model.initialise(torch.Generator().manual_seed(0))
-    path = tmp_path_factory.mktemp("encoders") / "made"
-    encoder.save(model, path)
-    return path
-
-
-def planted(seed, rows, classes, bases=BASES):
-    """Sequences with no motif (class 0) or one of `MOTIFS`, at a multiple of 3."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(rows) % classes
-    sequences = []
-    for label in labels:
-        letters = "".join(random.choice(list("ACGT"), bases))
-        if label:
-            motif = MOTIFS[label - 1]
-            start = 3 * random.integers(0, (bases - len(motif)) // 3 + 1)
-            letters = letters[:start] + motif + letters[start + len(motif) :]
-        sequences.append(letters)
-    return sequences, labels
-
-
-def write(folder, splits, kind="classification", classes=2, targets=()):
-    """Lay out a dataset: each split a (sequences, labels) pair."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, (sequences, labels) in splits.items():
-        columns = {"sequence": sequences}
-        if targets:
-            columns |= {f"label_{t}": labels[:, i] for i, t in enumerate(targets)}
-        else:
-            columns["label"] = labels
-        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
-    summary = {
-        "dataset": "EMP-made",
-        "type": kind,
-        "classes": None if targets else classes,
-        "targets": list(targets),
-    }
-    (folder / "summary.json").write_text(json.dumps(summary))
-    return folder
-
-
-def made(folder, classes=2, rows=(320, 96, 96)):
-    splits = {
-        name: planted(seed, rows[seed], classes)
-        for seed, name in enumerate(("train", "dev", "test"))
-    }
-    return write(folder, splits, classes=classes)
+    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return made(tmp_path_factory.mktemp("data") / "two")
+
+
+def begin(folder, data, settings, **options):
+    """A run before its first step."""
+    splits = examples.read(data, settings.tokenization, folder)
+    return Tuning(folder, splits, settings, **options)
+
+
+def take_steps(run_, epochs):
+    """Take the steps of some epochs from the start; return the sum of all losses."""
+    return sum(float(run_.step(step)) for step in range(epochs * run_.epoch_steps))
 
 
 def run(folder, data, out, settings):
@@ -136,13 +76,28 @@ def test_learns_planted_motifs(folder, dataset, tmp_path, tokenization):
     assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
     assert predictions["row"] == list(range(96))
     labels = np.array(predictions["label"])
-    assert metrics.score("classification", labels, probabilities) == report["test"]
+    named, macro = probabilities.argmax(1), {"average": "macro"}
+    assert report["test"] == pytest.approx(
+        {
+            "accuracy": reference.accuracy_score(labels, named),
+            "f1": reference.f1_score(labels, named, **macro),
+            "mcc": reference.matthews_corrcoef(labels, named),
+            "precision": reference.precision_score(labels, named, **macro),
+            "recall": reference.recall_score(labels, named, **macro),
+            "auroc": reference.roc_auc_score(labels, probabilities[:, 1]),
+            "auprc": reference.average_precision_score(labels, probabilities[:, 1]),
+        },
+        abs=1e-12,
+    )
     assert report["score"] == report["test"]["mcc"]
     assert report["rows"] == {"train": 320, "dev": 96, "test": 96}
-    assert report["settings"] | {"betas": [0.9, 0.999]} == {
-        **HPARAMS,
-        "tokenization": tokenization,
-    }
+    sums = report["encoder_sha256"]
+    assert sums["model.safetensors"] == files.sha256(folder / "model.safetensors")
+    assert report["data_sha256"]["dev"] == files.sha256(dataset / "dev.parquet")
+    assert report["device"] == "cpu" and not report["compiled"]
+    assert (
+        report["settings"].items() >= {**HPARAMS, "tokenization": tokenization}.items()
+    )
     # the best epoch by dev, the first of equals
     lines = [line.split(",") for line in history.splitlines()]
     assert lines[0] == ["epoch", "step", "train_loss", "dev_loss", "dev_mcc"]
@@ -193,7 +148,7 @@ def test_same_seed_same_predictions_and_another_seed_others(folder, dataset, tmp
         settings = hparams(seed=seed, epochs=2)
         out = tmp_path / str(index)
         report, _, history = run(folder, dataset, out, settings)
-        report.pop("seconds")
+        assert report.pop("seconds") > 0 and report.pop("peak_memory_bytes") > 2**24
         bytes_ = (out / "predictions.parquet").read_bytes()
         outputs.append((report, bytes_, history))
     assert outputs[0] == outputs[1]
@@ -208,12 +163,10 @@ def test_the_order_is_a_permutation_of_its_own_for_each_seed_and_epoch():
 
 
 def test_learning_rate_warms_up_and_falls_to_0(folder, dataset):
-    data = examples.read(dataset, "overlapping", folder)
-    whole = Tuning(folder, data, hparams(epochs=2, warmup_steps=10, batch_size=32))
+    whole = begin(folder, dataset, hparams(epochs=2, warmup_steps=10, batch_size=32))
     rates, step = [], whole.optimizer.step
     whole.optimizer.step = lambda rate: (rates.append(rate), step(rate))
-    whole.train(1)
-    whole.train(2)
+    take_steps(whole, 2)
     assert np.allclose(rates[:10], 3e-4 * np.arange(1, 11))
     assert np.allclose(rates[10:], 3e-4 * np.arange(10, 0, -1))
 
@@ -237,20 +190,19 @@ def test_adamw_is_bit_for_bit_torchs():
         for group in reference.param_groups:
             group["lr"] = 0.01 * step
         optimizer.step(0.01 * step)
+        optimizer.clear()
         reference.step()
     for a, b in zip(ours, theirs, strict=True):
         assert torch.equal(a, b) and a.grad is None
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(folder, dataset, monkeypatch):
-    settings = hparams(dropout=0.0)
-    data = examples.read(dataset, "overlapping", folder)
     moved = []
     for size in (2**24, 3 * 4 * BASES**2 * 4):
         monkeypatch.setattr(tuning, "SCORES_BYTES", size)
-        run_ = Tuning(folder, data, settings)
-        parts = run_._parts("train", np.arange(16), 16)
-        run_.train(1)
+        run_ = begin(folder, dataset, hparams(dropout=0.0))
+        parts = run_._parts("train", torch.arange(16))
+        take_steps(run_, 1)
         moved.append((len(parts), run_.predict("dev")))
     assert moved[0][0] == 1 and moved[1][0] > 3
     assert np.allclose(moved[0][1][0], moved[1][1][0], atol=1e-4)
@@ -271,12 +223,7 @@ def test_saved_model_gives_the_predictions_again(folder, tmp_path):
     finetune(
         folder, data, settings, predictions_path=table, model_path=tmp_path / "model"
     )
-    model, task = heads.load(tmp_path / "model")
-    assert task == {
-        "type": "regression",
-        "tokenization": "overlapping",
-        "targets": ["one"],
-    }
+    model = heads.load(tmp_path / "model")
     ids = kmers.tokenize(splits["test"][0], "overlapping", K).astype(np.int64)
     with torch.no_grad():
         values = model(torch.from_numpy(ids), None)
@@ -286,16 +233,14 @@ def test_saved_model_gives_the_predictions_again(folder, tmp_path):
 
 def test_weights_are_those_of_the_best_epoch(folder, dataset, monkeypatch):
     """With dev scores made up, the model must come back to the epoch they name."""
-    data = examples.read(dataset, "overlapping", folder)
     made_up = iter([0.1, 0.9, 0.9, 0.2])
     monkeypatch.setattr(metrics, "choose", lambda *_: next(made_up))
     settings = hparams(epochs=4)
-    whole = Tuning(folder, data, settings)
+    whole = begin(folder, dataset, settings)
     outcome = fit(whole)
     assert outcome.best_epoch == 2
-    by_hand = Tuning(folder, data, settings)
-    by_hand.train(1)
-    by_hand.train(2)
+    by_hand = begin(folder, dataset, settings)
+    take_steps(by_hand, 2)
     assert (whole.predict("test")[0] == by_hand.predict("test")[0]).all()
     assert (outcome.dev == by_hand.predict("dev")[0]).all()
 
@@ -391,12 +336,15 @@ def test_encoders_that_are_missing_or_of_another_family(folder, dataset, tmp_pat
     ("changes", "expected"),
     [
         ({"tokenization": "words"}, "overlapping or non-overlapping or character"),
-        ({"lora": {"rank": 8}}, "lora is .*expected rank, alpha, dropout"),
-        ({"lora": {"rank": 0, "alpha": 1, "dropout": 0}}, "lora.rank is 0"),
         ({"precision": "fp8"}, "fp32 or bf16 or auto"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 1.5}, "batch_size is 1.5"),
         ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"patience": 0}, "patience is 0, expected null or a whole number from 1"),
+        ({"max_steps": "9"}, "max_steps is '9'"),
+        ({"truncate": "no"}, "truncate is 'no', expected True or False"),
+        ({"lora": {"rank": 8}}, "lora is .*expected rank, alpha, dropout"),
+        ({"lora": {"rank": 0, "alpha": 1, "dropout": 0}}, "lora.rank is 0"),
         ({"epoch": 1}, "unknown 'epoch'"),
     ],
 )
@@ -412,6 +360,8 @@ def test_hparams_that_are_incomplete_or_of_another_dataset(folder, dataset):
         Settings.parse("{")
     assert "expected EMP-made" in error(folder, dataset, hparams(dataset="SSP"))
     assert "expected mcc" in error(folder, dataset, hparams(metric="pearson"))
+    message = error(folder, dataset, hparams(tokenization="character"))
+    assert "is character, expected overlapping or non-overlapping" in message
 
 
 def test_the_command_prints_one_line(dataset, tmp_path):

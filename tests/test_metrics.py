@@ -102,6 +102,36 @@ def test_regression_equals_scipy(seed, rows, outputs, coarse):
     assert metrics.choose("regression", labels, values) == scores["pearson"]
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_constant_prediction_scores_as_in_scikit_learn(classes):
+    labels = np.arange(31) % classes
+    same = np.full((31, classes), 1 / classes)
+    same[:, 1] += 0.01
+    scores = metrics.score("classification", labels, same)
+    named = np.ones(31, int)
+    mean = {"average": "macro", "zero_division": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a single prediction
+        expected = {
+            "accuracy": reference.accuracy_score(labels, named),
+            "f1": reference.f1_score(labels, named, **mean),
+            "mcc": reference.matthews_corrcoef(labels, named),
+            "precision": reference.precision_score(labels, named, **mean),
+            "recall": reference.recall_score(labels, named, **mean),
+            "auroc": 0.5,
+            "auprc": np.mean([labels == 1] if classes == 2 else 1 / classes),
+        }
+    assert scores == pytest.approx(expected, abs=1e-12)
+
+
+def test_many_rows_overflow_nothing():
+    labels, probabilities = drawn(0, 200_000, 2, False)
+    expected = reference.matthews_corrcoef(labels, probabilities.argmax(1))
+    assert metrics.choose("classification", labels, probabilities) == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
 def test_constant_predictions_score_0_and_are_flagged():
     labels = np.array([0, 1, 1, 0])
     same = np.full((4, 2), 0.5, np.float32)

@@ -6,20 +6,23 @@
                     "dataset": "EMP-H3", "task": "EMP", "metric": "mcc", "seed": 0,
                     "epochs": 100, "batch_size": 32, "learning_rate": 3e-5,
                     "warmup_steps": 50, "weight_decay": 0.0, "betas": [0.9, 0.999],
-                    "eps": 1e-8, "clip": 1.0, "dropout": 0.1, "precision": "bf16",
-                    "truncate": false, "lora": null}' \
+                    "eps": 1e-8, "clip": 1.0, "dropout": 0.1, "precision": "bf16"}' \
         --metrics metrics.json --predictions predictions.parquet --history history.csv
 
 The epoch with the best dev MCC (Pearson for a regression) gives the weights that
 predict the test split; of equals the earlier one. It runs on CUDA where there is a
 device, else on OMP_NUM_THREADS threads. The same seed on the same machine gives the
-same predictions. Each output is written if its flag is given; `--model` is a folder for
-the fine-tuned weights.
+same predictions; so does a run that was killed and is started again with the same
+command, which goes on from the state it kept (see `resume`). Each output is written if
+its flag is given; `--model` is a folder for the fine-tuned weights, which
+`randommask.predict` reads.
 """
 
 import argparse
 import os
 import platform
+import resource
+import sys
 import time
 from dataclasses import asdict
 from importlib.metadata import version
@@ -31,12 +34,18 @@ import pyarrow.parquet as pq
 import torch
 
 import randommask
-from randommask import examples, files, heads, metrics
+from randommask import examples, families, files, heads, metrics, task
 from randommask.errors import InputError, run
 from randommask.examples import Examples
-from randommask.tuning import Outcome, Settings, Tuning, fit
+from randommask.fitting import Outcome, fit
+from randommask.hyperparameters import Settings
+from randommask.resume import StateFile
+from randommask.task import Task
+from randommask.tuning import Tuning
 
 VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
+WEIGHTS = ("config.json", "model.safetensors")
+SAVE_SECONDS = 600.0  # between two states kept; writing one takes a second or two
 
 
 def finetune(
@@ -48,6 +57,7 @@ def finetune(
     predictions_path: str | Path | None = None,
     history_path: str | Path | None = None,
     model_path: str | Path | None = None,
+    save_seconds: float = SAVE_SECONDS,
 ) -> None:
     """Fine-tune the encoder of one folder on the dataset of another; write results.
 
@@ -59,27 +69,74 @@ def finetune(
     data = examples.read(source, settings.tokenization, encoder, settings.truncate)
     _check(data, settings, source)
     tuning = Tuning(encoder, data, settings)
-    outcome = fit(tuning)
-    test, _ = tuning.predict("test")
-    if model_path:
-        with files.write_aside(model_path) as aside:
-            heads.save(
-                tuning.model,
-                aside,
-                tuning.scale,
-                tuning.shift,
-                type=data.type,
-                tokenization=settings.tokenization,
-                targets=data.targets,
-            )
-    if predictions_path:
-        _write_predictions(predictions_path, data, test)
-    if history_path:
-        _write_history(history_path, settings.metric, outcome)
-    if metrics_path:
-        report = _report(tuning, outcome, test)
-        seconds = round(time.perf_counter() - start, 2)
-        files.write_json(metrics_path, report | {"seconds": seconds})
+    identity = _identity(encoder, tuning)
+    outputs = (model_path, metrics_path, predictions_path, history_path)
+    output = next((Path(path).absolute() for path in outputs if path), None)
+    with StateFile(output, identity, save_seconds) as kept:
+        outcome = fit(tuning, kept)
+        test, _ = tuning.predict("test")
+        if model_path:
+            with files.write_aside(model_path) as aside:
+                _write_model(aside, tuning, encoder, source)
+        if predictions_path:
+            _write_predictions(predictions_path, data, test)
+        if history_path:
+            _write_history(history_path, settings.metric, outcome)
+        if metrics_path:
+            seconds = outcome.seconds + time.perf_counter() - start
+            report = _report(tuning, outcome, test) | {
+                "encoder_sha256": identity["encoder_sha256"],
+                "seconds": round(seconds, 2),
+                "peak_memory_bytes": _peak_memory(),
+            }
+            files.write_json(metrics_path, report)
+        kept.close()
+
+
+def _identity(encoder: str | Path, tuning: Tuning) -> dict:
+    """All that decides a run's results; a state of another run is not gone on from."""
+    return {
+        "settings": asdict(tuning.settings),
+        "encoder_sha256": {
+            name: files.sha256(Path(encoder) / name) for name in WEIGHTS
+        },
+        "data_sha256": _checksums(tuning.data),
+        "precision": tuning.precision,
+    }
+
+
+def _checksums(data: Examples) -> dict[str, str]:
+    return {name: split.sha256 for name, split in data.splits.items()}
+
+
+def _write_model(
+    folder: Path, tuning: Tuning, encoder: str | Path, source: str | Path
+) -> None:
+    """Write the fine-tuned weights, and what they are for, into `folder`."""
+    data, tokenization = tuning.data, tuning.settings.tokenization
+    named = {"type": data.type, "targets": data.targets}
+    heads.save(tuning.model, folder, tuning.scale, tuning.shift, **named)
+    rows = pq.ParquetFile(Path(source) / "train.parquet").read(["sequence"])
+    bases = max(map(len, rows["sequence"].to_pylist()))
+    family = families.of(encoder)
+    made_for = Task(
+        dataset=data.dataset,
+        tokenization=tokenization,
+        type=data.type,
+        classes=data.classes,
+        targets=list(data.targets),
+        window_bases=task.window(family, tokenization, tuning.config, bases),
+        precision=tuning.precision,
+    )
+    task.write(folder, made_for)
+
+
+def _peak_memory() -> int:
+    """The most that the process has held at once: on the GPU if it used one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _make_deterministic() -> None:
@@ -104,7 +161,7 @@ def _check(data: Examples, settings: Settings, source: str | Path) -> None:
 
 
 def _report(tuning: Tuning, outcome: Outcome, test: np.ndarray) -> dict:
-    """What metrics.json holds, but for the seconds."""
+    """What metrics.json says of the settings, the scores and where they come from."""
     data, settings = tuning.data, tuning.settings
     labels = {name: split.labels for name, split in data.splits.items()}
     scores = metrics.score(data.type, labels["test"], test)
@@ -114,13 +171,14 @@ def _report(tuning: Tuning, outcome: Outcome, test: np.ndarray) -> dict:
         **{name: getattr(settings, name) for name in named},
         "score": scores[settings.metric],
         "best_epoch": outcome.best_epoch,
+        "epochs": len(outcome.history),
         "dev": metrics.score(data.type, labels["dev"], outcome.dev),
         "test": scores,
         "flags": outcome.flags + metrics.flags(data.type, test),
         "settings": asdict(settings),
         "architecture": asdict(tuning.config),
         "rows": {name: len(values) for name, values in labels.items()},
-        "data_sha256": {name: split.sha256 for name, split in data.splits.items()},
+        "data_sha256": _checksums(data),
         "versions": {
             "randommask": randommask.__version__,
             "python": platform.python_version(),
@@ -128,6 +186,7 @@ def _report(tuning: Tuning, outcome: Outcome, test: np.ndarray) -> dict:
         },
         "device": torch.cuda.get_device_name(tuning.device) if is_cuda else "cpu",
         "precision": tuning.precision,
+        "compiled": tuning.compiled is not None,
         "threads": torch.get_num_threads(),
     }
 
@@ -138,11 +197,10 @@ def _write_predictions(path: str | Path, data: Examples, test_NO: np.ndarray) ->
     columns = {"row": np.arange(len(labels))}
     if data.type == metrics.CLASSIFICATION:
         columns["label"] = labels
-        names = [f"p{label}" for label in range(data.outputs)]
     else:
         for target, values in zip(data.targets, labels.T, strict=True):
             columns[f"label_{target}"] = values
-        names = [f"y_{target}" for target in data.targets]
+    names = task.columns(data.type, data.classes, data.targets)
     columns |= dict(zip(names, test_NO.T, strict=True))
     arrays = [_column(values) for values in columns.values()]
     with files.write_aside(path) as aside:
@@ -172,6 +230,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--predictions", help="parquet to write")
     parser.add_argument("--history", help="csv to write, a line an epoch")
     parser.add_argument("--model", help="folder to write")
+    parser.add_argument(
+        "--save-seconds",
+        type=float,
+        default=SAVE_SECONDS,
+        help="time between two states kept for a run that is killed",
+    )
     flags = parser.parse_args(argv)
     finetune(
         flags.encoder,
@@ -181,6 +245,7 @@ def main(argv: list[str] | None = None) -> None:
         predictions_path=flags.predictions,
         history_path=flags.history,
         model_path=flags.model,
+        save_seconds=flags.save_seconds,
     )
 
 

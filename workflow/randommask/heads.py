@@ -23,7 +23,7 @@ from randommask.files import read_json, write_json
 from randommask.lora import Lora
 
 INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
-HEAD, TASK = "head.safetensors", "task.json"
+HEAD = "head.safetensors"
 
 
 class Predictor(nn.Module):
@@ -80,10 +80,9 @@ def save(
     shift: Tensor,
     *,
     type: str,
-    tokenization: str,
     targets: Sequence[str] = (),
 ) -> None:
-    """Write the encoder's files, head.safetensors and task.json into `folder`.
+    """Write the encoder's files and head.safetensors into `folder`.
 
     The head is saved so that `weight @ features + bias` is a class's score or a
     target's value in its own unit: `scale` (O,) and `shift` (O,) undo the
@@ -98,20 +97,23 @@ def save(
     weight = weight * scale[:, None].to(weight)
     bias = bias * scale.to(bias) + shift.to(bias)
     save_file({"weight": weight, "bias": bias}, folder / HEAD)
-    task = {"type": type, "tokenization": tokenization, "targets": list(targets)}
-    write_json(folder / TASK, task)
     if hasattr(family, "CLASSIFIER"):
-        _add_classifier(folder, family, weight, bias, task)
+        problem = type
+        if problem == metrics.CLASSIFICATION:
+            problem = "single_label_classification"
+        names = list(targets) or [str(label) for label in range(len(bias))]
+        _add_classifier(folder, family, weight, bias, problem, names)
 
 
 def _add_classifier(
-    folder: Path, family: Any, weight_OH: Tensor, bias_O: Tensor, task: dict
+    folder: Path,
+    family: Any,
+    weight_OH: Tensor,
+    bias_O: Tensor,
+    problem: str,
+    names: list[str],
 ) -> None:
     """Make an encoder's folder one that transformers' classifier loads."""
-    problem = task["type"]
-    if problem == metrics.CLASSIFICATION:
-        problem = "single_label_classification"
-    names = task["targets"] or [str(label) for label in range(len(bias_O))]
     config = read_json(folder / "config.json") | {
         "architectures": [family.CLASSIFIER],
         "problem_type": problem,
@@ -124,18 +126,16 @@ def _add_classifier(
     save_file(weights, path, metadata={"format": "pt"})
 
 
-def load(folder: str | Path) -> tuple[Predictor, dict[str, Any]]:
-    """What `save` wrote: the model, ready to predict, and its task.
+def load(folder: str | Path) -> Predictor:
+    """The model that `save` wrote, ready to predict.
 
-    The task has `type` (classification or regression), `tokenization` and `targets`.
     `InputError` names a file that is missing or does not fit.
     """
     folder = Path(folder)
     body = families.of(folder).load(folder, 0.0)
-    task = read_json(folder / TASK)
     head = families.read_weights(folder / HEAD)
     outputs = len(head.get("bias", ()))
     model = Predictor(body, outputs, families.model_type(folder))
     families.check_weights(model.head.state_dict(), head, folder / HEAD)
     model.head.load_state_dict(head)
-    return model.eval(), task
+    return model.eval()

@@ -1,108 +1,41 @@
-"""The loop behind `randommask.finetune`: settings, steps, and the choice of an epoch.
+"""One step of a fine-tuning: the model, its optimizer and the dataset on one device.
+
+What a step does depends on its number alone: the rows come from the order of its epoch,
+dropout is seeded by it, the learning rate follows from it and the total. So a run that
+was stopped goes on from any step (`fitting`).
+
+A CPU computes a batch in parts that fit its cache, each as long as its longest row. On
+CUDA a batch has one shape, the longest row of its split, so that its forward and
+backward pass can be compiled and replayed as one CUDA graph; nothing in an epoch waits
+for the device.
 
 Shapes: B rows computed at once, T tokens, N rows of a split, O outputs.
 """
 
-import json
-import math
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from randommask import heads, kmers, metrics
+from randommask import heads, metrics
 from randommask.adamw import AdamW
 from randommask.curriculum import learning_rate
-from randommask.errors import InputError
 from randommask.examples import Examples
-from randommask.lora import Lora
+from randommask.hyperparameters import Settings
 from randommask.trainer import autocast
 
-DIVERGED = "diverged loss"
 # A CPU is fastest while the attention scores of a layer, all heads of all rows
 # together, stay in its cache.
 SCORES_BYTES = 2**24
 PREDICTED_ROWS = 512  # rows predicted at once on a GPU
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The hyperparameters of a run; raises `InputError` for what makes no sense."""
-
-    encoder: str
-    tokenization: str
-    dataset: str
-    task: str
-    metric: str
-    """`mcc` or `pearson`, as the dataset's type asks: on dev it chooses the epoch."""
-    seed: int
-    """Of the head's first weights, the order of the rows, and dropout."""
-    epochs: int
-    batch_size: int
-    """Rows of an optimizer step on any hardware; an epoch's last may have fewer."""
-    learning_rate: float
-    """At the end of the warm-up; from there linearly to 0."""
-    warmup_steps: int
-    weight_decay: float
-    """AdamW's, of the matrices; biases and norms are not decayed."""
-    betas: tuple[float, float]
-    eps: float
-    clip: float
-    """The longest that the gradient, all weights together, may be."""
-    dropout: float
-    """Everywhere in the encoder, and before the head."""
-    precision: str
-    """`fp32`, `bf16`, or `auto`: bf16 where the hardware computes in it."""
-    truncate: bool
-    """Whether sequences longer than the encoder's positions are cut, or refused."""
-    lora: Lora | None
-    """Adapters to train in the encoder's place."""
-
-    def __post_init__(self) -> None:
-        words = {
-            "tokenization": (kmers.OVERLAPPING, kmers.NON_OVERLAPPING, "character"),
-            "metric": tuple(metrics.CHOSEN_BY.values()),
-            "precision": ("fp32", "bf16", "auto"),
-        }
-        for name, due in words.items():
-            if getattr(self, name) not in due:
-                _refuse(name, getattr(self, name), " or ".join(due))
-        for name, least in (("seed", 0), ("epochs", 1), ("batch_size", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                _refuse(name, value, f"a whole number from {least} up")
-        if not 0 <= self.dropout < 1:
-            _refuse("dropout", self.dropout, "from 0 to less than 1")
-
-    @classmethod
-    def parse(cls, text: str) -> "Settings":
-        """Read the `--hparams` flag; every key is due, and no other."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"--hparams: not JSON ({error})") from None
-        due = [field.name for field in fields(cls)]
-        for name in due:
-            if name not in values:
-                raise InputError(f"--hparams: no {name!r}, expected {', '.join(due)}")
-        if unknown := sorted(values.keys() - {*due}):
-            raise InputError(f"--hparams: unknown {unknown[0]!r}")
-        adapters = values["lora"]
-        return cls(
-            **{
-                **values,
-                "betas": tuple(values["betas"]),
-                "lora": Lora.parse(adapters) if adapters is not None else None,
-            }
-        )
-
-
-def _refuse(name: str, value: object, due: str) -> None:
-    raise InputError(f"--hparams: {name} is {value!r}, expected {due}")
+# Compiling takes about half a minute, which shorter runs do not win back.
+COMPILED_STEPS = 2000
+COMPILER = {"mode": "reduce-overhead", "dynamic": False}  # a CUDA graph of each pass
 
 
 def order(seed: int, epoch: int, rows: int) -> np.ndarray:
@@ -111,10 +44,36 @@ def order(seed: int, epoch: int, rows: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=key)).permutation(rows)
 
 
-class Tuning:
-    """The model, its optimizer and the dataset, on one device."""
+def rows_at_once(heads: int, tokens: int, precision: str) -> int:
+    """Rows of `tokens` tokens that a CPU had best compute together."""
+    width = 2 if precision == "bf16" else 4
+    return max(1, SCORES_BYTES // (heads * tokens**2 * width))
 
-    def __init__(self, folder: str | Path, data: Examples, settings: Settings) -> None:
+
+def keep_mask(lengths_B: Tensor, tokens: int) -> Tensor | None:
+    """Where rows filled up to `tokens` hold no padding, (B, T); None if they hold none.
+
+    A look at the lengths, so for a CPU: a GPU would have to be waited for.
+    """
+    if int(lengths_B.min()) == tokens:
+        return None
+    return torch.arange(tokens) < lengths_B[:, None]
+
+
+class Tuning:
+    """The model, its optimizer and the dataset, on one device.
+
+    `compiler` holds arguments of `torch.compile`, for steps whose batches have one
+    shape. None leaves it to the device: a GPU compiles a long run, a CPU none.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        data: Examples,
+        settings: Settings,
+        compiler: dict[str, Any] | None = None,
+    ) -> None:
         self.data, self.settings = data, settings
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.autocast = autocast(settings.precision, self.device)
@@ -130,79 +89,138 @@ class Tuning:
             self.trained.values(), settings.betas, settings.eps, settings.weight_decay
         )
         self.scale, self.shift = self._standard()
-        self.lengths, self.ids, self.labels = {}, {}, {}
+        self.lengths, self.ids, self.labels, self.is_padded = {}, {}, {}, {}
         for name, split in data.splits.items():
-            self.lengths[name] = split.lengths_N
+            self.lengths[name] = torch.from_numpy(split.lengths_N).to(self.device)
+            self.is_padded[name] = bool(split.lengths_N.min() < split.ids_NT.shape[1])
             self.ids[name] = torch.from_numpy(split.ids_NT).to(self.device)
             labels = torch.from_numpy(split.labels).to(self.device)
             if data.type == metrics.REGRESSION:
                 labels = ((labels - self.shift) / self.scale).float()
             self.labels[name] = labels
         self.epoch_steps = -(-len(self.lengths["train"]) // settings.batch_size)
+        self.steps = settings.max_steps or settings.epochs * self.epoch_steps
+        self._order: tuple[int, Tensor] = (0, torch.empty(0))
+        is_cuda = self.device.type == "cuda"
+        if compiler is None and is_cuda and self.steps >= COMPILED_STEPS:
+            compiler = COMPILER
+        self.is_static = is_cuda or compiler is not None
+        self.compiled: Callable[..., Tensor] | None = None
+        if compiler is not None:
+            self.compiled = torch.compile(self._batch_loss, **compiler)
 
-    def train(self, epoch: int) -> float:
-        """Take the steps of an epoch (from 1); return the mean loss of its rows."""
+    def step(self, step: int) -> Tensor:
+        """Take step `step` (from 0); return the sum of its rows' losses, on the device.
+
+        Dropout has a seed of its own for each (seed, step).
+        """
         settings = self.settings
+        epoch, index = divmod(step, self.epoch_steps)
+        if self._order[0] != epoch + 1:
+            rows = order(settings.seed, epoch + 1, len(self.lengths["train"]))
+            self._order = (epoch + 1, torch.from_numpy(rows).to(self.device))
+        first = index * settings.batch_size
+        rows = self._order[1][first : first + settings.batch_size]
+        words = np.random.SeedSequence((settings.seed, step)).generate_state(1)
+        self.model.train()
+        total = self._gradient(rows, int(words[0]))
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip)
         schedule = {
             "learning_rate": settings.learning_rate,
             "warmup_steps": settings.warmup_steps,
-            "steps": settings.epochs * self.epoch_steps,
+            "steps": self.steps,
         }
-        rows = order(settings.seed, epoch, len(self.lengths["train"]))
-        # dropout: a seed of its own for each (seed, epoch)
-        words = np.random.SeedSequence((settings.seed, epoch)).generate_state(1)
-        torch.manual_seed(int(words[0]))
-        self.model.train()
-        total = torch.zeros((), device=self.device)
-        for index in range(self.epoch_steps):
-            first = index * settings.batch_size
-            rate = learning_rate(schedule, (epoch - 1) * self.epoch_steps + index)
-            total += self._step(rows[first : first + settings.batch_size], rate)
-        return total.item() / len(rows)
-
-    def _step(self, rows: np.ndarray, rate: float) -> Tensor:
-        """Take one optimizer step on a batch; return the sum of its rows' losses."""
-        total = torch.zeros((), device=self.device)
-        for part in self._parts("train", rows, len(rows)):
-            scores_BO, labels = self._scores("train", part)
-            loss = self._loss(scores_BO, labels)
-            (loss / len(rows)).backward()
-            total += loss.detach()
-        torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.clip)
-        self.optimizer.step(rate)
+        self.optimizer.step(learning_rate(schedule, step))
         self.optimizer.clear()
         return total
+
+    def epoch_rows(self, step: int) -> int:
+        """Rows that the epoch has taken which ends with, or is in, `step` steps."""
+        taken = (step - 1) % self.epoch_steps + 1
+        return min(taken * self.settings.batch_size, len(self.lengths["train"]))
 
     @torch.inference_mode()
     def predict(self, name: str) -> tuple[np.ndarray, float]:
         """Probabilities or values (N, O) float32 of a split, and the mean loss."""
         self.model.eval()
-        rows = np.arange(len(self.lengths[name]))
-        parts = self._parts(name, rows, PREDICTED_ROWS)
-        scores_NO = torch.cat([self._scores(name, part)[0] for part in parts])
+        rows = torch.arange(len(self.lengths[name]), device=self.device)
+        scores_NO = torch.cat(
+            [self._scores(*self._batch(name, part)) for part in self._parts(name, rows)]
+        )
         loss = self._loss(scores_NO, self.labels[name]).item() / len(rows)
-        if self.data.type == metrics.CLASSIFICATION:
-            return scores_NO.softmax(1).cpu().numpy(), loss
-        return (scores_NO * self.scale + self.shift).cpu().numpy(), loss
+        return predictions(self.data.type, scores_NO, self.scale, self.shift), loss
 
-    def _parts(self, name: str, rows: np.ndarray, most: int) -> list[np.ndarray]:
-        """Cut `rows` into parts to compute at once, of `most` rows at the most."""
-        if self.device.type == "cpu":
-            longest = int(self.lengths[name][rows].max())
-            width = 2 if self.precision == "bf16" else 4
-            most = min(most, SCORES_BYTES // (self.config.heads * longest**2 * width))
-            most = max(1, most)
-        return [rows[first : first + most] for first in range(0, len(rows), most)]
+    def moments(self) -> dict[str, Tensor]:
+        """The optimizer's state by parameter, to go on from."""
+        return self.optimizer.moments(self.trained)
 
-    def _scores(self, name: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """What the model puts out for some rows, (B, O) float32, and their labels."""
-        lengths = self.lengths[name][rows]
-        longest = int(lengths.max())
-        chosen = torch.from_numpy(rows).to(self.device, non_blocking=True)
-        ids_BT = self.ids[name][chosen, :longest].long()
-        keep_BT = ids_BT != self.config.pad if lengths.min() < longest else None
+    @torch.no_grad()
+    def restore(
+        self, weights: dict[str, Tensor], moments: dict[str, Tensor], step: int
+    ) -> None:
+        """Put back the trained weights and what `moments` gave after `step` steps."""
+        for name, parameter in self.trained.items():
+            parameter.copy_(weights[name])
+        self.optimizer.restore(self.trained, moments, step)
+
+    def _gradient(self, rows: Tensor, seed: int) -> Tensor:
+        """Leave the gradient of the mean loss of `rows`; return the sum of losses."""
+        torch.manual_seed(seed)
+        if self.compiled and len(rows) == self.settings.batch_size:
+            try:
+                return self._backward(self.compiled, rows, len(rows))
+            except Exception as error:
+                # The kinds of a compiler's failures are open, and none is worth a run;
+                # what the device itself cannot do will fail again below.
+                said = " ".join(str(error).split())[:200]
+                print(f"warning: torch.compile failed: {said}", file=sys.stderr)
+                self.compiled = None
+                self.optimizer.clear()
+                torch.manual_seed(seed)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for part in self._parts("train", rows):
+            total += self._backward(self._batch_loss, part, len(rows))
+        return total
+
+    def _backward(
+        self, loss_of: Callable[..., Tensor], part: Tensor, rows: int
+    ) -> Tensor:
+        """Add a part's share of the gradient; return the sum of its rows' losses."""
+        loss = loss_of(*self._batch("train", part))
+        (loss / rows).backward()
+        return loss.detach().double()
+
+    def _parts(self, name: str, rows: Tensor) -> tuple[Tensor, ...]:
+        """Cut `rows` into parts to compute at once; a GPU takes a batch whole."""
+        if self.is_static:
+            is_batch = len(rows) <= self.settings.batch_size
+            return (rows,) if is_batch else rows.split(PREDICTED_ROWS)
+        longest = int(self.lengths[name][rows].max())
+        return rows.split(rows_at_once(self.config.heads, longest, self.precision))
+
+    def _batch(self, name: str, rows: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Ids (B, T), where they are no padding (B, T) or None, and labels, of rows."""
+        ids_BT, lengths_B = self.ids[name][rows], self.lengths[name][rows]
+        if not self.is_static:
+            longest = int(lengths_B.max())
+            ids_BT, keep_BT = ids_BT[:, :longest], keep_mask(lengths_B, longest)
+        elif self.is_padded[name]:
+            places = torch.arange(ids_BT.shape[1], device=self.device)
+            keep_BT = places < lengths_B[:, None]
+        else:
+            keep_BT = None
+        return ids_BT.long(), keep_BT, self.labels[name][rows]
+
+    def _scores(self, ids_BT: Tensor, keep_BT: Tensor | None, _: Tensor) -> Tensor:
+        """What the model puts out, (B, O) float32."""
         with self.autocast:
-            return self.model(ids_BT, keep_BT).float(), self.labels[name][chosen]
+            return self.model(ids_BT, keep_BT).float()
+
+    def _batch_loss(
+        self, ids_BT: Tensor, keep_BT: Tensor | None, labels: Tensor
+    ) -> Tensor:
+        """Sum of the rows' losses."""
+        return self._loss(self._scores(ids_BT, keep_BT, labels), labels)
 
     def _loss(self, scores_BO: Tensor, labels: Tensor) -> Tensor:
         """Sum over the rows of cross-entropy in nats, or of the mean square error."""
@@ -222,43 +240,10 @@ class Tuning:
         )
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What training came to: the model is left with the weights of the best epoch."""
-
-    best_epoch: int | None
-    """None where no epoch gave finite dev predictions."""
-    dev: np.ndarray
-    """The dev predictions of the best epoch, or of the last one."""
-    history: list[tuple[int, int, float, float, float]]
-    """Of each epoch: epoch, step, train loss, dev loss, dev metric."""
-    flags: list[str]
-
-
-def fit(tuning: Tuning) -> Outcome:
-    """Train all epochs, or until the loss is no number, and go back to the best one.
-
-    The best epoch has the highest MCC or Pearson on dev; of equals it is the first.
-    """
-    kind, labels = tuning.data.type, tuning.data.splits["dev"].labels
-    best, best_score, weights, dev = None, -math.inf, {}, None
-    history, flags = [], []
-    for epoch in range(1, tuning.settings.epochs + 1):
-        train_loss = tuning.train(epoch)
-        predictions, dev_loss = tuning.predict("dev")
-        score = metrics.choose(kind, labels, predictions)
-        step = epoch * tuning.epoch_steps
-        history.append((epoch, step, train_loss, dev_loss, score))
-        print(
-            f"epoch {epoch}: train loss {train_loss:.4f}, dev loss {dev_loss:.4f}, "
-            f"dev {metrics.CHOSEN_BY[kind]} {score:.4f}",
-            file=sys.stderr,
-        )
-        if score > best_score and np.isfinite(predictions).all():
-            best, best_score, dev = epoch, score, predictions
-            weights = {n: p.detach().clone() for n, p in tuning.trained.items()}
-        if not math.isfinite(train_loss):
-            flags.append(DIVERGED)
-            break
-    tuning.model.load_state_dict(weights, strict=False)
-    return Outcome(best, predictions if dev is None else dev, history, flags)
+def predictions(
+    task_type: str, scores_NO: Tensor, scale: Tensor | float, shift: Tensor | float
+) -> np.ndarray:
+    """Probabilities of classes, or values in the targets' units: (N, O) float32."""
+    if task_type == metrics.CLASSIFICATION:
+        return scores_NO.softmax(1).cpu().numpy()
+    return (scores_NO * scale + shift).cpu().numpy()
