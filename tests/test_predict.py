@@ -1,0 +1,262 @@
+"""A model's folder gives the run's predictions again, on FASTA and csv, in windows."""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+from itertools import count
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from made_dataset import BASES, hparams, made, planted, tiny_encoder, write
+
+from randommask import predict, task
+from randommask.errors import InputError
+from randommask.families import hyena
+from randommask.finetune import finetune
+from randommask.hyena import Config, Hyena
+
+torch.set_num_threads(1)
+
+
+def tuned(root, data, **changes):
+    """Fine-tune for an epoch; return the model's folder and the test predictions."""
+    finetune(
+        tiny_encoder(root / "encoder"),
+        data,
+        hparams(epochs=1, **changes),
+        predictions_path=root / "predictions.parquet",
+        model_path=root / "model",
+    )
+    table = pq.read_table(root / "predictions.parquet")
+    names = [name for name in table.column_names if name[0] in "py"]
+    return root / "model", names, np.stack([table[name] for name in names], axis=1)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """Three classes, test rows of several lengths, more than one part and chunk."""
+    root = tmp_path_factory.mktemp("classifier")
+    data = made(root / "data", classes=3, rows=(64, 16, 16))
+    sequences, labels = planted(5, 40, 3)
+    sequences = [sequence[: BASES - row % 5] for row, sequence in enumerate(sequences)]
+    write(data, {"test": (sequences, labels)}, classes=3)
+    return sequences, *tuned(root, data)
+
+
+def read(path):
+    with open(path, newline="") as file:
+        header, *rows = csv.reader(file, delimiter="\t")
+    values = np.array([[float(cell) for cell in row[3:]] for row in rows])
+    return header, [(row[0], int(row[1]), int(row[2])) for row in rows], values
+
+
+def write_fasta(path, sequences, opener=open):
+    with opener(path, "wt") as file:
+        for row, sequence in enumerate(sequences):
+            file.write(f">s{row} made\n{sequence[:20].lower()}\n{sequence[20:]}\n")
+    return path
+
+
+def write_csv(path, sequences, opener=open):
+    with opener(path, "wt") as file:
+        file.write("label,sequence\n")
+        file.writelines(f"0,{sequence}\n" for sequence in sequences)
+    return path
+
+
+@pytest.mark.parametrize("opener", [open, gzip.open])
+def test_fasta_and_csv_give_the_runs_predictions(
+    classifier, tmp_path, monkeypatch, opener
+):
+    sequences, model, names, expected = classifier
+    monkeypatch.setattr(predict, "CHUNK", 7)
+    monkeypatch.setattr(predict.tuning, "rows_at_once", lambda *_: 3)
+    fasta = write_fasta(tmp_path / "in.fa", sequences, opener)
+    table = write_csv(tmp_path / "in.csv", sequences, opener)
+    predict.predict(model, tmp_path / "fasta.tsv", fasta=fasta)
+    predict.predict(model, tmp_path / "csv.tsv", table=table)
+    for name, prefix in (("fasta.tsv", "s"), ("csv.tsv", "")):
+        header, places, values = read(tmp_path / name)
+        assert header == ["id", "start", "end", *names]
+        assert places == [
+            (f"{prefix}{row}", 0, len(sequence))
+            for row, sequence in enumerate(sequences)
+        ]
+        assert np.allclose(values, expected, atol=1e-5)
+
+
+def test_values_are_in_the_targets_units(tmp_path):
+    splits = {}
+    for index, name in enumerate(("train", "dev", "test")):
+        sequences, labels = planted(index, 24, 2)
+        splits[name] = sequences, np.stack([100.0 + 7 * labels, -labels], axis=1)
+    data = write(tmp_path / "d", splits, "regression", targets=("dev", "hk"))
+    model, names, expected = tuned(tmp_path, data, metric="pearson")
+    table = tmp_path / "in.csv"
+    rows = "".join(f"{s},{'abc'[i % 3]}\n" for i, s in enumerate(splits["test"][0]))
+    table.write_text("sequence,id\n" + rows)
+    predict.predict(model, tmp_path / "out.tsv", table=table)
+    header, places, values = read(tmp_path / "out.tsv")
+    assert header[3:] == names == ["y_dev", "y_hk"]
+    assert [place[0] for place in places] == list("abc" * 8)
+    assert np.allclose(values, expected, rtol=1e-5, atol=1e-5) and values[0, 0] > 50
+
+
+def test_hyenadna_learns_a_motif_and_predicts_it(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"hidden": 32, "layers": 2, "feed_forward": 64, "positions": BASES}
+    filters = {"position_features": 5, "filter_order": 16, "filter_layers": 2}
+    config = Config(
+        **sizes, **filters, vocabulary=16, short_filter=3, frequency=1.0,
+        norm_eps=1e-5, dropout=0.0,
+    )  # fmt: skip
+    hyena.save(Hyena(config), tmp_path / "encoder")
+    data = made(tmp_path / "data", rows=(1600, 96, 96))
+    finetune(
+        tmp_path / "encoder",
+        data,
+        hparams(tokenization="character", epochs=4, batch_size=32),
+        metrics_path=tmp_path / "metrics.json",
+        predictions_path=tmp_path / "predictions.parquet",
+        model_path=tmp_path / "model",
+    )
+    assert json.loads((tmp_path / "metrics.json").read_text())["score"] > 0.8
+    sequences = pq.read_table(data / "test.parquet")["sequence"].to_pylist()
+    table = write_csv(tmp_path / "in.csv", sequences)
+    predict.predict(tmp_path / "model", tmp_path / "out.tsv", table=table)
+    expected = pq.read_table(tmp_path / "predictions.parquet")
+    values = read(tmp_path / "out.tsv")[2]
+    assert np.allclose(values[:, 1], expected["p1"], atol=1e-5)
+
+
+def test_long_sequences_are_cut_into_windows(classifier, tmp_path):
+    _, model, _, _ = classifier
+    [sequence], _ = planted(7, 1, 2, bases=3 * BASES + 5)
+    fasta = write_fasta(tmp_path / "long.fa", [sequence, sequence[:10]])
+    predict.predict(model, tmp_path / "long.tsv", fasta=fasta)
+    _, places, values = read(tmp_path / "long.tsv")
+    half, last = BASES // 2, 2 * BASES + 5
+    starts = [0, half, 2 * half, 3 * half, 4 * half, last]
+    assert places == [("s0", s, s + BASES) for s in starts] + [("s1", 0, 10)]
+    pieces = [sequence[start : start + BASES] for start in starts]
+    table = write_csv(tmp_path / "pieces.csv", [*pieces, sequence[:10]])
+    predict.predict(model, tmp_path / "pieces.tsv", table=table)
+    assert np.allclose(read(tmp_path / "pieces.tsv")[2], values, atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 12, 13, 100])
+def test_windows_cover_a_sequence_and_end_with_it(length):
+    starts = list(predict.starts(length, 8))
+    ends = [min(start + 8, length) for start in starts]
+    assert starts[0] == 0 and ends[-1] == length
+    assert set(np.subtract(ends, starts)) == {min(8, length)}
+    steps = np.diff(starts)
+    assert (steps[:-1] == 4).all() and (steps > 0).all() and (steps <= 4).all()
+
+
+def test_windows_are_made_as_they_are_asked_for(monkeypatch):
+    records = ((f"r{row}", np.zeros(BASES, np.uint8)) for row in count())
+    monkeypatch.setattr(predict.genome, "read_fasta", lambda _: records)
+    windows = predict.fasta_windows(__file__, BASES, 3)
+    assert [next(windows)[0] for _ in range(2)] == ["r0", "r1"]
+
+
+def test_the_window_is_what_the_positions_hold():
+    """With remainders in single letters, a shorter sequence may have more tokens."""
+
+    def tokenize(sequences, tokenization, config):
+        lengths = [len(s) // 6 + len(s) % 6 + 1 for s in sequences]
+        return None, np.array(lengths)
+
+    family = SimpleNamespace(tokenize=tokenize)
+    for positions in (7, 10, 20):
+        config = SimpleNamespace(k=6, positions=positions)
+        fits = [n for n in range(1, 99) if n // 6 + n % 6 + 1 <= positions]
+        window = task.window(family, "non-overlapping", config, 98)
+        assert set(range(1, window + 1)) <= set(fits) and window + 1 not in fits
+        assert task.window(family, "non-overlapping", config, 3) == 3
+
+
+def test_the_model_says_what_it_is_for(classifier):
+    _, model, _, _ = classifier
+    said = json.loads((model / "task.json").read_text())
+    assert said == {
+        "dataset": "EMP-made",
+        "tokenization": "overlapping",
+        "type": "classification",
+        "classes": 3,
+        "targets": [],
+        "window_bases": BASES,
+        "precision": "fp32",
+    }
+
+
+# --- Bad input ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("in.fa", "", "in.fa: empty file, expected FASTA"),
+        ("in.fa", "ACGT\n", "in.fa: not FASTA: starts with 'ACGT'"),
+        ("in.fa", ">a\nACGT!\n", "record a: found '!' at base 5"),
+        ("in.fa", ">a\nAC\n", "record a: 2 bases, expected at least 3"),
+        ("in.csv", "", "no column sequence, found 'an empty file'"),
+        ("in.csv", "bases\nACGT\n", "no column sequence, found 'bases'"),
+        ("in.csv", "sequence\n", "in.csv: 0 rows, expected at least 1"),
+        ("in.csv", "sequence\nACGT\nAC.T\n", "row 1: found '.', expected IUPAC"),
+        ("in.csv", "id,sequence\n7\n", "row 0: 0 bases, expected at least 3"),
+    ],
+)
+def test_files_that_cannot_be_predicted(classifier, tmp_path, name, text, expected):
+    _, model, _, _ = classifier
+    path = tmp_path / name
+    path.write_text(text)
+    key = "fasta" if name == "in.fa" else "table"
+    with pytest.raises(InputError) as caught:
+        predict.predict(model, tmp_path / "out.tsv", **{key: path})
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+    assert [left.name for left in tmp_path.iterdir()] == [name]
+
+
+def test_a_window_with_more_tokens_than_positions(classifier, monkeypatch):
+    """As the Nucleotide Transformer's tokens may be, between many N."""
+    model = predict.Model(classifier[1])
+    monkeypatch.setattr(
+        model.family, "tokenize", lambda *_: (np.zeros((2, 99)), np.array([9, 99]))
+    )
+    with pytest.raises(InputError, match="b from 5 to 14: 99 tokens, expected at most"):
+        model.predict([("a", 0, 9, "A" * 9), ("b", 5, 14, "N" * 9)])
+
+
+def test_files_that_are_missing_or_broken(classifier, tmp_path):
+    _, model, _, _ = classifier
+    for key in ("fasta", "table"):
+        with pytest.raises(InputError, match="none: no such file"):
+            predict.predict(model, tmp_path / "out", **{key: tmp_path / "none"})
+    broken = tmp_path / "in.csv"
+    broken.write_bytes(gzip.compress(b"sequence\n" + b"ACGT\n" * 99)[:-9])
+    with pytest.raises(InputError, match="not readable as csv"):
+        predict.predict(model, tmp_path / "out", table=broken)
+    with pytest.raises(InputError, match="expected a folder that finetune --model"):
+        predict.predict(tmp_path, tmp_path / "out", table=broken)
+
+
+def test_the_command(classifier, tmp_path):
+    sequences, model, _, expected = classifier
+    table = write_csv(tmp_path / "in.csv", sequences[:4])
+    command = [sys.executable, "-m", "randommask.predict", "--model", model]
+    done = subprocess.run(
+        [*map(str, command), "--csv", table, "--output", tmp_path / "out.tsv"],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.allclose(read(tmp_path / "out.tsv")[2], expected[:4], atol=1e-5)
