@@ -93,13 +93,16 @@ BAD = [
         {"epochs": 2},
         "finetune: unknown key 'epochs'",
     ),
-    (("recipes", "table5", "EMPS"), {}, "recipes.table5: no task 'EMPS'.*'EMP'"),
+    (("recipes", "table5", "EMPS"), {}, "table5: no task or dataset 'EMPS'.*'EMP'"),
     (("recipes", "table5", "EMP"), {"lr": 1}, "table5.EMP: unknown key 'lr'"),
     (("roles", "baseline"), "nt", "expected one of ours"),
     (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
     (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
     (("architectures", "mini", "positions"), 500, "tokens 512, expected at most"),
     (("recipes",), {"table5": {}}, "recipes: no key 'table4'"),
+    (("recipes", "table5"), {"PD-tat": {}}, "no task or dataset 'PD-tat'.*'PD-tata'"),
+    (("recipes", "table5"), {"all": {"dropout": 0}}, "unknown key 'dropout'"),
+    (("finetune", "patience"), 0, "finetune.patience: found 0"),
     (("encoders", "dnabert", "curriculum"), "dna", "dnabert.curriculum: no curr"),
     (("sources", "hg38"), {"path": "a", "files": []}, "sources.hg38"),
     (("sources", "hg38", "files", 0, "md5"), "abc", 'files.0.md5: found "abc"'),
@@ -201,3 +204,24 @@ def test_recipes_change_what_they_name(paper):
     paper["recipes"]["own"] = {"all": {"epochs": 2}, "SSP": {"epochs": 7}}
     assert settings.recipe(paper, "own", rows["SSP"])["epochs"] == 7
     assert settings.recipe(paper, "own", rows["EAP"])["epochs"] == 2
+
+
+def test_dnabert2s_recipe_is_the_scripts(paper):
+    """Per group: epochs, steps in all, warm-up; learning rate and decay for all."""
+    rows = {row.dataset: row for row in settings.benchmark(paper)}
+    paper["finetune"]["recipe"] = "dnabert2"
+    due = {
+        "EMP-H3": (3, None, 50),
+        "TF-M-3": (5, 1000, 30),
+        "TF-H-0": (3, None, 30),
+        "PD-all": (4, None, 50),
+        "PD-tata": (10, None, 50),
+        "CPD-notata": (4, None, 50),
+        "CPD-tata": (10, None, 50),
+        "SSP": (5, None, 50),
+    }
+    for name, numbers in due.items():
+        run = settings.finetuning(paper, "dnabert", "overlapping", rows[name], 1)
+        assert (run["epochs"], run["max_steps"], run["warmup_steps"]) == numbers
+        assert (run["batch_size"], run["learning_rate"]) == (32, 3e-5)
+        assert run["weight_decay"] == 0.01

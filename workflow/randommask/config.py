@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
+from randommask import datasets
 from randommask.datasets import TASKS, Dataset
 from randommask.errors import InputError
 from randommask.settings import (
@@ -54,7 +55,7 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
             _check_branch(config, name)
     rows = benchmark(config)
     _check_own_files(config, rows)
-    _check_recipes(config, rows)
+    _check_recipes(config)
     known("finetune.recipe", config["finetune"]["recipe"], config["recipes"], "recipe")
     for group in ("tables", "ablations"):
         for name, table in config.get(group, {}).items():
@@ -117,11 +118,13 @@ def _check_own_files(config: dict[str, Any], rows: list[Dataset]) -> None:
                 )
 
 
-def _check_recipes(config: dict[str, Any], rows: list[Dataset]) -> None:
+def _check_recipes(config: dict[str, Any]) -> None:
+    rows = datasets.read(config["benchmark"]["datasets"])  # included or not
     tasks = dict.fromkeys(("all", *TASKS, *(row.task for row in rows)))
+    names = [*tasks, *(row.dataset for row in rows)]
     for name, changes in config["recipes"].items():
-        for task in changes:
-            known(f"recipes.{name}", task, tasks, "task")
+        for key in changes:
+            known(f"recipes.{name}", key, names, "task or dataset")
 
 
 def _check_growth(name: str, phases: list[dict]) -> None:

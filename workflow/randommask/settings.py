@@ -275,7 +275,7 @@ def lineage(config: dict[str, Any], encoder: str) -> list[str]:
 
 
 def recipe(config: dict[str, Any], name: str, dataset: Dataset) -> dict[str, Any]:
-    """Epochs, batch size and learning rate of a dataset under a recipe."""
+    """Epochs, batch size, learning rate of a dataset, and what else a recipe sets."""
     changes = config["recipes"][name]
     return {
         "epochs": dataset.epochs,
@@ -283,6 +283,7 @@ def recipe(config: dict[str, Any], name: str, dataset: Dataset) -> dict[str, Any
         "learning_rate": dataset.learning_rate,
         **changes.get("all", {}),
         **changes.get(dataset.task, {}),
+        **changes.get(dataset.dataset, {}),
     }
 
 
@@ -298,8 +299,8 @@ def finetuning(
         "task": dataset.task,
         "metric": dataset.metric,
         "seed": seed,
-        **recipe(config, shared["recipe"], dataset),
         **{key: value for key, value in shared.items() if key != "recipe"},
+        **recipe(config, shared["recipe"], dataset),
         **config["encoders"][encoder].get("finetune", {}),
     }
 
