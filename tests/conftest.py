@@ -1,9 +1,14 @@
 """What several tests are given."""
 
+import hypothesis
 import loopback
 import pytest
 
 from randommask import transfer
+
+# a busy machine is slow, not wrong
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def kmer_ids(codes: np.ndarray, k: int = 6, stride: int = 1) -> np.ndarray:
         return np.empty((*codes.shape[:-1], 0), np.uint16)
     numbers = _numbers(codes, k, stride, count)
     numbers += np.uint16(NUM_SPECIAL)
-    if codes.max() > 3:
+    if codes.max(initial=0) > 3:
         # counts of non-nucleotides before each position: a k-mer without one adds none
         before = np.zeros((*codes.shape[:-1], codes.shape[-1] + 1), np.int32)
         np.cumsum(codes > 3, axis=-1, out=before[..., 1:])
