@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))" $(2)
 
-.PHONY: help setup fetch demo test lint slice clean-demo
+.PHONY: help setup fetch demo test test-cluster lint bench slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -22,6 +22,7 @@ $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	echo "$(CURDIR)/workflow" >"$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/randommask.pth"
 	touch $@
 
 fetch: $(READY)  ## download what the paper's jobs need (on a node with internet)
@@ -35,11 +36,23 @@ demo: $(READY)  ## run the whole experiment on made data (minutes, CPU)
 test: $(READY)  ## run the tests
 	python -m pytest
 
+test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
+	bash tests/cluster/slurm.sh up
+	python -m pytest tests/cluster; status=$$?; bash tests/cluster/slurm.sh down; exit $$status
+
 lint: $(READY)  ## check style and workflow
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
+
+bench: $(READY)  ## measure speeds beside the usual ways, into results/performance.md
+	mkdir -p results
+	set -e; for program in bench/*.py; do \
+		name=$$(basename $$program .py); \
+		printf '## %s\n\n' "$$name"; OMP_NUM_THREADS=1 python $$program; echo; \
+	done >results/performance.md
+	cat results/performance.md
 
 slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 	@test -d "$(GENOME)" && test -d "$(GUE)" || { echo "usage: make slice GENOME=<folder of FASTA> GUE=<folder with EMP, mouse, prom, ...>"; exit 2; }

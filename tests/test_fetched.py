@@ -5,7 +5,7 @@ import os
 import pytest
 from fetching import BODY, ROOT, content, entry, fetch
 
-from randommask import benchmark, checkpoint, fetched, genome
+from randommask import benchmark, fetched, genome, released
 from randommask.errors import InputError
 
 FASTA = b">chr1\nACGTACGTAC\n"
@@ -97,9 +97,7 @@ def test_the_benchmark_is_checked_before_it_is_read(server, tmp_path):
         benchmark.main([*map(str, words), "--hparams", "{}"])
 
 
-def test_an_encoder_is_checked_before_it_is_copied(folder, tmp_path):
+def test_an_encoder_is_checked_before_it_is_converted(folder, tmp_path):
     edit(folder / "g.fa")
     with pytest.raises(InputError, match=r"g\.fa: edited since it was fetched"):
-        checkpoint.main(
-            ["--source", str(folder), "--output", str(tmp_path / "encoder")]
-        )
+        released.convert(folder, "bert", tmp_path / "encoder")

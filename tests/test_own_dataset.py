@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
-from randommask import benchmark, datasets, examples, settings
+from randommask import benchmark, datasets, encoder, examples, settings
 from randommask import config as checker
-from randommask.encoder import EncoderConfig
 from randommask.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
-SIZES = EncoderConfig(1, 8, 1, 8, 64, 6, "overlapping", 0.0)
+SIZES = encoder.EncoderConfig(1, 8, 1, 8, 64, 6, "overlapping", 0.0)
 
 ROWS = {  # name: task, classes, targets, metric
     "mine-five": ("cells", "5", "", "mcc"),
@@ -69,7 +68,8 @@ def prepared(own, name):
         "--output": own / "out" / name,
     }
     benchmark.main([str(word) for pair in flags.items() for word in pair])
-    return examples.read(own / "out" / name, "overlapping", SIZES)
+    encoder.save(encoder.Encoder(SIZES), own / "encoder")
+    return examples.read(own / "out" / name, "overlapping", own / "encoder")
 
 
 def test_five_classes_become_what_finetuning_takes(own):

@@ -124,9 +124,10 @@ class Filter(nn.Module):
 def _positions(config: Config) -> tuple[Tensor, Tensor]:
     """Place from 0 to 1 (1, positions, 1), and features (1, positions, E)."""
     length, bands = config.positions, (config.position_features - 1) // 2
-    place = torch.linspace(0, 1, length)[None, :, None]
-    angle = 2 * math.pi * torch.arange(length)[None, :, None] / length
-    waves = torch.linspace(1e-4, bands - 1, bands) * angle
+    with torch.device("cpu"):  # constants, also in a model without memory
+        place = torch.linspace(0, 1, length)[None, :, None]
+        angle = 2 * math.pi * torch.arange(length)[None, :, None] / length
+        waves = torch.linspace(1e-4, bands - 1, bands) * angle
     return place, torch.cat([place, waves.cos(), -waves.sin()], dim=-1)
 
 
