@@ -5,6 +5,12 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from randommask import metrics
+
 CONFIG = Path(__file__).parent.parent / "config"
 EXPERIMENT = {"name": "made", "notice": "Made: invented scores. Not the paper's."}
 
@@ -181,3 +187,48 @@ def make_attention(path, masses):
     lines = [f"{layer},{mass},1.0,3.0" for layer, mass in enumerate(masses, start=1)]
     path.write_text("\n".join(["layer,cls_mass,entropy,distance", *lines]) + "\n")
     return path
+
+
+def make_predictions(root, benchmark, rows, dataset, seeds, rates, *, size=200):
+    """Write runs with predictions, and the test split whose labels they were given.
+
+    Each label is predicted with the probability `rates[encoder]`; an EAP prediction is
+    the label and noise, the less the higher the rate. Give the path of the split.
+    """
+    line = next(d for d in dataset_lines() if d["dataset"] == dataset)
+    classes = int(line["classes"] or 0)
+    names = ["label"] if classes else [f"label_{t}" for t in line["targets"].split(",")]
+    random = np.random.default_rng(list(dataset.encode()))
+    labels = random.integers(classes, size=(size, 1)) if classes else None
+    if labels is None:
+        labels = random.normal(size=(size, len(names)))
+    path = benchmark / dataset / "test.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(_table(dict(zip(names, labels.T, strict=True))), path)
+    for row in rows:
+        rate = rates[row["encoder"]]
+        for seed in seeds:
+            random = np.random.default_rng([seed, *row["label"].encode()])
+            columns = {
+                "row": np.arange(size),
+                **dict(zip(names, labels.T, strict=True)),
+            }
+            if classes:
+                guess = random.integers(classes, size=size)
+                named = np.where(random.random(size) < rate, labels[:, 0], guess)
+                values = np.eye(classes, dtype=np.float32)[named]
+                columns |= {f"p{i}": values[:, i] for i in range(classes)}
+                found = metrics.score("classification", labels[:, 0], values)["mcc"]
+            else:
+                values = labels + (1 - rate) * random.normal(size=labels.shape)
+                own = zip(names, values.T, strict=True)
+                columns |= {f"y{name[5:]}": column for name, column in own}
+                found = metrics.score("regression", labels, values)["pearson"]
+            run = (row["encoder"], row["tokenization"], dataset, seed)
+            made = make_run(root, *run, score=found)
+            pq.write_table(_table(columns), made.with_name("predictions.parquet"))
+    return path
+
+
+def _table(columns):
+    return pa.table({name: pa.array(values) for name, values in columns.items()})

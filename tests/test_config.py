@@ -59,6 +59,8 @@ BAD = [
     (("pretrain", "genomes"), ["mm10"], "no genome 'mm10'"),
     (("seeds",), [], "seeds: found \\[\\], expected a list of at least 1"),
     (("seeds",), [1, 1], "no entry twice"),
+    (("partial",), "yes", 'partial: found "yes", expected of type boolean'),
+    (("roles", "baseline"), "dnabert-mini", "table3: no row of dnabert-mini, which is"),
     (("encoders", "dnabert", "curiculum"), "x", "unknown key 'curiculum'"),
     (("encoders", "dnabert"), {"k": 6}, "encoders.dnabert: no key 'curriculum'"),
     (("encoders", "dnabert", "curriculum"), "other", "no curriculum 'other'"),

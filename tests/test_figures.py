@@ -10,7 +10,15 @@ from randommask import kmers
 from randommask.embeddings import center
 from randommask.errors import InputError
 from randommask.figures import __main__ as command
-from randommask.figures import clusters, curves, datapage, inputs, style, tokens
+from randommask.figures import (
+    clusters,
+    curves,
+    datapage,
+    inputs,
+    ranking,
+    style,
+    tokens,
+)
 
 SEQUENCE = "ATTGCACGTACGGATCCTAGTCAGGA"
 NOTICE = "Demo: synthetic DNA, tiny encoders. Not the paper's numbers."
@@ -175,6 +183,76 @@ def test_what_to_look_at_is_coloured(folder):
         *(False, False, False),
         *(True, False, False, False, False),
     ]
+
+
+def write_table3(path, rows=4, datasets=12):
+    """Row 0 is best everywhere, rows 1 and 2 take turns, the last is worst."""
+    lines = ["row,encoder,tokenization,dataset,mean"]
+    for place in range(datasets):
+        for row in range(rows):
+            mean = 88 + (row + place) % 2 if row in (1, 2) else 90 - row
+            encoder = ("randommask", "dnabert", "nt", "nt")[row]
+            lines.append(f"row {row},{encoder},overlapping,d{place},{mean}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def draw_ranks(folder, table, name, **hparams):
+    hparams = {"roles": {"baseline": "dnabert", "randommask": "randommask"}} | hparams
+    made = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
+    flags = ["ranks", "--table", str(table), "--hparams", json.dumps(hparams)]
+    for flag, path in zip(("--png", "--pdf", "--csv"), made, strict=True):
+        flags += [flag, str(path)]
+    command.main(flags)
+    return made
+
+
+def test_ranks_are_drawn_twice_the_same_in_one_column(tmp_path):
+    table = write_table3(tmp_path / "table3.csv")
+    first, second = (draw_ranks(tmp_path, table, name) for name in ("a", "b"))
+    for path, again in zip(first, second, strict=True):
+        assert path.read_bytes() == again.read_bytes()
+    width, _ = struct.unpack(">II", first[0].read_bytes()[16:24])
+    assert width == pytest.approx(style.ONE_COLUMN * style.DPI, abs=1)
+    numbers = pd.read_csv(first[2])
+    assert len(numbers) == 4 * 12
+    means = numbers.groupby("row")["mean_rank"].first()
+    assert list(means) == [1.0, 2.5, 2.5, 4.0]
+    assert ranking._groups(means.to_numpy(), 1.4) == [(1, 2)]
+    assert ranking._groups(means.to_numpy(), 1.6) == [(0, 2), (1, 3)]
+    assert ranking._groups(means.to_numpy(), None) == []
+
+
+def test_without_a_data_set_of_every_row_there_are_no_ranks(tmp_path):
+    path = tmp_path / "table3.csv"
+    path.write_text(
+        "row,encoder,tokenization,dataset,mean\n"
+        "a,nt,overlapping,d,\nb,nt,overlapping,e,1\na,nt,overlapping,f,2\n"
+    )
+    png, _, numbers = draw_ranks(tmp_path, path, "none")
+    assert numbers.read_text() == ("row,encoder,tokenization,dataset,rank,mean_rank\n")
+    full = draw_ranks(tmp_path, write_table3(tmp_path / "full.csv"), "full")[0]
+    assert struct.unpack(">I", png.read_bytes()[20:24])[0] < 300
+    assert struct.unpack(">I", full.read_bytes()[20:24])[0] > 400
+
+
+def test_every_encoder_has_its_own_colour():
+    roles = {"baseline": "dnabert", "randommask": "ours"}
+    colours = style.encoder_colours(roles, ["nt", "ours", "hyenadna", "dnabert"])
+    assert colours["dnabert"] == style.COLOURS["baseline"]
+    assert colours["ours"] == style.COLOURS["randommask"]
+    assert len(set(colours.values())) == 4
+    many = style.encoder_colours({}, [f"e{i}" for i in range(9)])
+    assert many["e8"] == style.GREY
+
+
+def test_a_branch_is_dashed_over_the_curve_it_left(folder):
+    table = pd.read_csv(folder / "baseline.history.csv")
+    left = table.copy()
+    left.loc[25:, "loss"] += 1
+    assert curves._shared(left, [table]) == 25
+    assert curves._shared(left.assign(loss=9.0), [table]) == 0
+    assert curves._shared(table, []) == 0
 
 
 def test_absent_roles_are_not_drawn(folder):

@@ -49,9 +49,9 @@ def table(folder, which, hparams, runs=None, extra=()):
     return folder
 
 
-def table3(folder, runs, rows=ROWS3, datasets=DATASETS, seeds=(0, 1, 2)):
+def table3(folder, runs, rows=ROWS3, datasets=DATASETS, seeds=(0, 1, 2), extra=()):
     hparams = {"rows": rows, "datasets": list(datasets), "seeds": list(seeds)}
-    return table(folder, "table3", hparams, runs)
+    return table(folder, "table3", hparams, runs, extra)
 
 
 def published3():
@@ -191,7 +191,7 @@ def test_the_distance_to_each_control_is_told(tmp_path):
     told = {}
     for controls in ([], ["untrained", "kmer-linear"], ["kmer-linear", "other"]):
         more = hparams | {"controls": controls}
-        table(tmp_path, "table3", more, tmp_path / "finetune")
+        table(tmp_path, "table3", more, tmp_path / "finetune", ["--partial"])
         text = (tmp_path / "table3.md").read_text()
         told[len(told)] = re.findall(r"Mean distance over n data sets to (.*)", text)
     assert told[0] == []
@@ -219,7 +219,8 @@ def test_missing_runs_are_empty_cells_and_listed(tmp_path):
         gone = (ROWS3[0]["encoder"], "overlapping", "PD-tata", seed)
         metrics_path(tmp_path / "finetune", *gone).unlink()
     metrics_path(tmp_path / "finetune", "dnabert", "overlapping", "SSP", 1).unlink()
-    folder = table3(tmp_path, tmp_path / "finetune", ROWS3[:3], datasets, [0, 1])
+    cell = (tmp_path, tmp_path / "finetune", ROWS3[:3], datasets, [0, 1])
+    folder = table3(*cell, extra=["--partial"])
     cells = {(d["row"], d["dataset"]): d for d in read(folder / "table3.csv")}
     assert cells["NT*", "PD-tata"]["mean"] == cells["NT*", "PD-tata"]["delta"] == ""
     assert cells["NT*", "PD-tata"]["note"] == "no run"
@@ -244,6 +245,26 @@ def test_flags_are_marked_and_carried(tmp_path):
     assert r"$^{\dagger}$" in (folder / "table3.tex").read_text()
 
 
+def test_missing_runs_fail_unless_partial_tables_are_asked_for(tmp_path):
+    datasets = ["PD-all", "PD-tata", "SSP"]
+    make_runs(tmp_path / "runs", ROWS3[:1], ["SSP"], [0])
+    rows = ROWS3[:3]
+    for which, shown in (("table3", rows), ("table2", ROWS2[:2])):
+        hparams = {"rows": shown, "datasets": datasets, "seeds": [0]}
+        with pytest.raises(InputError) as error:
+            table(tmp_path, which, hparams, tmp_path / "runs")
+        count = len(shown) * len(datasets) - 1
+        assert f"missing or unreadable and left out: {count} (" in str(error.value)
+        assert "/nt/" in str(error.value) and "no such file" in str(error.value)
+        assert str(error.value).count("no such file") == 5
+        assert f"; and {count - 5} more" in str(error.value) or count == 5
+        text = (tmp_path / f"{which}.md").read_text()
+        assert "No run, so the cell is empty" in text
+        again = (tmp_path / f"{which}.csv").read_bytes()
+        table(tmp_path, which, hparams, tmp_path / "runs", ["--partial"])
+        assert (tmp_path / f"{which}.csv").read_bytes() == again
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -252,25 +273,46 @@ def test_flags_are_marked_and_carried(tmp_path):
         ({"seed": 7}, "seed: found 7"),
         ({"score": None}, "score: found None"),
         ({"score": 71.0}, "score: found 71.0"),
-        ({"settings": {"epochs": 4}}, "epochs: found 4, expected 3"),
+        ("half", "not JSON"),
+        ("list", "found list, expected an object"),
     ],
 )
-def test_a_foreign_run_is_refused(tmp_path, change, words):
+def test_an_unusable_run_is_named_and_its_cell_stays_empty(tmp_path, change, words):
     make_runs(tmp_path, ROWS3[1:2], ["SSP"], [0, 1])
-    path = make_run(tmp_path, "dnabert", "overlapping", "SSP", 1, **change)
+    run = ("dnabert", "overlapping", "SSP", 1)
+    path = metrics_path(tmp_path, *run)
+    if change == "half":
+        path.write_text(path.read_text()[:40])
+    elif change == "list":
+        path.write_text("[]")
+    else:
+        make_run(tmp_path, *run, **change)
     with pytest.raises(InputError) as error:
         table3(tmp_path, tmp_path, ROWS3[1:2], ["SSP"], [0, 1])
-    assert str(path) in str(error.value)
-    assert words in str(error.value)
-    assert not (tmp_path / "table3.csv").exists()
+    assert f"{path}: {words}" in str(error.value)
+    [line] = read(tmp_path / "table3.csv")
+    assert (line["seeds"], line["sd"], line["note"]) == ("1", "", "no run of seed 1")
 
 
-def test_a_half_written_run_is_refused(tmp_path):
-    make_runs(tmp_path, ROWS3[1:2], ["SSP"], [0])
-    path = metrics_path(tmp_path, "dnabert", "overlapping", "SSP", 0)
-    path.write_text(path.read_text()[:40])
-    with pytest.raises(InputError, match=re.escape(str(path))):
-        table3(tmp_path, tmp_path, ROWS3[1:2], ["SSP"], [0])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"settings": {"epochs": 4}}, "epochs: found 4, expected 3"),
+        ({"data_sha256": {"test": "b"}}, "data_sha256: found {'test': 'b'}, expected"),
+        ({"encoder_sha256": "b"}, "encoder_sha256: found 'b', expected 'a'"),
+    ],
+)
+def test_runs_made_differently_are_refused_with_both_names(tmp_path, change, words):
+    shared = {"data_sha256": {"test": "a"}, "encoder_sha256": "a"}
+    run = ("dnabert", "overlapping", "SSP")
+    first = make_run(tmp_path, *run, 0, **shared)
+    second = make_run(tmp_path, *run, 1, **(shared | change))
+    for extra in ((), ["--partial"]):
+        with pytest.raises(InputError) as error:
+            table3(tmp_path, tmp_path, ROWS3[1:2], ["SSP"], [0, 1], extra)
+        assert str(first) in str(error.value) and str(second) in str(error.value)
+        assert words in str(error.value)
+        assert not (tmp_path / "table3.csv").exists()
 
 
 def test_an_unknown_published_row_or_dataset_is_refused(tmp_path):
@@ -444,33 +486,6 @@ def test_data_page_refuses_what_is_no_summary(tmp_path):
     twice = make_summary(tmp_path, "SSP")
     with pytest.raises(InputError, match="a second summary of SSP"):
         datapage.read([twice, twice])
-
-
-def test_latex_is_balanced(full):
-    for name in ("table2", "table3"):
-        text = (full / f"{name}.tex").read_text()
-        plain = re.sub(r"\\[{}\\%&_#$]", "", text)
-        depth = 0
-        for character in plain:
-            depth += {"{": 1, "}": -1}.get(character, 0)
-            assert depth >= 0
-        assert depth == 0
-        assert plain.count("$") % 2 == 0
-        begun = re.findall(r"\\begin{([a-z*]+)}", text)
-        assert sorted(begun) == sorted(re.findall(r"\\end{([a-z*]+)}", text))
-        check_columns(text)
-
-
-def check_columns(text):
-    """Every line of a tabular has as many cells as the tabular has columns."""
-    for spec, body in re.findall(
-        r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", text, re.DOTALL
-    ):
-        for line in body.splitlines():
-            if line.endswith(r"\\"):
-                spans = re.findall(r"\\multicolumn{(\d+)}", line)
-                cells = len(re.findall(r"(?<!\\)&", line)) + 1
-                assert cells + sum(int(n) - 1 for n in spans) == len(spec)
 
 
 def test_ranks_follow_what_is_printed():

@@ -67,6 +67,11 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
             raise InputError(f"roles.{role}: {name} is {kind}, expected one of ours")
         if (k := merged(config, name)["k"]) % 2:
             raise InputError(f"roles.{role}: {name} has k {k}, expected an even number")
+    baseline = config["roles"]["baseline"]
+    if baseline not in [row["encoder"] for row in config["tables"]["table3"]["rows"]]:
+        raise InputError(
+            f"tables.table3: no row of {baseline}, which is roles.baseline"
+        )
 
 
 def _one_line(error: ValidationError) -> str:

@@ -19,6 +19,7 @@ rule ablation:
         "../../envs/report.yaml"
     params:
         results=subpath(output.csv, ancestor=2),
+        partial=PARTIAL,
         hparams=lambda wildcards: rows_of(
             config["ablations"][wildcards.ablation],
             title=f"Ablation: {wildcards.ablation}",
@@ -30,7 +31,7 @@ rule ablation:
             --runs {params.results:q}/finetune \
             --datasets {input.datasets:q} \
             --published {input.published:q} \
-            --hparams {params.hparams:q} \
+            --hparams {params.hparams:q} {params.partial} \
             --csv {output.csv:q} \
             --averages {output.averages:q} \
             --md {output.md:q} \

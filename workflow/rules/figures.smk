@@ -263,3 +263,29 @@ rule figure_datasets:
             --pdf {output.pdf:q} \
             --csv {output.csv:q} >{log:q} 2>&1
         """
+
+
+rule ranks:
+    """Draw the mean rank of each row of Table 3."""
+    input:
+        "<results>/tables/table3.csv",
+    output:
+        png="<results>/figures/ranks.png",
+        pdf="<results>/figures/ranks.pdf",
+        csv="<results>/figures/ranks.csv",
+    log:
+        "<logs>/figures/ranks.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        hparams=lambda wildcards: figure_hparams(roles=config["roles"]),
+    shell:
+        r"""
+        python -m randommask.figures ranks \
+            --table {input:q} \
+            --hparams {params.hparams:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} \
+            --csv {output.csv:q} >{log:q} 2>&1
+        """

@@ -4,8 +4,10 @@ import json
 
 RESULTS = config["pathvars"]["results"]
 CHECKSUMS = os.path.join(config["pathvars"]["resources"], "checksums.tsv")
+BENCHMARKS = os.path.join(config["pathvars"]["logs"], "benchmarks")
 # A job's resource and no parameter: another mirror fetches nothing anew.
 MIRRORS = json.dumps(config["mirrors"])
+PARTIAL = "--partial" if config.get("partial") else ""
 OURS = [name for name in config["encoders"] if settings.is_ours(config, name)]
 RELEASED = [name for name, entry in config["encoders"].items() if "released" in entry]
 UNTRAINED, KMER_LINEAR = (
@@ -81,20 +83,21 @@ def rows_of(table, **options):
     )
 
 
-def runs_of(table):
-    """The metrics of all runs behind a table or an ablation."""
+def runs_of(table, file="metrics.json"):
+    """One file of all runs behind a table or an ablation; if partial, those there are."""
     datasets = settings.table_datasets(config, table)
-    return [
+    runs = [
         run
         for row in table["rows"]
         for run in expand(
-            "<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/metrics.json",
+            f"<results>/finetune/{{encoder}}/{{tokenization}}/{{dataset}}/seed{{seed}}/{file}",
             encoder=row["encoder"],
             tokenization=row["tokenization"],
             dataset=datasets,
             seed=config["seeds"],
         )
     ]
+    return [run for run in runs if not PARTIAL or os.path.exists(resolved([run])[0])]
 
 
 def by_role(pattern, roles):

@@ -47,6 +47,7 @@ rule table2:
         "../../envs/report.yaml"
     params:
         results=subpath(output.csv, ancestor=2),
+        partial=PARTIAL,
         hparams=lambda wildcards: rows_of(config["tables"]["table2"]),
     shell:
         r"""
@@ -54,7 +55,7 @@ rule table2:
             --runs {params.results:q}/finetune \
             --datasets {input.datasets:q} \
             --published {input.published:q} \
-            --hparams {params.hparams:q} \
+            --hparams {params.hparams:q} {params.partial} \
             --csv {output.csv:q} \
             --md {output.md:q} \
             --tex {output.tex:q} >{log:q} 2>&1
@@ -79,6 +80,7 @@ rule table3:
         "../../envs/report.yaml"
     params:
         results=subpath(output.csv, ancestor=2),
+        partial=PARTIAL,
         hparams=lambda wildcards: rows_of(config["tables"]["table3"], controls=CONTROLS),
     shell:
         r"""
@@ -86,9 +88,47 @@ rule table3:
             --runs {params.results:q}/finetune \
             --datasets {input.datasets:q} \
             --published {input.published:q} \
-            --hparams {params.hparams:q} \
+            --hparams {params.hparams:q} {params.partial} \
             --csv {output.csv:q} \
             --averages {output.averages:q} \
+            --md {output.md:q} \
+            --tex {output.tex:q} >{log:q} 2>&1
+        """
+
+
+rule statistics:
+    """Compare each row of Table 3 with the baseline's, over data sets and test rows."""
+    input:
+        runs_of(config["tables"]["table3"]),
+        runs_of(config["tables"]["table3"], "predictions.parquet"),
+        expand(
+            "<results>/benchmark/{dataset}/test.parquet",
+            dataset=settings.table_datasets(config, config["tables"]["table3"]),
+        ),
+        table3="<results>/tables/table3.csv",
+    output:
+        csv="<results>/tables/statistics.csv",
+        md="<results>/tables/statistics.md",
+        tex="<results>/tables/statistics.tex",
+    log:
+        "<logs>/tables/statistics.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        results=subpath(output.csv, ancestor=2),
+        partial=PARTIAL,
+        hparams=lambda wildcards: rows_of(
+            config["tables"]["table3"], baseline=config["roles"]["baseline"]
+        ),
+    shell:
+        r"""
+        python -m randommask.tables statistics \
+            --table3 {input.table3:q} \
+            --runs {params.results:q}/finetune \
+            --benchmark {params.results:q}/benchmark \
+            --hparams {params.hparams:q} {params.partial} \
+            --csv {output.csv:q} \
             --md {output.md:q} \
             --tex {output.tex:q} >{log:q} 2>&1
         """
@@ -221,6 +261,8 @@ rule report:
         expand(
             "<results>/figures/fig{number}.{form}", number=range(1, 6), form=PICTURES
         ),
+        expand("<results>/tables/statistics.{form}", form=FORMS),
+        expand("<results>/figures/ranks.{form}", form=PICTURES),
         averages="<results>/tables/table3_averages.csv",
         observations="<results>/tables/observations.md",
         datasets="<results>/tables/datasets.md",
@@ -237,6 +279,11 @@ rule report:
     params:
         tables=subpath(input.audit, parent=True),
         figures=subpath(input.figure, parent=True),
+        # provenance is read when the report is made: no input, or it were never done
+        results=subpath(output[0], parent=True),
+        benchmarks=BENCHMARKS,
+        checksums=CHECKSUMS,
+        repository=workflow.basedir,
         hparams=lambda wildcards: json.dumps(
             {**EXPERIMENT, "config": config, "controls": CONTROLS}
         ),
@@ -245,6 +292,10 @@ rule report:
         python -m randommask.report \
             --tables {params.tables:q} \
             --figures {params.figures:q} \
+            --runs {params.results:q}/finetune \
+            --benchmarks {params.benchmarks:q} \
+            --checksums {params.checksums:q} \
+            --repository {params.repository:q} \
             --hparams {params.hparams:q} \
             --output {output:q} >{log:q} 2>&1
         """

@@ -13,9 +13,10 @@ Figures 2 to 5 read files, each given as `role=path` with one of the roles of
     fig4 --attention ... --summary ...
     fig5 --history ...
 
-The data page's figure reads one file, the page's csv:
+The data page's figure reads one file, the page's csv, the rank plot Table 3's:
 
     datasets --table datasets.csv
+    ranks --table table3.csv
 """
 
 import argparse
@@ -30,6 +31,7 @@ from randommask.figures import (
     inputs,
     maps,
     milestones,
+    ranking,
     style,
     tokens,
 )
@@ -42,6 +44,7 @@ FIGURES = {
     "fig4": (maps.draw, ("attention", "summary")),
     "fig5": (curves.draw, ("history",)),
     "datasets": (datapage.draw, ("table",)),
+    "ranks": (ranking.draw, ("table",)),
 }
 OPTIONAL = ("purity",)
 SINGLE = ("table",)

@@ -13,7 +13,7 @@ from randommask.figures.milestones import scatter
 
 WHOLE, LARGE = 3.95, 2.55  # inches: the sides of the two panels
 INNER = 0.97  # share of a cluster that the enlarged window holds
-LABEL = 0.24, 0.13  # inches: room that a label needs
+LABEL = 0.26, 0.16  # inches: room that a label needs
 
 
 def draw(

@@ -25,8 +25,8 @@ def draw(history: dict[str, str], notice: str) -> tuple[Figure, pd.DataFrame]:
         table.insert(4, "smoothed", smooth(table))
     figure = style.new(style.TWO_COLUMNS, 2.95, notice)
     axes = style.place(figure, 0.42, 0.42, style.TWO_COLUMNS - 0.55, 2.1)
-    for role, table in tables.items():
-        _draw_run(axes, role, table)
+    for place, (role, table) in enumerate(tables.items()):
+        _draw_run(axes, role, table, _shared(table, list(tables.values())[:place]))
     last = max(table["step"].iloc[-1] for table in tables.values())
     axes.set(xlim=(0, last), ylim=(0, None), xlabel="step", ylabel="loss (nats)")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _thousands(step)))
@@ -44,13 +44,26 @@ def smooth(table: pd.DataFrame) -> np.ndarray:
     return means.mean().droplevel(0).sort_index().to_numpy()
 
 
-def _draw_run(axes: Axes, role: str, table: pd.DataFrame) -> None:
+def _shared(table: pd.DataFrame, others: list[pd.DataFrame]) -> int:
+    """Rows at the start that are another curve's too: one encoder branched from it."""
+    lengths = [0]
+    for other in others:
+        rows = min(len(table), len(other))
+        same = [table[key][:rows].eq(other[key][:rows]) for key in ("step", "loss")]
+        lengths.append(int((same[0] & same[1]).cumprod().sum()))
+    return max(lengths)
+
+
+def _draw_run(axes: Axes, role: str, table: pd.DataFrame, shared: int) -> None:
+    """One run; its first `shared` rows are dashed, over the curve they belong to."""
     colour = style.COLOURS[role]
     axes.plot(table["step"], table["loss"], color=colour, lw=0.5, alpha=0.35)
     start = 0
     for _, phase in table.groupby("phase"):
         end = phase["step"].iloc[-1]
-        axes.plot(phase["step"], phase["smoothed"], color=colour)
+        branched, own = phase[phase.index < shared], phase[phase.index >= shared - 1]
+        for part, dashes in ((branched, (0, (4, 4))), (own, "-")):
+            axes.plot(part["step"], part["smoothed"], color=colour, ls=dashes)
         bound = phase["bound"].iloc[0]
         axes.plot([start, end], [bound, bound], color=colour, lw=0.9, ls=(0, (3, 1.5)))
         start = end
@@ -63,6 +76,7 @@ def _draw_run(axes: Axes, role: str, table: pd.DataFrame) -> None:
         ms=2.2,
         mec="white",
         mew=0.3,
+        clip_on=False,
     )
 
 

@@ -15,7 +15,7 @@ COLOUR_MAP = "magma"
 MEASURES = {
     "cls_mass": "attention on [CLS]",
     "entropy": "entropy (nats)",
-    "distance": "mean distance (tokens)",
+    "distance": "distance (tokens)",
 }
 
 

@@ -6,7 +6,7 @@ the hue of the first and a lightness by the second. These sixteen were found by 
 that kept them apart in OKLab for normal sight, deuteranopia and protanopia alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -37,6 +37,7 @@ COLOURS = {
     "mini": "#CC79A7",
 }
 INK, GREY, FAINT = "#222222", "#767676", "#D4D4D4"
+_OTHERS = ("#E69F00", "#56B4E9", "#000000", "#F0E442")  # the palette's rest
 
 NUCLEOTIDES = "ATCG"  # the order of the vocabulary
 _SHADES = {
@@ -77,6 +78,19 @@ _RC = {
     "pdf.fonttype": 42,
     "savefig.dpi": DPI,
 }
+
+
+def encoder_colours(roles: dict[str, str], encoders: Iterable[str]) -> dict[str, str]:
+    """A colour for each encoder: its role's, the next of the palette, at last grey.
+
+    `roles` gives the encoder of each role.
+    """
+    colours = {encoder: COLOURS[role] for role, encoder in roles.items()}
+    rest = iter(_OTHERS)
+    for encoder in encoders:
+        if encoder not in colours:
+            colours[encoder] = next(rest, GREY)
+    return colours
 
 
 @contextmanager

@@ -5,9 +5,11 @@ r"""Write one of the paper's tables.
         --hparams '{"experiment": {"name": "demo", "notice": ""}, "rows": [...], ...}' \
         --csv table3.csv --averages table3_averages.csv --md table3.md --tex table3.tex
 
-and likewise table1, table2, table4, table5 and datasets. An ablation is a table3 of
-other rows, with a `title` of its own. To encoders that are `controls`, the distance of
-the other rows is told below the table.
+and likewise table1, table2, table4, table5, datasets and statistics. An ablation is a
+table3 of other rows, with a `title` of its own. To encoders that are `controls`, the
+distance of the other rows is told below the table. A run that is missing or cannot be
+read leaves its cell empty; the table is written, and the command fails unless
+`--partial`.
 """
 
 import argparse
@@ -18,8 +20,9 @@ from typing import Any
 from randommask import files
 from randommask.errors import InputError, run
 from randommask.experiment import read_hparams
-from randommask.tables import datapage, recipes, scores, sheet
+from randommask.tables import datapage, recipes, runs, scores, sheet, tested
 from randommask.tables.records import (
+    read_csv,
     read_datasets,
     read_table2,
     read_table3,
@@ -46,6 +49,7 @@ def _table2(paths: argparse.Namespace) -> sheet.Sheet:
         read_datasets(paths.datasets, hparams["datasets"]),
         hparams["seeds"],
         read_table2(paths.published),
+        paths.problems,
     )
     write_csv(paths.csv, records)
     return scores.table2_sheet(records, hparams["experiment"]["notice"])
@@ -61,6 +65,7 @@ def _table3(paths: argparse.Namespace) -> sheet.Sheet:
         read_datasets(paths.datasets, hparams["datasets"]),
         hparams["seeds"],
         read_table3(paths.published),
+        paths.problems,
     )
     write_csv(paths.csv, records)
     write_csv(paths.averages, scores.averages(records))
@@ -90,6 +95,26 @@ def _datasets(paths: argparse.Namespace) -> sheet.Sheet:
     return datapage.page(summaries, records, hparams["experiment"]["notice"])
 
 
+def _statistics(paths: argparse.Namespace) -> sheet.Sheet:
+    from randommask.tables import statistics
+
+    hparams = read_hparams(paths.hparams, ("rows", "datasets", "seeds", "baseline"))
+    _check_rows(hparams["rows"], _ROW)
+    baseline = statistics.find_baseline(hparams["rows"], hparams["baseline"])
+    table3 = read_csv(paths.table3, ("row", "task", "dataset", "metric"), ("mean",))
+    records = statistics.over_datasets(table3, baseline) + statistics.over_rows(
+        table3,
+        paths.runs,
+        paths.benchmark,
+        hparams["rows"],
+        hparams["seeds"],
+        baseline,
+        paths.problems,
+    )
+    write_csv(paths.csv, records)
+    return tested.page(records, table3, hparams["experiment"]["notice"])
+
+
 def _check_rows(rows: list[dict[str, Any]], keys: Sequence[str]) -> None:
     """Refuse a row without one of `keys`, and two that a reader cannot tell apart."""
     seen = set()
@@ -107,6 +132,7 @@ _TABLES = {
     "table1": (_table1, ("datasets",)),
     "table2": (_table2, ("runs", "datasets", "published")),
     "table3": (_table3, ("runs", "datasets", "published", "averages")),
+    "statistics": (_statistics, ("table3", "runs", "benchmark")),
     "table4": (_recipe, ("datasets",)),
     "table5": (_recipe, ("datasets",)),
     "datasets": (_datasets, ("summaries",)),
@@ -125,6 +151,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for flag in inputs:
             many = {"nargs": "+"} if flag == "summaries" else {}
             command.add_argument(f"--{flag}", type=Path, required=True, **many)
+        if "runs" in inputs:
+            command.add_argument("--partial", action="store_true")
+        command.set_defaults(problems=[])
         command.add_argument("--hparams", required=True)
         command.add_argument("--csv", type=Path, required=True)
         command.add_argument("--md", type=Path, required=True)
@@ -135,6 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     files.write_text(paths.md, sheet.markdown(printed))
     if paths.table != "datasets":
         files.write_text(paths.tex, sheet.latex(printed))
+    if "runs" in paths and not paths.partial:
+        runs.check_complete(paths.problems)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The fine-tunings behind Tables 2 and 3: their `metrics.json`, checked and summed up.
 
-A run that was not made is no error, only a missing number; a file that is there but is
-half-written, or belongs to another run than its folder says, stops the table.
+A run that was not made, or whose file is half-written or belongs to another run than
+its folder says, leaves its number missing and is named. Runs of one cell that were made
+in different ways stop the table.
 """
 
 import math
@@ -14,6 +15,12 @@ from typing import Any
 from randommask import files
 from randommask.errors import InputError
 
+_SHARED = ("architecture", "data_sha256", "encoder_sha256")
+"""What all seeds of a cell must have in common beside their settings, where known."""
+
+_NAMED = 5
+"""Problems that the closing error spells out."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -23,6 +30,7 @@ class Run:
     score: float
     flags: tuple[str, ...]
     settings: dict[str, Any]
+    shared: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,17 +43,20 @@ class Summary:
     note: str
 
 
-def read(
+def metrics_path(
     root: Path, encoder: str, tokenization: str, dataset: str, seed: int
-) -> Run | None:
-    """The run of that name under `<results>/finetune`, or None where it was not made.
+) -> Path:
+    """Where a run's metrics stand under `<results>/finetune`."""
+    return root / encoder / tokenization / dataset / f"seed{seed}" / "metrics.json"
 
-    Raises `InputError` naming the file where it is not JSON, belongs to another run or
-    holds no score in [-1, 1].
+
+def read(root: Path, encoder: str, tokenization: str, dataset: str, seed: int) -> Run:
+    """The run of that name under `<results>/finetune`.
+
+    Raises `InputError` naming the file where it is missing or not JSON, belongs to
+    another run or holds no score in [-1, 1].
     """
-    path = root / encoder / tokenization / dataset / f"seed{seed}" / "metrics.json"
-    if not path.exists():
-        return None
+    path = metrics_path(root, encoder, tokenization, dataset, seed)
     metrics = files.read_json(path)
     if not isinstance(metrics, dict):
         raise InputError(f"{path}: found {type(metrics).__name__}, expected an object")
@@ -69,32 +80,53 @@ def read(
         raise InputError(f"{path}: score: found {score!r}, expected a number in -1..1")
     settings = dict(metrics.get("settings", {}))
     settings.pop("seed", None)
-    return Run(path, 100 * score, tuple(metrics.get("flags", ())), settings)
+    shared = {key: metrics[key] for key in _SHARED if key in metrics}
+    return Run(path, 100 * score, tuple(metrics.get("flags", ())), settings, shared)
 
 
 def read_seeds(
-    root: Path, encoder: str, tokenization: str, dataset: str, seeds: Sequence[int]
+    root: Path,
+    encoder: str,
+    tokenization: str,
+    dataset: str,
+    seeds: Sequence[int],
+    problems: list[str],
 ) -> dict[int, Run]:
-    """The runs of one cell by seed, those that exist.
+    """The runs of one cell by seed, those that can be read.
 
-    Raises `InputError` naming two files where their settings differ in more than the
-    seed: their mean would be the mean of two experiments.
+    What is wrong with the others is added to `problems`. Raises `InputError` naming two
+    files where their settings differ in more than the seed, or their data or encoders
+    differ: their mean would be the mean of two experiments.
     """
-    runs = {}
+    found = {}
     for seed in seeds:
-        run = read(root, encoder, tokenization, dataset, seed)
-        if run is not None:
-            runs[seed] = run
-    first = next(iter(runs.values()), None)
-    for run in runs.values():
-        for key in sorted({*run.settings, *first.settings}):
-            left, right = first.settings.get(key), run.settings.get(key)
-            if left != right:
+        try:
+            found[seed] = read(root, encoder, tokenization, dataset, seed)
+        except InputError as error:
+            problems.append(str(error))
+    first = next(iter(found.values()), None)
+    for run in found.values():
+        known = run.shared.keys() & first.shared.keys()
+        mine = run.settings | {key: run.shared[key] for key in known}
+        theirs = first.settings | {key: first.shared[key] for key in known}
+        for key in sorted({*mine, *theirs}):
+            if mine.get(key) != theirs.get(key):
                 raise InputError(
-                    f"{run.path}: {key}: found {right!r}, expected {left!r}"
-                    f" as in {first.path}"
+                    f"{run.path}: {key}: found {mine.get(key)!r}, expected"
+                    f" {theirs.get(key)!r} as in {first.path}"
                 )
-    return runs
+    return found
+
+
+def check_complete(problems: Sequence[str]) -> None:
+    """Raise `InputError` naming the runs that left a cell without all its seeds."""
+    named = list(dict.fromkeys(problems))
+    if named:
+        more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        raise InputError(
+            f"runs missing or unreadable and left out: {len(named)} (--partial"
+            f" accepts that): {'; '.join(named[:_NAMED])}{more}"
+        )
 
 
 def summarise(runs: dict[int, Run], seeds: Sequence[int]) -> Summary:

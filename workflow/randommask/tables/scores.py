@@ -30,10 +30,12 @@ def table3(
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     printed: dict[str, dict[str, float]],
+    problems: list[str],
 ) -> list[Record]:
     """A record per row and data set, read from `<results>/finetune` at `root`.
 
-    Raises `InputError` where a row stands beside a published one that does not exist.
+    Runs that are missing or cannot be read are named in `problems`. Raises `InputError`
+    where a row stands beside a published one that does not exist.
     """
     records = []
     for row in rows:
@@ -41,7 +43,7 @@ def table3(
         for dataset in datasets:
             name = dataset.dataset
             found = runs.read_seeds(
-                root, row["encoder"], row["tokenization"], name, seeds
+                root, row["encoder"], row["tokenization"], name, seeds, problems
             )
             summary = runs.summarise(found, seeds)
             records.append(
@@ -234,10 +236,12 @@ def table2(
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     printed: dict[tuple[str, str], dict[str, float]],
+    problems: list[str],
 ) -> list[Record]:
     """A record per row and task: the mean over the task's data sets and the seeds.
 
-    `sd` is over the task means of those seeds that were run on all its data sets.
+    `sd` is over the task means of those seeds that were run on all its data sets; runs
+    that are missing or cannot be read are named in `problems`.
     """
     records = []
     for row in rows:
@@ -247,7 +251,9 @@ def table2(
         for task in tasks_of(dataset.task for dataset in datasets):
             names = [d.dataset for d in datasets if d.task == task]
             found = [
-                runs.read_seeds(root, row["encoder"], row["tokenization"], name, seeds)
+                runs.read_seeds(
+                    root, row["encoder"], row["tokenization"], name, seeds, problems
+                )
                 for name in names
             ]
             summaries = [runs.summarise(cell, seeds) for cell in found]

@@ -210,6 +210,9 @@ def _latex_cell(cell: Cell) -> str:
     return text + (rf"{{\scriptsize$\pm${cell.spread}}}" if cell.spread else "")
 
 
+_SIGNED = re.compile(r"((?<![\w.])[+-]\d[\d.]*(?!\w))")
+"""A number with its sign, standing by itself."""
+
 _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -223,12 +226,18 @@ _TEX = {
 
 
 def _tex(text: str) -> str:
-    if re.fullmatch(r"[+-][\d.]+", text):
-        return f"${text}$"
-    return "".join(_TEX.get(character, character) for character in text)
+    """LaTeX for a text; numbers with a sign are set as mathematics, for its minus."""
+    parts = _SIGNED.split(text)
+    return "".join(
+        f"${part}$" if place % 2 else "".join(_TEX.get(c, c) for c in part)
+        for place, part in enumerate(parts)
+    )
 
 
 # HTML
+
+_SHORT = 13
+"""Letters up to which a line's heading stays on one line."""
 
 _LINE = 24
 """Letters above which a text may be broken into lines."""
@@ -267,7 +276,7 @@ def _html_grid(grid: Grid, name: str) -> str:
     )
     body = "".join(
         "<tr>"
-        + "".join(f'<th scope="row">{html.escape(stub)}</th>' for stub in stubs)
+        + "".join(map(_html_stub, stubs))
         + "".join(
             _html_cell(cell, column, deltas)
             for cell, column in zip(cells, grid.columns, strict=True)
@@ -283,9 +292,15 @@ def _html_grid(grid: Grid, name: str) -> str:
     )
 
 
+def _html_stub(text: str) -> str:
+    """A line's heading; a short one, such as TF-M, is not broken at its hyphen."""
+    kind = ' class="short"' if len(text) <= _SHORT else ""
+    return f'<th scope="row"{kind}>{html.escape(text)}</th>'
+
+
 def _html_cell(cell: Cell, column: Column, deltas: bool) -> str:
     """One cell; where some have a difference, all keep its room and so line up."""
-    text = html.escape(cell.text)
+    text = _SIGNED.sub(_minus, html.escape(cell.text))
     if text and cell.rank:
         text = f"<b>{text}</b>" if cell.rank == 1 else f"<u>{text}</u>"
     if cell.flagged:
@@ -300,6 +315,10 @@ def _html_cell(cell: Cell, column: Column, deltas: bool) -> str:
         return f"<td>{text}</td>"
     long = " long" if len(cell.text) > _LINE else ""
     return f'<td class="text{long}">{text}</td>'
+
+
+def _minus(number: re.Match[str]) -> str:
+    return number[0].replace("-", "\u2212")
 
 
 def spans_of(columns: Sequence[Column]) -> list[tuple[str, int]]:
