@@ -36,6 +36,8 @@ def test_every_table_and_figure_is_there():
             for n in range(1, 6)
             for form in ("png", "pdf", "csv")
         ),
+        *(f"tables/statistics.{form}" for form in ("csv", "md", "tex")),
+        *(f"figures/ranks.{form}" for form in ("png", "pdf", "csv")),
         *("tables/audit.md", "tables/observations.md", "tables/observations.csv"),
         *("tables/datasets.md", "tables/datasets.csv", "report.html"),
     ]

@@ -55,6 +55,7 @@ def test_swapped_promoter_columns(printed, text):
     assert checks.wins(put_right, checks.PROMOTERS) == 5
     assert "NT and HyenaDNA have more on tata" in text
     assert "26 of 28 data sets (not on TF-M-2, CPD-notata) and on 5 of the 6" in text
+    assert "sets, and by the mean over a task's data sets on 6 of 7 tasks." in text
 
 
 def test_six_tasks_not_seven(printed, text):

@@ -30,8 +30,10 @@ from randommask import observations
 from randommask.audit.__main__ import main as audit
 from randommask.report.__main__ import main
 from randommask.report.pictures import DATASETS as DATASETS_FIGURE
-from randommask.report.pictures import FIGURES
+from randommask.report.pictures import FIGURES, RANKS
+from randommask.tables import tested
 from randommask.tables.__main__ import main as tables
+from randommask.tables.records import write_csv
 
 VOID = {"meta", "link", "img", "br", "hr"}
 
@@ -99,9 +101,10 @@ def report(folder, experiment=EXPERIMENT, config=None):
     hparams = {
         "experiment": experiment,
         "config": config or {"seed": 1, "note": "a < b & c"},
-        "provenance": {"python": "3.12", "packages": {"torch": "2.13", "numpy": "2"}},
     }
     flags = [f"--{name}={folder / name}" for name in ("tables", "figures")]
+    flags += [f"--runs={folder / 'finetune'}", f"--benchmarks={folder / 'benchmarks'}"]
+    flags += [f"--checksums={folder / 'checksums.tsv'}", f"--repository={folder}"]
     main([*flags, f"--hparams={json.dumps(hparams)}", f"--output={folder}/report.html"])
     return (folder / "report.html").read_text()
 
@@ -110,10 +113,29 @@ def report(folder, experiment=EXPERIMENT, config=None):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     make_runs(folder / "finetune", [*ROWS3, *ROWS2], DATASETS, [0])
-    for figure in (*FIGURES, DATASETS_FIGURE):
-        png(folder / "figures" / figure.file)
+    for figure in (*FIGURES, RANKS, DATASETS_FIGURE):
+        png(folder / "figures" / f"{figure.name}.png")
     make_tables(folder)
+    make_statistics(folder)
     return folder
+
+
+def make_statistics(folder):
+    """The statistics as their command would write them, their numbers invented."""
+    empty = dict.fromkeys(tested.NUMBERS)
+    lines = []
+    for row in (ROWS3[0], *ROWS3[2:]):
+        name = {"row": row["label"], "baseline": "DNABERT", "note": ""}
+        for over, groups in (
+            (tested.OVER_DATASETS, [tested.MCC_SETS, "EMP"]),
+            (tested.OVER_ROWS, DATASETS),
+        ):
+            numbers = {"pairs": 27, "difference": -7.25, "low": -9.5, "high": -4.75}
+            numbers |= {"p_value": 0.03, "p_holm": 0.06}
+            numbers |= {"wins": 3, "ties": 1, "losses": 23, "seeds": 1}
+            for group in groups:
+                lines.append({"over": over, "group": group} | name | empty | numbers)
+    write_csv(folder / "tables" / "statistics.csv", lines)
 
 
 @pytest.fixture(scope="module")
@@ -162,11 +184,15 @@ def test_nothing_is_asked_of_the_network(text):
 
 def test_pictures_are_inside_and_described(made, text):
     pictures = [a for tag, a in Page(text).tags if tag == "img"]
-    drawn = (*FIGURES, DATASETS_FIGURE)
+    drawn = (RANKS, *FIGURES, DATASETS_FIGURE)
     for figure, attributes in zip(drawn, pictures, strict=True):
         assert attributes["alt"] == figure.alt
         data = attributes["src"].removeprefix("data:image/png;base64,")
-        assert base64.b64decode(data) == (made / "figures" / figure.file).read_bytes()
+        path = made / "figures" / f"{figure.name}.png"
+        assert base64.b64decode(data) == path.read_bytes()
+    captions = re.findall("<figcaption><strong>(.*?)</strong>", text)
+    numbered = [f"Figure {n}." for n in range(1, 6)]
+    assert captions == ["Mean ranks.", *numbered, "The data sets side by side."]
 
 
 def test_every_wide_thing_scrolls_in_its_own_box(text):
@@ -206,7 +232,6 @@ def test_notice_config_and_versions(made, text):
         "'", "&#39;"
     ) in (text)
     assert "note: a &lt; b &amp; c" in text
-    assert "packages / torch" in text
     silent = {"name": "paper", "notice": ""}
     again = report(made, silent, config="seed: 2  # as written")
     assert 'class="notice"' not in again
@@ -214,13 +239,24 @@ def test_notice_config_and_versions(made, text):
     assert report(made) == text
 
 
-def test_without_provenance_there_is_no_such_part(made):
-    main(
-        [f"--{name}={made / name}" for name in ("tables", "figures")]
-        + [f"--hparams={json.dumps({'experiment': EXPERIMENT, 'config': {}})}"]
-        + [f"--output={made}/short.html"]
-    )
-    assert 'id="versions"' not in (made / "short.html").read_text()
+def test_statistics_stand_beside_their_plot(text):
+    part = text[text.index('<section id="statistics">') : text.index('id="figures"')]
+    assert part.index('<img class="narrow"') < part.index("+RandomMask - DNABERT")
+    assert "<td>3 / 1 / 23</td>" in part
+    assert "<b>\u22127.25 [\u22129.50, \u22124.75]</b>" in part
+    assert "mean ranks differ at 0.05" in part
+
+
+def test_warnings_are_gathered(tmp_path):
+    make_runs(tmp_path / "finetune", [*ROWS3, *ROWS2], DATASETS, [0])
+    flagged = ("dnabert", "overlapping", "SSP", 0)
+    make_run(tmp_path / "finetune", *flagged, flags=["constant predictions"])
+    make_tables(tmp_path)
+    text = report(tmp_path)
+    part = text[text.index('<section id="warnings">') :]
+    assert "<li>DNABERT SSP seed 0: constant predictions</li>" in part
+    assert "<li>Warning, 28 alike" in part
+    assert "no run is missing or flagged" in report(tmp_path / "nothing")
 
 
 def test_numbers_of_every_table_are_there(made, text):
@@ -237,9 +273,15 @@ def test_numbers_of_every_table_are_there(made, text):
 def test_missing_parts_are_said_to_be_missing(tmp_path):
     text = report(tmp_path)
     Page(text)
-    for figure in (*FIGURES, DATASETS_FIGURE):
-        assert f"Not made in this experiment: {figure.file}" in text
-    for name in ("table3.csv", "table2.csv", "observations.csv", "audit.md"):
+    for figure in (*FIGURES, RANKS, DATASETS_FIGURE):
+        assert f"Not made in this experiment: {figure.name}.png" in text
+    for name in (
+        "table3.csv",
+        "statistics.csv",
+        "table2.csv",
+        "observations.csv",
+        "audit.md",
+    ):
         assert f"Not made in this experiment: {name}" in text
 
 
@@ -255,7 +297,14 @@ def test_names_cannot_break_the_page(tmp_path):
     hparams |= {"datasets": ["SSP"], "seeds": [0]}
     out = tmp_path / "tables"
     tables(
-        ["table3", "--hparams", json.dumps(hparams), "--runs", f"{tmp_path}/finetune"]
+        [
+            "table3",
+            "--partial",
+            "--hparams",
+            json.dumps(hparams),
+            "--runs",
+            f"{tmp_path}/finetune",
+        ]
         + ["--datasets", str(CONFIG / "datasets.tsv")]
         + ["--published", str(CONFIG / "published" / "table3.csv")]
         + ["--averages", f"{out}/table3_averages.csv"]
@@ -302,3 +351,25 @@ def test_a_browser_does_not_scroll_sideways(text, tmp_path, width):
     outer, inner, needed = map(int, title.split(","))
     assert outer == width
     assert needed == inner
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+def test_a_browser_has_nothing_to_complain_about(made, text, tmp_path):
+    """Nothing in the console; a page with a script, which it forbids, has."""
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    flags += " --disable-background-networking --disable-component-update"
+    flags += f" --disable-sync --user-data-dir={tmp_path}/profile --dump-dom"
+    flags += " --enable-logging=stderr"
+    wrong = tmp_path / "wrong.html"
+    wrong.write_text(text.replace("</head>", "<script>1</script></head>"))
+    said = [
+        subprocess.run(
+            ["chromium", *flags.split(), "--virtual-time-budget=5000", page.as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stderr
+        for page in (made / "report.html", wrong)
+    ]
+    assert ["CONSOLE" in words for words in said] == [False, True]

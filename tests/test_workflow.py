@@ -39,6 +39,7 @@ PAPER_JOBS = {
     **dict.fromkeys([f"figure{number}" for number in range(1, 6)], 1),
     "figure_datasets": 1,
     "observations": 1,
+    **dict.fromkeys(["statistics", "ranks"], 1),
     "report": 1,
 }
 
@@ -186,6 +187,10 @@ def test_every_rule_runs(world):
         assert (results / "tables" / f"table{number}.tex").stat().st_size
         assert (results / "figures" / f"fig{number}.pdf").stat().st_size
     assert (results / "figures" / "datasets.pdf").stat().st_size
+    assert (results / "tables" / "statistics.tex").stat().st_size
+    assert (results / "figures" / "ranks.pdf").stat().st_size
+    page = (results / "report.html").read_text()
+    assert "commit of the workflow" in page and "core-hours" in page
     with open(results / "tables" / "table3.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 5 * 4 and all(row["mean"] for row in table)
@@ -208,6 +213,28 @@ def test_another_number_of_gpus_retrains_nothing(world):
     flags = ("--configfile", world / "config.yaml")
     gpus = ("--set-resources", "pretrain:gpu=4", "--resources", "gpu=4")
     assert "Nothing to be done" in snakemake("-n", report, *flags, *gpus).stdout
+
+
+def test_partial_tables_are_of_the_runs_there_are(world):
+    results = world / "results"
+    table = results / "tables" / "table3.csv"
+    if not table.exists():
+        pytest.skip("test_every_rule_runs made no results")
+    run = results / "finetune/randommask/overlapping/CPD-tata/seed1"
+    aside = run.with_name("aside")
+    run.rename(aside)
+    try:
+        targets = (table, results / "tables" / "statistics.csv")
+        small(world, *targets, "--config", "partial=True")
+        with open(table, newline="") as file:
+            empty = [row for row in csv.DictReader(file) if not row["mean"]]
+        assert [(x["encoder"], x["dataset"]) for x in empty] == [
+            ("randommask", "CPD-tata")
+        ]
+    finally:
+        aside.rename(run)
+    small(world, results / "report.html")
+    assert "Nothing to be done" in small(world, "-n", results / "report.html").stdout
 
 
 def test_changing_one_encoder_replans_it_and_its_descendants_only(world):

@@ -93,6 +93,7 @@ def _columns(printed: Printed) -> str:
     lines = [(row, *map(own.get, names)) for row, own in printed.table3.items()]
     lost = ", ".join(checks.losses(put_right, TASKS))
     promoters = sum(len(printed.tasks[task]) for task in PROMOTERS)
+    tasks = len(TASKS) - len(checks.tasks_lost(put_right))
     table = _table(("row", *names), lines)
     return (
         "## Promoter columns\n\n"
@@ -101,7 +102,8 @@ def _columns(printed: Printed) -> str:
         f" all.\n\n{table}\n\n"
         f"Read so, RandomMask is best on {checks.wins(put_right)} of {total} data sets"
         f" (not on {lost}) and on {checks.wins(put_right, PROMOTERS)} of the"
-        f" {promoters} promoter sets."
+        f" {promoters} promoter sets, and by the mean over a task's data sets on"
+        f" {tasks} of {len(TASKS)} tasks."
     )
 
 

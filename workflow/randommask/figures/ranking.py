@@ -16,9 +16,7 @@ LETTER, RIGHT = 0.056, 0.42  # inches: a letter of a name; the mean ranks
 AREA = 11  # square points of a dot for each data set
 
 
-def draw(
-    table: str, notice: str, roles: dict[str, str]
-) -> tuple[Figure, pd.DataFrame]:
+def draw(table: str, notice: str, roles: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """Rows by mean rank, best on top; a dot grows with the data sets of that rank.
 
     A bar joins rows whose mean ranks are not further apart than Nemenyi's critical

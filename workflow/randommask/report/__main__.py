@@ -1,12 +1,14 @@
 r"""Write the report: one HTML file with everything in it.
 
     python -m randommask.report --tables results/tables --figures results/figures \
-        --hparams '{"experiment": {"name": "paper", "notice": ""}, "config": {...},
-                    "provenance": {"python": "3.12.4", ...}}' \
+        --runs results/finetune --benchmarks logs/benchmarks \
+        --checksums resources/checksums.tsv --repository . \
+        --hparams '{"experiment": {"name": "paper", "notice": ""}, "config": {...}}' \
         --output results/report.html
 
-The page loads nothing: style and pictures are inside. `provenance` and `controls`, the
-encoders that are controls, may be left out.
+The page loads nothing: style and pictures are inside. Nothing need be at the four
+places in the second and third line; what is there is told as provenance. `controls`,
+the encoders that are controls, may be left out of the last.
 """
 
 import argparse
@@ -20,13 +22,18 @@ from markupsafe import Markup
 from randommask.errors import run
 from randommask.experiment import read_hparams
 from randommask.files import write_text
-from randommask.report import pictures, sections
+from randommask.report import captions, pictures, sections
 
 _HERE = Path(__file__).parent
 
 
-def page(tables: Path, figures: Path, hparams: dict[str, Any]) -> str:
-    """The whole page, from the tables' csv and Markdown and the figures' PNG files."""
+def page(
+    tables: Path, figures: Path, hparams: dict[str, Any], paths: dict[str, Path]
+) -> str:
+    """The whole page, from the tables' csv and Markdown and the figures' PNG files.
+
+    `paths` are those of `sections.provenance`.
+    """
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -39,15 +46,19 @@ def page(tables: Path, figures: Path, hparams: dict[str, Any]) -> str:
     def table(name: str) -> Markup:
         return sections.table(tables, name, hparams.get("controls", ()))
 
+    measured = captions.measured(figures, hparams["config"])
+    ranks = pictures.figures(figures, (pictures.RANKS,), measured)
+    five = pictures.figures(figures, pictures.FIGURES, measured)
     parts = [
         ("table3", "Table 3. Every data set", table("table3")),
         ("table2", "Table 2. Overlapping against non-overlapping", table("table2")),
-        ("figures", "Figures 1 to 5", pictures.figures(figures)),
+        ("statistics", "Statistics", ranks + table("statistics")),
+        ("figures", "Figures 1 to 5", five),
         ("observations", "The three observations", table("observations")),
         (
             "data",
             "The data as prepared",
-            pictures.plate(figures, pictures.DATASETS)
+            pictures.figures(figures, (pictures.DATASETS,), measured)
             + sections.text(tables, "datasets"),
         ),
         ("table1", "Table 1. The tasks", table("table1")),
@@ -55,10 +66,9 @@ def page(tables: Path, figures: Path, hparams: dict[str, Any]) -> str:
         ("table5", "Table 5. Fine-tuning, second recipe", table("table5")),
         ("audit", "Audit of the printed numbers", sections.text(tables, "audit")),
         ("settings", "Settings", sections.settings(hparams["config"])),
+        ("provenance", "Provenance", sections.provenance(paths)),
+        ("warnings", "Warnings", sections.warnings(tables)),
     ]
-    if "provenance" in hparams:
-        versions = sections.provenance(hparams["provenance"])
-        parts.append(("versions", "Versions", versions))
     return template.render(
         style=Markup((_HERE / "style.css").read_text("utf-8")),
         name=hparams["experiment"]["name"],
@@ -72,12 +82,14 @@ def page(tables: Path, figures: Path, hparams: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the flags and write the page."""
     parser = argparse.ArgumentParser(prog="python -m randommask.report")
-    for flag in ("--tables", "--figures", "--output"):
-        parser.add_argument(flag, type=Path, required=True)
+    places = ("runs", "benchmarks", "checksums", "repository")
+    for flag in ("tables", "figures", *places, "output"):
+        parser.add_argument(f"--{flag}", type=Path, required=True)
     parser.add_argument("--hparams", required=True)
     flags = parser.parse_args(argv)
-    hparams = read_hparams(flags.hparams, ("config",), ("provenance", "controls"))
-    write_text(flags.output, page(flags.tables, flags.figures, hparams))
+    hparams = read_hparams(flags.hparams, ("config",), ("controls",))
+    paths = {place: getattr(flags, place) for place in places}
+    write_text(flags.output, page(flags.tables, flags.figures, hparams, paths))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Tables are set from their csv, texts (the audit, the data page) from their Markd
 part whose file was not made says so, and the page stays whole.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from randommask import observations
-from randommask.tables import recipes, scores, sheet
+from randommask.report import provenance as found
+from randommask.tables import recipes, scores, sheet, tested
 from randommask.tables.records import Record, mean, percent, read_csv, tasks_of
 from randommask.tables.sheet import Cell, Column, Grid, Sheet
 
@@ -160,6 +161,9 @@ def table(tables: Path, name: str, controls: Sequence[str] = ()) -> Markup:
         return absent(path)
     if name == "observations":
         made = observations.sheet(_observations(path), "")
+    elif name == "statistics":
+        lines = read_csv(path, tested.TEXTS, tested.NUMBERS)
+        made = tested.page(lines, _table3(tables / "table3.csv"), "")
     elif name == "table1":
         made = recipes.table1_sheet(read_csv(path, recipes.TABLE1), "")
     elif name == "table2":
@@ -212,29 +216,52 @@ def settings(config: Any) -> Markup:
     return Markup('<pre class="scroll" tabindex="0">{}</pre>').format(config)
 
 
-def provenance(values: dict[str, Any]) -> Markup:
-    """Names and values in two columns; a mapping inside becomes names with a slash."""
-    lines = Markup("").join(
-        Markup('<tr><th scope="row">{}</th><td class="text long">{}</td></tr>').format(
-            *pair
+def provenance(paths: dict[str, Path]) -> Markup:
+    """Commit, versions, hardware, checksums and hours; see the module `provenance`.
+
+    `paths`: repository, runs, benchmarks, checksums.
+    """
+    runs = found.read_runs(paths["runs"])
+    spent = found.hours(paths["benchmarks"], runs)
+    grids = [found.origin(paths["repository"], runs), *([spent] if spent else [])]
+    remarks = (
+        (
+            "Hours are those of each job's last try, from Snakemake's benchmarks; GPU-"
+            " and core-hours are what it reserved for as long.",
         )
-        for pair in _flat(values)
+        if spent
+        else ("No benchmarks of Snakemake were found, so no hours.",)
     )
-    return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="Versions">'
-        "<table><tbody>{}</tbody></table></div>"
-    ).format(lines)
+    text = sheet.to_html(Sheet("provenance", "Provenance", "", tuple(grids), remarks))
+    sums = found.checksums(paths["checksums"], runs)
+    if not sums:
+        return Markup(text)
+    listed = sheet.to_html(Sheet("checksums", "Checksums", "", tuple(sums)))
+    return Markup(f"{text}<details><summary>Checksums</summary>{listed}</details>")
 
 
-def _flat(values: dict[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in values.items():
-        name = f"{above}{key}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{name} / ")
-        elif isinstance(value, list):
-            yield name, ", ".join(map(str, value))
-        else:
-            yield name, str(value)
+def warnings(tables: Path) -> Markup:
+    """What is odd about the runs and the data, gathered from the tables."""
+    lines = []
+    for name, row, column in (
+        ("table3", "row", "dataset"),
+        ("table2", "label", "task"),
+    ):
+        path = tables / f"{name}.csv"
+        if path.exists():
+            for record in read_csv(path, (row, column, "note")):
+                if record["note"]:
+                    lines.append(
+                        " ".join((record[row], record[column], record["note"]))
+                    )
+    path = tables / "datasets.md"
+    if path.exists():
+        texts = path.read_text(encoding="utf-8").splitlines()
+        lines += [text[2:] for text in texts if text.startswith("- Warning")]
+    if not lines:
+        return Markup("<p>None: no run is missing or flagged, no data set is odd.</p>")
+    items = Markup("").join(Markup("<li>{}</li>").format(line) for line in lines)
+    return Markup('<ul class="remarks">{}</ul>').format(items)
 
 
 def absent(path: Path) -> Markup:
