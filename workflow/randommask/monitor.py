@@ -31,6 +31,7 @@ COLUMNS = (
     "utilisation",  # of the device's dense bf16 rate; empty where that is not known
     "memory_gib",  # the most so far: of the GPU, else of the process
     "loader_share",  # of the time, spent waiting for batches
+    "gpus",  # that share the work, 0 on a CPU
 )
 
 
@@ -60,6 +61,7 @@ class Monitor:
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         rate = peak(name)
         self.rate = rate and rate * world
+        self.gpus = world if device.type == "cuda" else 0
         self.last, self.waited = time.monotonic(), 0.0
         self.board = self.wandb = None
         if tensorboard is not None:
@@ -93,6 +95,7 @@ class Monitor:
             "utilisation": "" if use is None else round(use, 4),
             "memory_gib": round(self._memory(), 3),
             "loader_share": round(waiting / seconds, 4) if seconds else 0.0,
+            "gpus": self.gpus,
         }
         is_new = not self.path.exists()
         with open(self.path, "a", newline="") as file:
