@@ -1,0 +1,34 @@
+"""What a check says, and how commands are asked."""
+
+import subprocess
+from dataclasses import dataclass
+
+ASK_SECONDS = 3.0  # the longest that a command or a server is waited for
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: `ok`, `warning` or `problem`, of what, what was found, what to do."""
+
+    state: str
+    subject: str
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        advice = f"; {self.advice}" if self.advice else ""
+        return f"{self.state:<8} {self.subject:<11} {self.found}{advice}"
+
+
+def ask(*words: str) -> tuple[bool, str]:
+    """Whether a command succeeds in time, and what it prints, or why not."""
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=ASK_SECONDS
+        )
+    except FileNotFoundError:
+        return False, "not found"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return False, f"no answer ({type(error).__name__})"
+    said = (done.stdout if done.returncode == 0 else done.stderr).strip()
+    return done.returncode == 0, said
