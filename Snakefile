@@ -33,6 +33,10 @@ PACKAGE = shlex.quote(os.path.join(workflow.basedir, "workflow"))
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={PACKAGE}; ")
 
 
+# Only with --sdm apptainer; envs/container.def makes it.
+container: "envs/randommask.sif"
+
+
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/genome.smk"
 include: "workflow/rules/pretrain.smk"

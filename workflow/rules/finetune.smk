@@ -26,11 +26,12 @@ rule finetune:
         gpu=1,
         mem_mb=16000,
     params:
+        device=device,
         data=subpath(input.summary, parent=True),
         hparams=lambda wildcards: finetune_hparams(wildcards, wildcards.seed),
     shell:
         r"""
-        python -m randommask.finetune \
+        {params.device} python -m randommask.finetune \
             --encoder {input.encoder:q} \
             --data {params.data:q} \
             --hparams {params.hparams:q} \
@@ -61,11 +62,12 @@ rule model:
         gpu=1,
         mem_mb=16000,
     params:
+        device=device,
         data=subpath(input.summary, parent=True),
         hparams=lambda wildcards: finetune_hparams(wildcards, config["seeds"][0]),
     shell:
         r"""
-        python -m randommask.finetune \
+        {params.device} python -m randommask.finetune \
             --encoder {input.encoder:q} \
             --data {params.data:q} \
             --hparams {params.hparams:q} \

@@ -171,6 +171,13 @@ def launcher(wildcards, resources):
     )
 
 
+def device(wildcards, resources):
+    """What waits for free GPUs where no scheduler hands them out: see the local profile."""
+    if not (gpus_a_node(resources) and resources.get("gpu_share")):
+        return ""
+    return f"python -m randommask.gpu --gpus {resources.gpu} --share {resources.gpu_share} --"
+
+
 def processes(wildcards, resources):
     """How many processes the launcher is asked for."""
     return max(1, resources.get("nodes", 1) * gpus_a_node(resources))

@@ -19,6 +19,7 @@ rule pretrain:
         gpu=1,
         mem_mb=32000,
     params:
+        device=device,
         launcher=launcher,
         processes=processes,
         start=lambda wildcards, input: f"--from {input.start}" if input.start else "",
@@ -26,7 +27,7 @@ rule pretrain:
         tensorboard=subpath(output[0], parent=True),
     shell:
         r"""
-        {params.launcher} randommask.pretrain \
+        {params.device} {params.launcher} randommask.pretrain \
             --processes {params.processes} \
             --corpus {input.corpus:q} \
             {params.start} \
