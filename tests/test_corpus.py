@@ -1,9 +1,15 @@
 """Windows: only ACGT, every start equally likely, a function of (seed, step, index)."""
 
+import errno
+import mmap
+import os
+import resource
+
 import numpy as np
 import pytest
 from made_genome import make_corpus
 
+from randommask import corpus
 from randommask.corpus import Corpus
 from randommask.errors import InputError
 from randommask.genome import decode
@@ -128,3 +134,54 @@ def test_a_shard_of_another_length_is_refused(tmp_path):
     np.save(tmp_path / "chr1.npy", np.zeros(3, np.uint8))
     with pytest.raises(InputError, match=r"chr1\.npy: 3 bases, expected 80"):
         Corpus([manifest], 12, [])
+
+
+def test_a_chromosome_without_a_window_is_not_opened(tmp_path):
+    manifest = make_corpus(tmp_path, {"chr1": "ACGT" * 20, "scaffold": "ACGTNACGT"})
+    (tmp_path / "scaffold.npy").unlink()
+    assert len(Corpus([manifest], 12, []).shards) == 1
+
+
+def test_more_shards_than_open_files_are_allowed(tmp_path, monkeypatch):
+    genome = {f"chr{number}": "ACGT" * 4 for number in range(40)}
+    manifest = make_corpus(tmp_path, genome)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, hard))
+    try:
+        assert len(Corpus([manifest], 12, []).shards) == 40
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def refuse(path, mmap_mode):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(np, "load", refuse)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (64, 64))
+    with pytest.raises(InputError, match="at most 64 may be open; raise ulimit -n"):
+        Corpus([manifest], 12, [])
+
+
+def test_a_corpus_larger_than_memory_is_read_without_reading_ahead(
+    tmp_path, monkeypatch
+):
+    advised = []
+
+    class Shard:
+        def __init__(self, path, chromosome):
+            self.obj = self.base = self
+            self.length = chromosome["length"]
+
+        def __len__(self):
+            return self.length
+
+        def madvise(self, advice):
+            advised.append(advice)
+
+    monkeypatch.setattr(corpus, "_map", Shard)
+    manifest = make_corpus(tmp_path, {"chr1": "ACGT" * 20, "chr2": "ACGT" * 20})
+    Corpus([manifest], 12, [])
+    assert advised == []
+    monkeypatch.setattr(os, "sysconf", lambda name: 16)  # 256 bytes of memory
+    Corpus([manifest], 12, [])
+    assert advised == [mmap.MADV_RANDOM] * 2

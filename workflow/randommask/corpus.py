@@ -7,6 +7,10 @@ index): nothing is shuffled, nothing has to be remembered to go on after a stop.
 Shapes: B windows, n bases.
 """
 
+import errno
+import mmap
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -37,38 +41,35 @@ class Corpus:
         self.bases = bases
         self.reverse_complement = reverse_complement
         self.shards: list[memoryview] = []
-        places: list[tuple[int, int, int, bool]] = []  # shard, first, count, held out
+        # shard, first, count of each interval that holds a window
+        training, validation = [], []
         known = set()
         for path in map(Path, manifests):
             for chromosome in read_json(path)["chromosomes"]:
                 known.add(chromosome["name"])
-                shard = np.load(path.parent / chromosome["file"], mmap_mode="r")
-                if len(shard) != chromosome["length"]:
-                    raise InputError(
-                        f"{path.parent / chromosome['file']}: {len(shard)} bases, "
-                        f"expected {chromosome['length']} (manifest.json)"
-                    )
-                self.shards.append(memoryview(shard))
-                places += [
-                    (len(self.shards) - 1, start, end - start - bases + 1, held)
-                    for held in [chromosome["name"] in held_out]
-                    for start, end in chromosome["intervals"]
-                    if end - start >= bases
-                ]
+                runs = np.array(chromosome["intervals"], np.int64).reshape(-1, 2)
+                counts = runs[:, 1] - runs[:, 0] - bases + 1
+                holds = counts > 0
+                if not holds.any():
+                    continue
+                place = np.full(holds.sum(), len(self.shards))
+                table = np.stack([place, runs[holds, 0], counts[holds]], axis=1)
+                held = chromosome["name"] in held_out
+                (validation if held else training).append(table)
+                self.shards.append(_map(path.parent / chromosome["file"], chromosome))
         if missing := sorted(set(held_out) - known):
             raise InputError(f"held_out: no chromosome {missing[0]} in the corpus")
-        training = [place[:3] for place in places if not place[3]]
-        validation = [place[:3] for place in places if place[3]]
-        if not held_out:
-            validation = training
+        chosen = {"training": training, "validation": validation}
         self._places = {}
-        for purpose, chosen in (("training", training), ("validation", validation)):
-            if not chosen:
+        for purpose in ("training", "validation") if held_out else ("training",):
+            if not chosen[purpose]:
                 raise InputError(
                     f"{manifests[0]}: no run of {bases} ACGT bases for {purpose}"
                 )
-            table = np.array(chosen, np.int64)
+            table = np.concatenate(chosen[purpose])
             self._places[purpose] = (table, np.cumsum(table[:, 2]))
+        self._places.setdefault("validation", self._places["training"])
+        _suit_to_memory(self.shards)
 
     def windows(self, seed: int, step: int, first_index: int, count: int) -> np.ndarray:
         """Codes of samples `first_index` ... of step `step`: (count, n) uint8."""
@@ -100,3 +101,39 @@ class Corpus:
         ]
         codes = np.frombuffer(bytearray().join(pieces), np.uint8)
         return codes.reshape(len(words), self.bases)
+
+
+def _map(path: Path, chromosome: dict) -> memoryview:
+    """A shard in virtual memory; `InputError` where its length is another."""
+    try:
+        shard = np.load(path, mmap_mode="r")
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        # a mapping keeps its file open
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == hard:
+            raise InputError(
+                f"{path}: a shard is an open file, and at most {hard} may be open; "
+                "raise ulimit -n, or name fewer chromosomes in the config"
+            ) from None
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return _map(path, chromosome)
+    if len(shard) != chromosome["length"]:
+        raise InputError(
+            f"{path}: {len(shard)} bases, "
+            f"expected {chromosome['length']} (manifest.json)"
+        )
+    return memoryview(shard)
+
+
+def _suit_to_memory(shards: list[memoryview]) -> None:
+    """Read no more than asked where the shards do not stay in memory anyway.
+
+    The kernel reads ahead, up to megabytes a window, which soon has all of a small
+    corpus in memory and of a large one only what is never asked for.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if sum(map(len, shards)) > memory / 2:
+        for shard in shards:
+            shard.obj.base.madvise(mmap.MADV_RANDOM)
