@@ -189,16 +189,6 @@ def test_bf16_is_close_to_fp32_on_both_attention_paths(batch):
         assert (found - exact)[keep].abs().max() < 0.1
 
 
-def test_training_operations_a_token():
-    # 6 x 85 M weights + attention 57 M + head 5 M (22 % of the tokens asked)
-    base = encoder.EncoderConfig(12, 768, 12, 3072, 512, 6, "overlapping")
-    assert encoder.flops_per_token(base, 512, 0.2233) == pytest.approx(571e6, rel=1e-3)
-    asked = encoder.flops_per_token(base, 512, 0.1) - encoder.flops_per_token(
-        base, 512, 0.0
-    )
-    assert asked == pytest.approx(0.6 * (768 * 768 + 768 * 4101))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_dropout_keeps_the_share_and_the_mean(dtype):
     torch.manual_seed(0)

@@ -327,16 +327,3 @@ def parameters(config: EncoderConfig) -> int:
     """Number of weights, the masked-language-model head included."""
     with torch.device("meta"):
         return sum(weight.numel() for weight in Encoder(config).parameters())
-
-
-def flops_per_token(config: EncoderConfig, tokens: int, asked_share: float) -> float:
-    """Floating-point operations that training takes a token of a sequence of `tokens`.
-
-    6 a weight of each product (2 forward, 4 backward) and 12 x layers x tokens x hidden
-    for attention (Chowdhery et al. 2022, appendix B), the head's only for the
-    `asked_share` of the tokens. The last layer counts in full, as peers count it.
-    """
-    hidden, layers = config.hidden, config.layers
-    body = layers * (4 * hidden**2 + 2 * hidden * config.feed_forward)
-    head = hidden**2 + hidden * config.vocab_size
-    return 6 * (body + asked_share * head) + 12 * layers * tokens * hidden

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from randommask import checkpoint, curriculum, encoder, kmers, loader
+from randommask import checkpoint, cost, curriculum, encoder, kmers, loader
 from randommask.adamw import AdamW
 from randommask.corpus import VALIDATION_STEP, Corpus
 from randommask.errors import InputError
@@ -200,8 +200,9 @@ class Trainer:
     def flops_per_token(self) -> float:
         """Floating-point operations that training on one token takes."""
         share = loader.asked_share(self.settings)
-        return encoder.flops_per_token(
-            self.model.config, self.settings["tokens"], share
+        config = self.model.config
+        return cost.training_flops(
+            config, config.vocab_size, self.settings["tokens"], share
         )
 
     def snapshot(self) -> dict[str, Tensor]:
