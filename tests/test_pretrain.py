@@ -303,6 +303,32 @@ def test_state_holds_what_adam_needs(whole):
     )
 
 
+def test_a_checkpoint_holds_what_was_when_it_was_begun(corpus, tmp_path, monkeypatch):
+    """A slow disk: training goes on while the state is written."""
+    slowly = files.write_aside
+
+    def write_aside(path):
+        time.sleep(0.05)
+        return slowly(path)
+
+    output = tmp_path / "made" / "step-12"
+    folder = checkpoint.open_state(output, {})
+    trainer = pretrain.Trainer(segment()["settings"], [corpus])
+    part = pretrain.Segment(trainer, segment(), "made", [], folder)
+    writer = checkpoint.Writer(folder)
+    monkeypatch.setattr(files, "write_aside", write_aside)
+    for step in (0, 1):
+        trainer.step(step)
+        for sums in trainer.collect()[0]:
+            part.history.add(sums)
+        if step == 0:
+            writer.save(1, trainer.snapshot(), {"step": 1, **part.history.state()})
+    writer.wait()
+    trainer.close()
+    _, _, state = checkpoint.load(checkpoint.rolling(folder, 1))
+    assert state["sums"]["steps"] == 1
+
+
 def test_a_failed_write_of_a_checkpoint_is_told(tmp_path):
     writer = checkpoint.Writer(tmp_path / "state")
     writer.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})

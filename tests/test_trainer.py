@@ -112,14 +112,15 @@ def test_gradients_stay_parts_of_one(corpus):
 
 def watch(folder, **options):
     given = {"device": torch.device("cpu"), "flops": 1e6, "world": 1, "done": 0}
+    given["tokens"] = 250
     given |= {"tensorboard": None, "label": "dnabert/step-4", **options}
     return monitor.Monitor(folder / "speed.csv", **given)
 
 
 def test_speed_is_written_line_by_line(tmp_path):
     made = watch(tmp_path)
-    assert made.tell(4, 1000, 0.0, {"loss": 8.0}) > 0
-    made.tell(8, 1000, 0.0, {"loss": 7.0})
+    assert made.tell(4, 0.0, {"loss": 8.0}) > 0
+    made.tell(8, 0.0, {"loss": 7.0})
     lines = (tmp_path / "speed.csv").read_text().splitlines()
     assert lines[0] == ",".join(monitor.COLUMNS) and len(lines) == 3
     assert lines[1].startswith("4,") and ",," in lines[1]  # a CPU's rate is unknown
@@ -131,14 +132,14 @@ def test_utilisation_is_against_all_devices(tmp_path):
     assert monitor.peak("Apple M3") is None
     made = watch(tmp_path, flops=1e9)
     made.rate = 2 * 1e15
-    speed = made.tell(4, 10**6, 0.0, {})
+    speed = made.tell(4, 0.0, {})
     use = float((tmp_path / "speed.csv").read_text().splitlines()[1].split(",")[3])
     assert use == pytest.approx(speed * 1e9 / 2e15, rel=1e-2)
 
 
 def test_tensorboard_gets_the_numbers(tmp_path):
     made = watch(tmp_path, tensorboard=tmp_path / "board")
-    made.tell(4, 1000, 0.0, {"loss": 8.0, "validation_loss": ""})
+    made.tell(4, 0.0, {"loss": 8.0, "validation_loss": ""})
     made.close()
     [file] = (tmp_path / "board").iterdir()
     assert b"loss" in file.read_bytes() and b"tokens_per_s" in file.read_bytes()
@@ -157,9 +158,10 @@ def test_wandb_only_where_asked_for(tmp_path, monkeypatch):
     assert watch(tmp_path).wandb is None
     monkeypatch.setenv("WANDB_PROJECT", "dna")
     made = watch(tmp_path)
-    made.tell(4, 1000, 0.0, {"loss": 8.0})
+    made.tell(4, 0.0, {"loss": 8.0})
     made.close()
     options = {"project": "dna", "name": "dnabert/step-4", "resume": "allow"}
+    options["id"] = "dnabert-step-4"
     assert told == [options, (4, 8.0), "finished"]
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(InputError, match="wandb is not installed"):

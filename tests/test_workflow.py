@@ -30,7 +30,7 @@ PAPER_JOBS = {
     "convert_encoder": 3,
     "prepare": 28,
     "initialise": 1,
-    "finetune": (7 + 1) * 28 * 3,  # Table 3's rows and Table 2's one more, sets, seeds
+    "finetune": (7 + 4) * 28 * 3,  # Table 3's rows and Table 2's four more, sets, seeds
     "kmer_linear": 28 * 3,
     **dict.fromkeys(["table1", "table2", "table3", "datasets", "audit"], 1),
     "recipe": 2,

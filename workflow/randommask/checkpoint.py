@@ -68,7 +68,7 @@ def open_state(output: Path, settings: dict) -> Path:
                 before = files.read_json(old) if old.exists() else {}
                 changed = "; ".join(differences(before, settings))
                 print(f"settings changed, starting afresh: {changed}", file=sys.stderr)
-            files.remove(other)
+                files.remove(other)
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / "settings.json", settings)
     return folder
@@ -114,7 +114,10 @@ def copies(weights: dict[str, Tensor], moments: dict[str, Tensor]) -> dict[str, 
 def save(path: Path, tensors: dict[str, Tensor], state: dict) -> None:
     """Write one checkpoint; `state` is JSON (floats come back exactly)."""
     with files.write_aside(path) as aside:
-        save_file(tensors, aside, metadata={"state": json.dumps(state)})
+        try:
+            save_file(tensors, aside, metadata={"state": json.dumps(state)})
+        except SafetensorError as error:
+            raise InputError(f"{path}: {error}") from None
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
 
@@ -175,6 +178,8 @@ def thin_out(folder: Path) -> None:
     """Delete all rolling checkpoints but the newest `KEPT`."""
     for path in newest(folder)[KEPT:]:
         path.unlink()
+    for left in folder.glob(".rolling-*.aside.safetensors"):
+        left.unlink()  # by a process that was killed while it wrote
 
 
 def link_or_copy(source: str | Path, output: str | Path) -> None:

@@ -275,7 +275,11 @@ def save(model: Encoder, folder: str | Path) -> None:
     }
     write_json(folder / "config.json", bert)
     weights = {name: tensor.clone() for name, tensor in to_bert(model).items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    path = folder / "model.safetensors"
+    try:
+        save_file(weights, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise InputError(f"{path}: {error}") from None
     words = [*kmers.SPECIALS, *kmers.names(config.k)]
     write_text(folder / "vocab.txt", "\n".join(words) + "\n")
     tokenizer = {

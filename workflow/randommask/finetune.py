@@ -11,11 +11,11 @@
 
 The epoch with the best dev MCC (Pearson for a regression) gives the weights that
 predict the test split; of equals the earlier one. It runs on CUDA where there is a
-device, else on OMP_NUM_THREADS threads. The same seed on the same machine gives the
-same predictions; so does a run that was killed and is started again with the same
-command, which goes on from the state it kept (see `resume`). Each output is written if
-its flag is given; `--model` is a folder for the fine-tuned weights, which
-`randommask.predict` reads.
+device, else on OMP_NUM_THREADS threads. The same seed on the same CPU gives the same
+predictions (on a GPU, but for their last bits); so does a run that was killed and is
+started again with the same command, which goes on from the state it kept (see
+`resume`). Each output is written if its flag is given; `--model` is a folder for the
+fine-tuned weights, which `randommask.predict` reads.
 """
 
 import argparse
@@ -102,6 +102,8 @@ def _identity(encoder: str | Path, tuning: Tuning) -> dict:
         },
         "data_sha256": _checksums(tuning.data),
         "precision": tuning.precision,
+        "device": tuning.device.type,
+        "compiled": tuning.compiled is not None,
     }
 
 
@@ -140,9 +142,10 @@ def _peak_memory() -> int:
 
 
 def _make_deterministic() -> None:
-    """Ask CUDA for kernels that repeat themselves.
+    """Ask CUDA for kernels that repeat themselves, where it has them.
 
-    A CPU's do, and the call imports torch's compiler: seconds, for a short run.
+    A CPU's do, and the call imports torch's compiler: seconds, for a short run. Where
+    there are none, attention's gradient among them, it goes on with others.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -120,9 +120,10 @@ def execute(count: int, share: int, command: list[str]) -> None:
         )
     default = Path(tempfile.gettempdir()) / f"randommask-gpus-{os.getuid()}"
     locks = Locks(Path(os.environ.get("RANDOMMASK_LOCKS", default)))
+    if not {"RANDOMMASK_GPUS", "CUDA_VISIBLE_DEVICES"} & os.environ.keys():
+        # nvidia-smi counts so; CUDA's own order is another
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(locks.acquire(names, count, share))
-    # nvidia-smi counts so; CUDA's own order is another
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     try:
         os.execvp(command[0], command)
     except OSError as error:

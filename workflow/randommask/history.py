@@ -66,8 +66,12 @@ class History:
         return row
 
     def state(self) -> dict:
-        """All of it as JSON, to go on from: `History(**state)`."""
-        return {"rows": self.rows, "spans": self.spans, "sums": self.sums}
+        """A copy of all of it as JSON, to go on from: `History(**state)`."""
+        return {
+            "rows": list(self.rows),
+            "spans": list(self.spans),
+            "sums": dict(self.sums),
+        }
 
     def csv(self) -> str:
         """The rows of history.csv as text; floats read back exactly."""

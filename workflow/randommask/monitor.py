@@ -43,21 +43,23 @@ def peak(name: str) -> float | None:
 class Monitor:
     """Tells the pace of a run; of several processes only the first has one.
 
-    `flops` are those of one trained token, `world` processes share the work, `label`
-    names the run, `done` steps were done before.
+    A step trains on `tokens`, each of `flops`; `world` processes share the work,
+    `label` names the run, `done` steps were done before.
     """
 
     def __init__(
         self,
         path: Path,
         device: torch.device,
+        tokens: int,
         flops: float,
         world: int,
         tensorboard: Path | None,
         label: str,
         done: int,
     ) -> None:
-        self.path, self.device, self.flops = path, device, flops
+        self.path, self.device = path, device
+        self.tokens, self.flops, self.done = tokens, flops, done
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
         rate = peak(name)
         self.rate = rate and rate * world
@@ -75,18 +77,19 @@ class Monitor:
                 raise InputError(
                     "WANDB_PROJECT is set, but the package wandb is not installed"
                 ) from None
-            self.wandb = wandb.init(project=project, name=label, resume="allow")
+            run = {"name": label, "id": label.replace("/", "-"), "resume": "allow"}
+            self.wandb = wandb.init(project=project, **run)
 
-    def tell(self, step: int, tokens: int, waited: float, row: dict) -> float:
-        """Add a line to speed.csv; return tokens/s.
+    def tell(self, step: int, waited: float, row: dict) -> float:
+        """Add a line to speed.csv; return the tokens/s since the line before.
 
-        `tokens` were trained on since the last call, `waited` is the loader's time in
-        all, and `row` holds further numbers to draw.
+        `step` steps are done, `waited` is the loader's time in all, and `row` holds
+        further numbers to draw.
         """
         now = time.monotonic()
         seconds, waiting = now - self.last, waited - self.waited
-        self.last, self.waited = now, waited
-        speed = tokens / seconds if seconds else 0.0
+        speed = (step - self.done) * self.tokens / seconds if seconds else 0.0
+        self.last, self.waited, self.done = now, waited, step
         use = speed * self.flops / self.rate if self.rate else None
         line = {
             "step": step,

@@ -160,11 +160,10 @@ class Segment:
                         "bound": self.bound(span, span),
                     }
                 )
-        tokens = self.history.sums["tokens"]
         bound = self.bound(self.settings["min_span"], max_span)
         row = self.history.close_row(self.settings, self.done, bound, validation)
         drawn = row | {f"validation_loss/span {m}": v for m, v in spans.items()}
-        rate = monitor.tell(self.done, tokens, self.trainer.loader.waited, drawn)
+        rate = monitor.tell(self.done, self.trainer.loader.waited, drawn)
         shown = f"step {self.done} loss {row['loss']:.3f} max span {max_span}"
         tqdm.write(f"{shown} {rate:.0f} tokens/s", file=sys.stderr)
 
@@ -244,10 +243,11 @@ def pretrain(
             monitor = Monitor(
                 state / "speed.csv",
                 trainer.device,
+                trainer.settings["batch"] * trainer.settings["tokens"],
                 trainer.flops_per_token(),
                 trainer.world,
                 tensorboard,
-                f"{output.parent.name}/{output.name}",
+                f"{output.parent.name}/{state.name}",
                 segment.done,
             )
             stack.callback(monitor.close)
@@ -306,6 +306,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS)
     parser.add_argument("--save-steps", type=int, default=SAVE_STEPS)
     parser.add_argument("--processes", type=int, default=1, help="expected in all")
+    parser.add_argument("--gpus", type=int, default=0, help="expected on each node")
     parser.add_argument("--tensorboard", type=Path, help="folder for its event files")
     parser.add_argument(
         "--compile",
@@ -314,6 +315,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     check_processes(arguments.processes)
+    if arguments.gpus and not torch.cuda.is_available():
+        print("warning: no GPU is to be seen: training on the CPU", file=sys.stderr)
     pretrain(
         arguments.corpus,
         arguments.start,

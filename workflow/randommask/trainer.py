@@ -256,10 +256,10 @@ def autocast(precision: str, device: torch.device) -> torch.autocast | nullconte
     """bf16 where asked for and, with `auto`, where the hardware computes in it."""
     if precision == "auto":
         if device.type == "cuda":
-            precision = "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
             fast = torch.cpu._is_avx512_bf16_supported()
-            precision = "bf16" if fast else "fp32"
+        precision = "bf16" if fast else "fp32"
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

@@ -78,12 +78,16 @@ def open_client() -> httpx2.Client:
     )
 
 
-def persist(what: str, call: Callable[[], Result]) -> Result:
-    """Call until it succeeds, at most `TRIES` times; `what` is for messages.
+def persist(
+    what: str, call: Callable[[], Result], size: Callable[[], int] = lambda: 0
+) -> Result:
+    """Call until it succeeds, or fails `TRIES` times while `size` does not grow.
 
-    Raises `RefusedError` where it does not.
+    `what` is for messages. Raises `RefusedError` where it does not succeed.
     """
-    for attempt in range(1, TRIES + 1):
+    attempt, reached = 0, size()
+    while attempt < TRIES:
+        attempt += 1
         wait = PAUSE_SECONDS * 2 ** (attempt - 1)
         try:
             return call()
@@ -95,6 +99,8 @@ def persist(what: str, call: Callable[[], Result]) -> Result:
             raise RefusedError(f"no url ({error})") from None
         except httpx2.HTTPError as error:
             failure = str(error) or type(error).__name__
+        if size() > reached:  # a line that is cut now and then gets there
+            attempt, reached = 0, size()
         if attempt < TRIES:
             print(f"{what}: {failure}; again in {wait:.0f} s", file=sys.stderr)
             time.sleep(wait)
@@ -111,7 +117,11 @@ def fetch(client: httpx2.Client, file: RemoteFile, part: Path) -> Fetched:
     for url in file.urls:
         what = f"{file.name}: {url}"
         try:
-            return persist(what, lambda url=url: _fetch_once(client, file, part, url))
+            return persist(
+                what,
+                lambda url=url: _fetch_once(client, file, part, url),
+                lambda: part.stat().st_size if part.is_file() else 0,
+            )
         except RefusedError as error:
             print(f"{what}: {error}", file=sys.stderr)
             failures.append(f"{url}: {error}")

@@ -2,12 +2,13 @@
 
 What a step does depends on its number alone: the rows come from the order of its epoch,
 dropout is seeded by it, the learning rate follows from it and the total. So a run that
-was stopped goes on from any step (`fitting`).
+was stopped goes on from any step (`fitting`), to the same bits on a CPU; on a GPU the
+gradient of attention may differ in its last ones.
 
 A CPU computes a batch in parts that fit its cache, each as long as its longest row. On
 CUDA a batch has one shape, the longest row of its split, so that its forward and
-backward pass can be compiled and replayed as one CUDA graph; nothing in an epoch waits
-for the device.
+backward pass can be compiled and replayed as one CUDA graph, and no code here waits for
+the device within an epoch.
 
 Shapes: B rows computed at once, T tokens, N rows of a split, O outputs.
 """
@@ -106,6 +107,7 @@ class Tuning:
             compiler = COMPILER
         self.is_static = is_cuda or compiler is not None
         self.compiled: Callable[..., Tensor] | None = None
+        self.has_compiled = False
         if compiler is not None:
             self.compiled = torch.compile(self._batch_loss, **compiler)
 
@@ -168,10 +170,14 @@ class Tuning:
         torch.manual_seed(seed)
         if self.compiled and len(rows) == self.settings.batch_size:
             try:
-                return self._backward(self.compiled, rows, len(rows))
+                loss = self._backward(self.compiled, rows, len(rows))
+                self.has_compiled = True
+                return loss
             except Exception as error:
                 # The kinds of a compiler's failures are open, and none is worth a run;
                 # what the device itself cannot do will fail again below.
+                if self.has_compiled:
+                    raise
                 said = " ".join(str(error).split())[:200]
                 print(f"warning: torch.compile failed: {said}", file=sys.stderr)
                 self.compiled = None

@@ -172,8 +172,10 @@ def launcher(wildcards, resources):
 
 
 def device(wildcards, resources):
-    """What waits for free GPUs where no scheduler hands them out: see the local profile."""
-    if not (gpus_a_node(resources) and resources.get("gpu_share")):
+    """What hides GPUs from a job without one, or waits for free ones (local profile)."""
+    if not gpus_a_node(resources):
+        return "CUDA_VISIBLE_DEVICES="
+    if not resources.get("gpu_share"):
         return ""
     return f"python -m randommask.gpu --gpus {resources.gpu} --share {resources.gpu_share} --"
 

@@ -22,13 +22,14 @@ rule pretrain:
         device=device,
         launcher=launcher,
         processes=processes,
+        gpus=lambda wildcards, resources: gpus_a_node(resources),
         start=lambda wildcards, input: f"--from {input.start}" if input.start else "",
         hparams=segment_hparams,
         tensorboard=subpath(output[0], parent=True),
     shell:
         r"""
         {params.device} {params.launcher} randommask.pretrain \
-            --processes {params.processes} \
+            --processes {params.processes} --gpus {params.gpus} \
             --corpus {input.corpus:q} \
             {params.start} \
             --hparams {params.hparams:q} \

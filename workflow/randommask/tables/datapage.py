@@ -194,12 +194,12 @@ def _counted(
         f"{name} {counts[name]:,}" + (f" ({comment(name)})" if comment else "")
         for name in names[:_NAMED]
     ]
-    if more := len(names) - _NAMED > 0:
-        texts.append(f"and {len(names) - _NAMED} more")
+    if (more := len(names) - _NAMED) > 0:
+        texts.append(f"and {more} more")
     total = sum(counts.values())
     return (
         f"{total:,}, in {len(names)} of {len(counts)} data sets"
-        f" ({'most in ' if more else ''}{', '.join(texts)})"
+        f" ({'most in ' if more > 0 else ''}{', '.join(texts)})"
     )
 
 
