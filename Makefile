@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))" $(2)
 
-.PHONY: help setup fetch demo test test-cluster lint bench slice clean-demo
+.PHONY: help setup fetch demo ablations test test-cluster lint bench slice clean-demo clean-ablation
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -32,6 +32,11 @@ demo: $(READY)  ## run the whole experiment on made data (minutes, CPU)
 	snakemake --profile workflow/profiles/demo all
 	@echo
 	@echo "Done. Open results/demo/report.html, or look into results/demo/tables and figures."
+
+ablations: $(READY)  ## all groups of ablations in the demo's size, after make demo or without
+	snakemake --profile workflow/profiles/demo ablations
+	@echo
+	@echo "Done. Look into results/demo/ablations."
 
 test: $(READY)  ## run the tests
 	python -m pytest
@@ -60,6 +65,11 @@ slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 	$(call link,$(GENOME),resources/local/genome)
 	$(call link,$(GUE),resources/local/GUE)
 	snakemake --profile workflow/profiles/slice all
+
+CONFIG ?= config/config.yaml
+clean-ablation: $(READY)  ## delete what one group alone has: make clean-ablation NAME=group [CONFIG=file]
+	@test -n "$(NAME)" || { echo "usage: make clean-ablation NAME=<group in ablations> [CONFIG=<config>]"; exit 2; }
+	PYTHONPATH=workflow python -m randommask.ablation.clean --config $(CONFIG) --name $(NAME) --delete
 
 clean-demo:  ## delete what the demo made
 	rm -rf results/demo logs/demo

@@ -39,7 +39,14 @@ def micro(folder: Path) -> dict:
         "validate_every": 8,
         "validation_windows": 8,
     }
+    used = {
+        row["encoder"] for table in config["tables"].values() for row in table["rows"]
+    }
+    config["encoders"] = {name: config["encoders"][name] for name in sorted(used)}
+    for encoder in config["encoders"].values():
+        encoder.pop("segments", None)
     config["encoders"]["randommask"]["from"]["step"] = 8
+    del config["ablations"]
     config["benchmark"]["include"] = ["EMP-H3", "CPD-tata", "SSP", "EAP"]
     config["recipes"]["demo"] = {"all": {"epochs": 1, "batch_size": 8}}
     for table in config["tables"].values():

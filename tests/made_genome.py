@@ -54,6 +54,7 @@ def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> dict:
         "min_span": 4,
         "center_probability": 0.05,
         "target_share": None,
+        "replacement": {"mask": 0.8, "random": 0.1},
         "precision": "fp32",
         "validation_windows": 8,
     }

@@ -98,6 +98,24 @@ BAD = [
     (("recipes", "table5", "EMPS"), {}, "table5: no task or dataset 'EMPS'.*'EMP'"),
     (("recipes", "table5", "EMP"), {"lr": 1}, "table5.EMP: unknown key 'lr'"),
     (("roles", "baseline"), "nt", "expected one of ours"),
+    (("roles", "baseline"), "dnabert-10k", "dnabert-10k is a milestone, expected one"),
+    (
+        ("encoders", "dnabert-10k", "milestone", "step"),
+        12345,
+        "step 12345 of dnabert is not kept, expected one of 0, 100, 300",
+    ),
+    (("encoders", "dnabert-10k", "milestone", "encoder"), "nt", "that we pretrain"),
+    (("encoders", "dnabert-10k", "k"), 6, "'k' has no meaning for a milestone"),
+    (
+        ("encoders", "phases-100", "replacement", "random"),
+        0.1,
+        "replacement mask 1.0 and random 0.1, expected a sum of at most 1",
+    ),
+    (("encoders", "phases-2", "curriculum", 1, "until"), 90000, "its own ends at step"),
+    (("encoders", "phases-2", "curriculum", 1, "max_span"), 5, "max_span 5 in its own"),
+    (("encoders", "nt", "released", "family"), "esn", "no family 'esn'.*'esm'"),
+    (("ablations", "k", "rows", 0, "at"), None, "ablations.k.rows.0.at"),
+    (("ablations", "k", "title"), "k", "ablations.k: unknown key 'title'"),
     (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
     (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
     (("architectures", "mini", "positions"), 500, "tokens 512, expected at most"),
@@ -189,6 +207,34 @@ def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
     assert after == before | own
     assert other == before | {"encoder": "randommask"}
     assert not changed_segments(plain, paper)
+
+
+def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
+    config = load("slice")
+    (tmp_path / "EMP" / "H3").mkdir(parents=True)
+    (tmp_path / "EMP" / "H3" / "train.csv").write_text("sequence,label\n")
+    config["sources"]["gue"]["path"] = str(tmp_path)
+    checker.check(config, SCHEMA)
+    group = config["ablations"]["curriculum"]
+    assert settings.table_datasets(config, group) == ["EMP-H3"]
+    group["datasets"].append("EMP-H5")
+    with pytest.raises(InputError, match="no dataset 'EMP-H5'"):
+        checker.check(config, SCHEMA)
+
+
+def test_an_ablations_setting_changes_its_own_encoder_only(paper):
+    other = copy.deepcopy(paper)
+    other["encoders"]["phases-100"]["replacement"] = {"mask": 0.95, "random": 0.0}
+    other["encoders"]["phases-10"]["curriculum"][-1]["max_span"] = 15
+    ends = (6250, 10000, 20000, 50000, 100000)
+    due = {*(f"phases-100/step-{end}" for end in ends), "phases-10/step-100000"}
+    assert changed_segments(paper, other) == due
+
+
+def test_a_milestone_has_the_settings_of_its_encoder(paper):
+    assert settings.merged(paper, "dnabert-10k") == settings.merged(paper, "dnabert")
+    assert not settings.is_ours(paper, "dnabert-10k")
+    assert "dnabert-10k/step-480000" not in settings.segment_names(paper)
 
 
 def test_sequences_that_are_cut_need_not_fit(paper):

@@ -123,7 +123,7 @@ def test_bad_weights_are_named(tmp_path):
 
 def test_steps_and_checkpoints_must_agree(tmp_path):
     with pytest.raises(InputError, match="expected one for each of the 2 steps"):
-        embeddings.embed(["only"], [0, 1], 0, 30, "a.csv", "b.csv")
+        embeddings.embed(["only"], [0, 1], "b.csv", "a.csv", 0, 30)
 
 
 def test_perplexity_must_fit():

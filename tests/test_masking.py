@@ -10,7 +10,12 @@ from randommask import curriculum, masking
 # DNABERT's MASK_LIST: which neighbours of a centre are masked with it.
 MASK_LIST = {3: [-1, 1], 4: [-1, 1, 2], 5: [-2, -1, 1, 2], 6: [-2, -1, 1, 2, 3]}
 OVERLAPPING = {"k": 6, "tokenization": "overlapping", "min_span": 6}
-SETTINGS = {**OVERLAPPING, "center_probability": 0.025, "target_share": None}
+SETTINGS = {
+    **OVERLAPPING,
+    "center_probability": 0.025,
+    "target_share": None,
+    "replacement": {"mask": 0.8, "random": 0.1},
+}
 # maximum span: share masked, bases hidden a masked token, loss bound (nats) where the
 # tokens that 80/10/10 keeps give bases away
 PHASES = {
@@ -265,6 +270,35 @@ def test_share_and_hidden_bases_of_each_phase(max_span):
 def test_information_bound_of_each_phase(max_span):
     found = curriculum.information_bound(SETTINGS, max_span, samples=256)
     assert found == pytest.approx(PHASES[max_span][2], rel=0.03)
+
+
+@pytest.mark.parametrize("max_span", [6, 14])
+def test_nothing_leaks_where_no_token_is_kept(max_span):
+    """A masked token then costs what the bases that are truly hidden are worth."""
+    bounds = [
+        curriculum.information_bound(SETTINGS | {"replacement": shares}, max_span)
+        for shares in ({"mask": 1.0, "random": 0.0}, {"mask": 0.9, "random": 0.1})
+    ]
+    assert bounds[0] == pytest.approx(PHASES[max_span][1] * np.log(4), rel=0.03)
+    # a random token is as good as hidden, but for the one that is drawn right
+    assert bounds[1] == pytest.approx(bounds[0], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mask", "random"), [(1.0, 0.0), (0.9, 0.1), (0.5, 0.25), (0.0, 1.0), (0.0, 0.0)]
+)
+def test_replacement_has_the_shares_it_is_told(mask, random):
+    ids = np.random.default_rng(0).integers(5, 4101, (64, 4096), dtype=np.uint16)
+    options = {"mask_share": mask, "random_share": random}
+    inputs, asked, targets = masking.corrupt_at(ids, 14, 3, 3, **options)
+    shown = inputs.reshape(-1)[asked]
+    shares = [np.mean(shown == 4), np.mean(shown == targets)]
+    assert shares[0] == pytest.approx(mask, abs=0.01)
+    assert shares[1] == pytest.approx(1 - mask - random, abs=0.01)
+    plain = masking.corrupt_at(ids, 14, 3, 3)
+    assert np.array_equal(asked, plain[1])  # what is asked does not depend on it
+    if (mask, random) == (1.0, 0.0):
+        assert (shown == 4).all()
 
 
 @pytest.mark.parametrize("max_span", [6, 9, 14])

@@ -163,18 +163,6 @@ def test_table2_equals_the_naive_one(full):
         assert float(row.split("|")[-2].split()[0]) == pytest.approx(gain, abs=6e-3)
 
 
-def test_an_ablation_has_its_own_title(tmp_path):
-    rows = [row | {"published": None} for row in ROWS3[1:3]]
-    make_runs(tmp_path / "finetune", rows, ["SSP"], [0, 1])
-    hparams = {"rows": rows, "datasets": ["SSP"], "seeds": [0, 1]}
-    hparams["title"] = "Ablation: longer spans"
-    table(tmp_path, "table3", hparams, tmp_path / "finetune")
-    text = (tmp_path / "table3.md").read_text()
-    assert text.startswith("# Ablation: longer spans\n")
-    assert "With a sign" not in text
-    assert "Ablation: longer spans" in (tmp_path / "table3.tex").read_text()
-
-
 def test_the_distance_to_each_control_is_told(tmp_path):
     labels = ("+RandomMask", "no pretraining", "k-mer counts, linear")
     names = ("randommask", "untrained", "kmer-linear")

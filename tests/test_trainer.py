@@ -124,6 +124,7 @@ def test_speed_is_written_line_by_line(tmp_path):
     lines = (tmp_path / "speed.csv").read_text().splitlines()
     assert lines[0] == ",".join(monitor.COLUMNS) and len(lines) == 3
     assert lines[1].startswith("4,") and ",," in lines[1]  # a CPU's rate is unknown
+    assert lines[1].endswith(",0")  # GPUs
 
 
 def test_utilisation_is_against_all_devices(tmp_path):

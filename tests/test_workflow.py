@@ -94,9 +94,22 @@ def test_one_table_plans_what_it_needs(clone):
 
 def test_one_ablation_plans_its_encoders_only(clone):
     jobs = planned("results/ablations/curriculum.csv", folder=clone)
-    assert jobs["ablation"] == 1 and jobs["encoder"] == 5
-    assert jobs["pretrain"] == 4 * 7 + 6  # RandomMask branches from the baseline
-    assert jobs["finetune"] == 5 * 7 * 3
+    assert jobs["ablation"] == 1 and jobs["encoder"] == 9
+    assert jobs["pretrain"] == 29
+    assert jobs["finetune"] == 9 * 7 * 3
+    assert jobs["attend"] == jobs["purity"] == 9 and "embed" not in jobs
+
+
+def test_encoders_that_share_a_beginning_train_it_once(clone):
+    path = clone / "config" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    jobs = planned("ablations", folder=clone)
+    for name, entry in config["encoders"].items():
+        if name != "randommask":
+            entry.pop("from", None)
+    path.write_text(yaml.safe_dump(config))
+    assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 18
+    assert jobs["ablation"] == 7
 
 
 def test_the_readmes_own_ablation(clone):
@@ -158,7 +171,14 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     config = micro(folder)
     rows = config["tables"]["table3"]["rows"][:2]
-    config["ablations"] = {"spans": {"datasets": ["CPD-tata"], "rows": rows}}
+    taken = {
+        "label": "on the way",
+        "encoder": "dnabert-4",
+        "tokenization": "overlapping",
+    }
+    config["encoders"]["dnabert-4"] = {"milestone": {"encoder": "dnabert", "step": 4}}
+    group = {"question": "Do spans matter?", "datasets": ["CPD-tata"]}
+    config["ablations"] = {"spans": group | {"rows": [*rows, taken]}}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return folder
@@ -198,6 +218,9 @@ def test_every_rule_runs(world):
         text = (results / page).read_text()
         for control in ("no pretraining", "k-mer counts, linear"):
             assert re.search(f"distance .* to .*{control}.*DNABERT.*n = 4", text)
+    page = (results / "ablations" / "spans.md").read_text()
+    assert page.startswith("# Ablation spans: Do spans matter?") and "Purity" in page
+    assert (results / "ablations" / "spans.png").stat().st_size
     run = results / "finetune/randommask/overlapping/CPD-tata/seed1/metrics.json"
     kept = results / "models/randommask/overlapping/CPD-tata"
     assert any(kept.iterdir())

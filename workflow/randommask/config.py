@@ -19,6 +19,7 @@ from randommask import datasets
 from randommask.datasets import TASKS, Dataset
 from randommask.errors import InputError
 from randommask.settings import (
+    FAMILIES,
     KMER_LINEAR,
     UNTRAINED,
     benchmark,
@@ -28,9 +29,13 @@ from randommask.settings import (
     known,
     listing,
     merged,
+    milestone_segments,
     own_files,
+    phases,
     segment_ends,
+    segment_names,
     settings,
+    split,
 )
 
 BENCHMARK_SOURCES = ("gue", "deepstarr")
@@ -46,13 +51,16 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
         known("genomes", genome, config["sources"], "source")
     for source in BENCHMARK_SOURCES:
         known("sources", source, config["sources"], "source")
-    for name, phases in config["curricula"].items():
-        _check_growth(name, phases)
+    for name, curriculum in config["curricula"].items():
+        _check_growth(f"curricula.{name}", curriculum)
     for name in config["encoders"]:
         _check_encoder(config, name)
     for name, entry in config["encoders"].items():
         if "from" in entry:
             _check_branch(config, name)
+    for name, entry in config["encoders"].items():
+        if "milestone" in entry:
+            _check_milestone(config, name)
     rows = benchmark(config)
     _check_own_files(config, rows)
     _check_recipes(config)
@@ -64,6 +72,8 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
         known(f"roles.{role}", name, config["encoders"], "encoder")
         if not is_ours(config, name):
             kind = "a control" if control(config, name) else "released"
+            if "milestone" in config["encoders"][name]:
+                kind = "a milestone"
             raise InputError(f"roles.{role}: {name} is {kind}, expected one of ours")
         if (k := merged(config, name)["k"]) % 2:
             raise InputError(f"roles.{role}: {name} has k {k}, expected an even number")
@@ -132,24 +142,25 @@ def _check_recipes(config: dict[str, Any]) -> None:
             known(f"recipes.{name}", key, names, "task or dataset")
 
 
-def _check_growth(name: str, phases: list[dict]) -> None:
-    ends = [phase["until"] for phase in phases]
+def _check_growth(where: str, curriculum: list[dict]) -> None:
+    ends = [phase["until"] for phase in curriculum]
     for before, after in pairwise(ends):
         if after <= before:
             raise InputError(
-                f"curricula.{name}: until {after} after {before}, "
-                "expected steps that grow"
+                f"{where}: until {after} after {before}, expected steps that grow"
             )
 
 
 def _check_encoder(config: dict[str, Any], name: str) -> None:
     """Check one encoder's references and the numbers that must fit together."""
     entry, where = config["encoders"][name], f"encoders.{name}"
+    for kind, meant in (("released", "released weights"), ("milestone", "a milestone")):
+        if kind in entry and (extra := sorted(set(entry) - {kind, "finetune"})):
+            raise InputError(f"{where}: {extra[0]!r} has no meaning for {meant}")
     if "released" in entry:
-        if extra := sorted(set(entry) - {"released", "finetune"}):
-            raise InputError(
-                f"{where}: {extra[0]!r} has no meaning for released weights"
-            )
+        family = entry["released"]["family"]
+        known(f"{where}.released.family", family, FAMILIES, "family")
+    if "released" in entry or "milestone" in entry:
         return
     if "control" in entry:
         _check_control(config, name)
@@ -158,7 +169,7 @@ def _check_encoder(config: dict[str, Any], name: str) -> None:
         raise InputError(f"{where}: 'grid' has a meaning for kmer-linear only")
     if "curriculum" not in entry:
         raise InputError(f"{where}: no key 'curriculum' (or 'released', or 'control')")
-    known(f"{where}.curriculum", entry["curriculum"], config["curricula"], "curriculum")
+    _check_curriculum(config, name)
     keys = merged(config, name)
     architecture = keys["architecture"]
     _check_architecture(config, where, architecture)
@@ -168,30 +179,48 @@ def _check_encoder(config: dict[str, Any], name: str) -> None:
             f"{where}: tokens {keys['tokens']}, expected at most positions "
             f"{sizes['positions']} of architecture {architecture}"
         )
+    genomes = [name for name in config["sources"] if name not in BENCHMARK_SOURCES]
     for genome in keys["genomes"]:
-        known(f"{where}.genomes", genome, config["genomes"], "genome")
-    phases, steps = config["curricula"][entry["curriculum"]], keys["steps"]
-    if phases[-1]["until"] != steps:
+        known(f"{where}.genomes", genome, genomes, "genome")
+    shares = keys["replacement"]
+    if shares["mask"] + shares["random"] > 1:
         raise InputError(
-            f"{where}: curriculum {entry['curriculum']} ends at step "
-            f"{phases[-1]['until']}, expected steps {steps}"
+            f"{where}: replacement mask {shares['mask']} and random "
+            f"{shares['random']}, expected a sum of at most 1"
         )
-    for phase in phases:
-        if phase["max_span"] < keys["min_span"]:
-            raise InputError(
-                f"{where}: max_span {phase['max_span']} in {entry['curriculum']}, "
-                f"expected at least min_span {keys['min_span']}"
-            )
     if keys["batch"] % keys["micro_batch"]:
         raise InputError(
             f"{where}: batch {keys['batch']}, expected a multiple of micro_batch "
             f"{keys['micro_batch']}"
         )
-    if keys["warmup_steps"] >= steps:
+    if keys["warmup_steps"] >= keys["steps"]:
         raise InputError(
             f"{where}: warmup_steps {keys['warmup_steps']}, expected fewer than "
-            f"steps {steps}"
+            f"steps {keys['steps']}"
         )
+
+
+def _check_curriculum(config: dict[str, Any], name: str) -> None:
+    """The phases of an encoder end with its steps and have room for its spans."""
+    named, where = config["encoders"][name]["curriculum"], f"encoders.{name}"
+    keys, label = merged(config, name), "its own"
+    if isinstance(named, str):
+        known(f"{where}.curriculum", named, config["curricula"], "curriculum")
+        label = named
+    else:
+        _check_growth(f"{where}.curriculum", named)
+    curriculum = phases(config, name)
+    if curriculum[-1]["until"] != keys["steps"]:
+        raise InputError(
+            f"{where}: curriculum {label} ends at step {curriculum[-1]['until']}, "
+            f"expected steps {keys['steps']}"
+        )
+    for phase in curriculum:
+        if phase["max_span"] < keys["min_span"]:
+            raise InputError(
+                f"{where}: max_span {phase['max_span']} in {label}, "
+                f"expected at least min_span {keys['min_span']}"
+            )
 
 
 def _check_control(config: dict[str, Any], name: str) -> None:
@@ -244,6 +273,22 @@ def _check_branch(config: dict[str, Any], name: str) -> None:
         raise InputError(f"{where}: {parent} differs before step {step}: {changed[0]}")
 
 
+def _check_milestone(config: dict[str, Any], name: str) -> None:
+    """A milestone names weights that another of our encoders keeps."""
+    entry, where = config["encoders"][name]["milestone"], f"encoders.{name}.milestone"
+    parent = entry["encoder"]
+    known(f"{where}.encoder", parent, config["encoders"], "encoder")
+    if not is_ours(config, parent):
+        raise InputError(f"{where}: {parent}, expected an encoder that we pretrain")
+    names = [*milestone_segments(config), *segment_names(config)]
+    kept = [split(kept)[1] for kept in names if split(kept)[0] == parent]
+    if entry["step"] not in kept:
+        raise InputError(
+            f"{where}: step {entry['step']} of {parent} is not kept, expected "
+            f"one of {listing(sorted(kept))}"
+        )
+
+
 def _check_lengths(
     config: dict[str, Any], where: str, row: dict, rows: list[Dataset]
 ) -> None:
@@ -274,7 +319,8 @@ def _check_table(
             "encoder",
         )
         family = config["encoders"][row["encoder"]].get("released", {}).get("family")
-        if (family == "hyena") != (row["tokenization"] == "character"):
+        is_known = family in (None, "bert", "esm", "hyena")  # others say it themselves
+        if is_known and (family == "hyena") != (row["tokenization"] == "character"):
             raise InputError(
                 f"{where} row {row['label']!r}: tokenization {row['tokenization']} "
                 f"does not fit encoder {row['encoder']}"
@@ -288,5 +334,10 @@ def _check_table(
         if family is None and not is_linear:
             _check_lengths(config, where, row, rows)
     if table["datasets"] != "all":
+        names = [row.dataset for row in rows]
+        if config["benchmark"]["include"] == "present":  # some may lie elsewhere
+            names = [
+                row.dataset for row in datasets.read(config["benchmark"]["datasets"])
+            ]
         for name in table["datasets"]:
-            known(f"{where}.datasets", name, [row.dataset for row in rows], "dataset")
+            known(f"{where}.datasets", name, names, "dataset")

@@ -32,7 +32,7 @@ def information_bound(
 
     A base is hidden when no visible token shows it; each hidden base of uniform DNA is
     worth ln 4 nats, and a masked token costs what its own hidden bases are worth.
-    Tokens that the 80/10/10 rule leaves unchanged count as visible: they leak bases.
+    Tokens that `replacement` leaves unchanged count as visible: they leak bases.
     Simulated with the masker itself on `samples` x `tokens` tokens; a guide and no
     strict limit, since real DNA is not uniform and a kept token does not say that it
     was kept. `settings` are the encoder's (k, tokenization, masking).

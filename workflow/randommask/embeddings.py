@@ -33,14 +33,15 @@ NEIGHBOURS = 10
 def embed(
     checkpoints: list[str],
     steps: list[int],
+    purity: str,
+    picture: str | None,
     seed: int,
     perplexity: float,
-    picture: str,
-    purity: str,
 ) -> None:
     """Write the coordinates (step, kmer, center, x, y) and the purity of each step.
 
-    `checkpoints` are folders, in the order of `steps`. Coordinates have four decimals.
+    `checkpoints` are folders, in the order of `steps`. Coordinates have four decimals;
+    without `picture`, whose t-SNE takes most of the time, there are none.
     Raises `InputError` where a checkpoint holds no embeddings of k-mers with even k.
     """
     if len(checkpoints) != len(steps) or not steps:
@@ -59,14 +60,17 @@ def embed(
             raise InputError(
                 f"{folder}: {len(names)} k-mers, expected {len(before_N2)}"
             )
-        before_N2 = project(vectors_NH, seed, perplexity, before_N2)
-        lines += [
-            f"{step},{name},{middle},{x:.4f},{y:.4f}"
-            for name, middle, (x, y) in zip(names, centers, before_N2, strict=True)
-        ]
+        if picture is not None:
+            before_N2 = project(vectors_NH, seed, perplexity, before_N2)
+            lines += [
+                f"{step},{name},{middle},{x:.4f},{y:.4f}"
+                for name, middle, (x, y) in zip(names, centers, before_N2, strict=True)
+            ]
         values = measure(vectors_NH, centers)
         measures.append(",".join(map(repr, (step, *values))))
     for path, rows in ((picture, lines), (purity, measures)):
+        if path is None:
+            continue
         with write_aside(path) as aside:
             aside.write_text("\n".join(rows) + "\n", encoding="utf-8", newline="")
 
@@ -168,17 +172,17 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoints", nargs="+", required=True)
     parser.add_argument("--hparams", type=json.loads, required=True)
-    parser.add_argument("--csv", required=True)
+    parser.add_argument("--csv", help="left out: nothing is drawn")
     parser.add_argument("--purity", required=True)
     flags = parser.parse_args(argv)
     hparams = flags.hparams
     embed(
         flags.checkpoints,
         hparams["steps"],
+        flags.purity,
+        flags.csv,
         hparams["seed"],
         hparams["perplexity"],
-        flags.csv,
-        flags.purity,
     )
 
 

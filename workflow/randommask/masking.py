@@ -22,7 +22,7 @@ from functools import cache
 
 import numpy as np
 
-MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # the rest is kept; BERT's and DNABERT's shares
+MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # BERT's and DNABERT's; the rest is kept
 # Streams of the counter-based generator; corpus.py has 0.
 CENTER_BYTES, CENTER_WORDS, ACTION_BYTES, ACTION_WORDS = 1, 2, 3, 4
 WORDS = 32  # drawn at a time for a sequence; how many it needs is not known before
@@ -138,6 +138,8 @@ def corrupt_at(
     mask_id: int = 4,
     num_special: int = 5,
     target_share: float | None = None,
+    mask_share: float = MASK_SHARE,
+    random_share: float = RANDOM_SHARE,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mask sequences as `corrupt` does, and say where.
 
@@ -158,8 +160,8 @@ def corrupt_at(
     inputs = ids.copy()
     shown = inputs.reshape(-1)
     shown[asked] = mask_id
-    low = round(MASK_SHARE * 2**40)
-    high = round((MASK_SHARE + RANDOM_SHARE) * 2**40)
+    low = round(mask_share * 2**40)
+    high = round((mask_share + random_share) * 2**40)
     action = draws.high_bytes(ACTION_BYTES)[asked]
     other = np.flatnonzero(action >= low >> 32)
     place = asked[other]
@@ -185,13 +187,16 @@ def corrupt(
     mask_id: int = 4,
     num_special: int = 5,
     target_share: float | None = None,
+    mask_share: float = MASK_SHARE,
+    random_share: float = RANDOM_SHARE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mask the sequences `first_index` to `first_index + B - 1` of step `step`.
 
     ids (B, T) -> inputs (B, T) of the same type, labels (B, T) int32 with -100 where
     nothing is asked. Ids below `num_special` are neither centres nor asked. Of the
-    tokens asked, 80 % become `mask_id`, 10 % any id of the vocabulary, 10 % stay.
-    With `target_share`, p is set so that this share of the tokens is asked.
+    tokens asked, `mask_share` become `mask_id`, `random_share` any id of the
+    vocabulary, and the rest stays. With `target_share`, p is set so that this share of
+    the tokens is asked.
     """
     inputs, asked, targets = corrupt_at(
         ids,
@@ -205,6 +210,8 @@ def corrupt(
         mask_id=mask_id,
         num_special=num_special,
         target_share=target_share,
+        mask_share=mask_share,
+        random_share=random_share,
     )
     labels = np.full(ids.shape, -100, np.int32)
     labels.reshape(-1)[asked] = targets
@@ -242,4 +249,6 @@ def options(settings: dict, max_span: int) -> dict:
         "center_probability": settings["center_probability"],
         "vocab_size": 5 + 4 ** settings["k"],
         "target_share": settings["target_share"],
+        "mask_share": settings["replacement"]["mask"],
+        "random_share": settings["replacement"]["random"],
     }

@@ -23,6 +23,10 @@ ARCHITECTURE_KEYS = (
     "dropout",
 )
 UNTRAINED, KMER_LINEAR = "untrained", "kmer-linear"
+# The modules that read released weights, found without importing them.
+FAMILIES = sorted(
+    path.stem for path in (Path(__file__).parent / "families").glob("[a-z]*.py")
+)
 # Keys of an encoder that say how its training is cut and logged, not what it computes.
 LOGISTICS = (
     "segments",
@@ -124,8 +128,9 @@ def preparation(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_ours(config: dict[str, Any], encoder: str) -> bool:
-    """Whether we pretrain the encoder; else it is released, or a control."""
-    return not {"released", "control"} & config["encoders"][encoder].keys()
+    """Whether we pretrain it; else it is released, a control or a milestone."""
+    others = {"released", "control", "milestone"}
+    return not others & config["encoders"][encoder].keys()
 
 
 def control(config: dict[str, Any], encoder: str) -> str | None:
@@ -156,16 +161,31 @@ def resources(config: dict[str, Any]) -> list[str]:
     encoders |= set(config["roles"].values())
     places = {source_of(row) for row in benchmark(config) if not row.own_folder}
     for encoder in encoders:
-        if is_ours(config, encoder):
-            places |= set(merged(config, encoder)["genomes"])
-        elif "released" in config["encoders"][encoder]:
+        entry = config["encoders"][encoder]
+        if "released" in entry:
             places.add(f"encoders/{encoder}")
+        elif "control" not in entry:
+            places |= set(merged(config, encoder)["genomes"])
     return sorted(places)
 
 
 def merged(config: dict[str, Any], encoder: str) -> dict[str, Any]:
-    """All pretraining keys of an encoder: the shared ones under its own."""
-    return {**config["pretrain"], **config["encoders"][encoder]}
+    """All pretraining keys of an encoder: the shared ones under its own.
+
+    A milestone has those of the encoder it was taken from.
+    """
+    entry = config["encoders"][encoder]
+    if "milestone" in entry:
+        return merged(config, entry["milestone"]["encoder"])
+    return {**config["pretrain"], **entry}
+
+
+def phases(config: dict[str, Any], encoder: str) -> list[dict[str, int]]:
+    """The curriculum of an encoder, which names one or has its own."""
+    curriculum = merged(config, encoder)["curriculum"]
+    if isinstance(curriculum, str):
+        return config["curricula"][curriculum]
+    return curriculum
 
 
 def segment_ends(config: dict[str, Any], encoder: str) -> list[int]:
@@ -182,16 +202,16 @@ def settings(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
     Later phases are left out: changing one leaves earlier segments as they are.
     """
     keys = merged(config, encoder)
-    phases = []
-    for phase in config["curricula"][keys["curriculum"]]:
-        phases.append({**phase, "until": min(phase["until"], end)})
+    curriculum = []
+    for phase in phases(config, encoder):
+        curriculum.append({**phase, "until": min(phase["until"], end)})
         if phase["until"] >= end:
             break
     sizes = config["architectures"][keys["architecture"]]
     dropped = {"from", "curriculum", "architecture", "finetune", *LOGISTICS}
     return {
         **{key: value for key, value in keys.items() if key not in dropped},
-        "curriculum": phases,
+        "curriculum": curriculum,
         "architecture": {key: sizes[key] for key in ARCHITECTURE_KEYS},
     }
 

@@ -1,17 +1,63 @@
-"""Ablations: groups of rows from the config, compared on the datasets they name."""
+"""Ablations: groups of encoders from the config, compared; each answers a question."""
+
+from randommask.ablation import plan as ablation_plan
+
+GROUPS = config.get("ablations", {})
+
+
+rule ablations:
+    """Every group of the config."""
+    input:
+        expand("<results>/ablations/{ablation}.csv", ablation=GROUPS),
+    localrule: True
+
+
+rule purity:
+    """Measure how an encoder's embeddings keep to their central nucleotides."""
+    input:
+        "<results>/encoders/{encoder}",
+    output:
+        "<results>/figures/purity/{encoder}.csv",
+    log:
+        "<logs>/figures/purity/{encoder}.log",
+    benchmark:
+        "<logs>/benchmarks/figures/purity/{encoder}.tsv"
+    wildcard_constraints:
+        encoder=one_of([*OURS, *TAKEN]),
+    conda:
+        "../../envs/report.yaml"
+    params:
+        hparams=lambda wildcards: json.dumps(
+            {
+                "encoder": wildcards.encoder,
+                "steps": [ablation_plan.weights(config, wildcards.encoder)[1]],
+                **config["figures"]["tsne"],
+            }
+        ),
+    shell:
+        r"""
+        python -m randommask.embeddings \
+            --checkpoints {input:q} \
+            --hparams {params.hparams:q} \
+            --purity {output:q} >{log:q} 2>&1
+        """
 
 
 rule ablation:
-    """Compare the encoders of one group."""
+    """Answer one group's question: scores, losses, embeddings, attention, hours."""
     input:
-        runs=lambda wildcards: runs_of(config["ablations"][wildcards.ablation]),
+        lambda wildcards: expand(
+            "<results>/{file}",
+            file=ablation_plan.measured(config, GROUPS[wildcards.ablation]),
+        ),
+        runs=lambda wildcards: runs_of(GROUPS[wildcards.ablation]),
         datasets=config["benchmark"]["datasets"],
-        published="config/published/table3.csv",
     output:
         csv="<results>/ablations/{ablation}.csv",
-        averages="<results>/ablations/{ablation}_averages.csv",
         md="<results>/ablations/{ablation}.md",
         tex="<results>/ablations/{ablation}.tex",
+        png="<results>/ablations/{ablation}.png",
+        pdf="<results>/ablations/{ablation}.pdf",
     log:
         "<logs>/ablations/{ablation}.log",
     localrule: True
@@ -19,21 +65,20 @@ rule ablation:
         "../../envs/report.yaml"
     params:
         results=subpath(output.csv, ancestor=2),
-        partial=PARTIAL,
-        hparams=lambda wildcards: rows_of(
-            config["ablations"][wildcards.ablation],
-            title=f"Ablation: {wildcards.ablation}",
-            controls=CONTROLS,
+        logs=config["pathvars"]["logs"],
+        hparams=lambda wildcards: json.dumps(
+            {**EXPERIMENT, **ablation_plan.page(config, wildcards.ablation)}
         ),
     shell:
         r"""
-        python -m randommask.tables table3 \
-            --runs {params.results:q}/finetune \
+        python -m randommask.ablation \
+            --results {params.results:q} \
+            --logs {params.logs:q} \
             --datasets {input.datasets:q} \
-            --published {input.published:q} \
-            --hparams {params.hparams:q} {params.partial} \
+            --hparams {params.hparams:q} \
             --csv {output.csv:q} \
-            --averages {output.averages:q} \
             --md {output.md:q} \
-            --tex {output.tex:q} >{log:q} 2>&1
+            --tex {output.tex:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} >{log:q} 2>&1
         """

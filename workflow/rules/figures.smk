@@ -86,9 +86,9 @@ rule figure1:
         hparams=lambda wildcards: figure_hparams(
             sequence="ATGACGTTCAGGCTAACGTACTGA",
             k=config["pretrain"]["k"],
-            max_span=config["curricula"][
-                config["encoders"][config["roles"]["randommask"]]["curriculum"]
-            ][-1]["max_span"],
+            max_span=settings.phases(config, config["roles"]["randommask"])[-1][
+                "max_span"
+            ],
             seed=1,
         ),
     shell:

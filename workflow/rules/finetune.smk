@@ -18,7 +18,7 @@ rule finetune:
     benchmark:
         "<logs>/benchmarks/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.tsv"
     wildcard_constraints:
-        encoder=one_of([*OURS, *RELEASED, *UNTRAINED]),
+        encoder=one_of([*OURS, *TAKEN, *RELEASED, *UNTRAINED]),
     conda:
         "../../envs/model.yaml"
     threads: 4
@@ -54,7 +54,7 @@ rule model:
     log:
         "<logs>/models/{encoder}/{tokenization}/{dataset}.log",
     wildcard_constraints:
-        encoder=one_of([*OURS, *RELEASED, *UNTRAINED]),
+        encoder=one_of([*OURS, *TAKEN, *RELEASED, *UNTRAINED]),
     conda:
         "../../envs/model.yaml"
     threads: 4

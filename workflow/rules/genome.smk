@@ -82,7 +82,11 @@ rule tokenize:
     params:
         folder=subpath(output.manifest, parent=True),
         hparams=lambda wildcards: json.dumps(
-            {"genome": wildcards.genome, **config["genomes"][wildcards.genome]}
+            {
+                "genome": wildcards.genome,
+                "chromosomes": None,
+                **config["genomes"].get(wildcards.genome, {}),
+            }
         ),
     shell:
         r"""

@@ -9,10 +9,14 @@ BENCHMARKS = os.path.join(config["pathvars"]["logs"], "benchmarks")
 MIRRORS = json.dumps(config["mirrors"])
 PARTIAL = "--partial" if config.get("partial") else ""
 OURS = [name for name in config["encoders"] if settings.is_ours(config, name)]
+TAKEN = [name for name, entry in config["encoders"].items() if "milestone" in entry]
 RELEASED = [name for name, entry in config["encoders"].items() if "released" in entry]
 UNTRAINED, KMER_LINEAR = (
     [name for name in config["encoders"] if settings.control(config, name) == kind]
     for kind in (settings.UNTRAINED, settings.KMER_LINEAR)
+)
+GENOMES = {*config["genomes"]}.union(
+    *(settings.merged(config, name)["genomes"] for name in OURS)
 )
 SEGMENTS = settings.segment_names(config)
 MILESTONES = settings.milestone_segments(config)
@@ -31,7 +35,7 @@ def one_of(names):
 
 
 wildcard_constraints:
-    genome=one_of(config["genomes"]),
+    genome=one_of(GENOMES),
     encoder=one_of(config["encoders"]),
     released=one_of(RELEASED),
     untrained=one_of(UNTRAINED),
@@ -122,6 +126,14 @@ def resolved(flags):
 def last_segment(encoder):
     """The folder of the encoder's last segment."""
     return f"<results>/pretrain/{encoder}/step-{settings.segment_ends(config, encoder)[-1]}"
+
+
+def weights_of(encoder):
+    """The folder that an encoder of ours is copied from: its last, or a milestone."""
+    taken = config["encoders"][encoder].get("milestone")
+    if taken is None:
+        return last_segment(encoder)
+    return f"<results>/pretrain/{taken['encoder']}/step-{taken['step']}"
 
 
 def manifests(encoder):

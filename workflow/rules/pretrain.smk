@@ -112,15 +112,15 @@ rule convert_encoder:
 
 
 rule encoder:
-    """The encoder to fine-tune: the weights at the end of its pretraining."""
+    """The encoder to fine-tune: the weights at the end of a pretraining, or before."""
     input:
-        lambda wildcards: last_segment(wildcards.encoder),
+        lambda wildcards: weights_of(wildcards.encoder),
     output:
         directory("<results>/encoders/{encoder}"),
     log:
         "<logs>/encoders/{encoder}.log",
     wildcard_constraints:
-        encoder=one_of(OURS),
+        encoder=one_of([*OURS, *TAKEN]),
     localrule: True
     conda:
         "../../envs/model.yaml"

@@ -5,11 +5,10 @@ r"""Write one of the paper's tables.
         --hparams '{"experiment": {"name": "demo", "notice": ""}, "rows": [...], ...}' \
         --csv table3.csv --averages table3_averages.csv --md table3.md --tex table3.tex
 
-and likewise table1, table2, table4, table5, datasets and statistics. An ablation is a
-table3 of other rows, with a `title` of its own. To encoders that are `controls`, the
-distance of the other rows is told below the table. A run that is missing or cannot be
-read leaves its cell empty; the table is written, and the command fails unless
-`--partial`.
+and likewise table1, table2, table4, table5, datasets and statistics. To encoders that
+are `controls`, the distance of the other rows is told below the table. A run that is
+missing or cannot be read leaves its cell empty; the table is written, and the command
+fails unless `--partial`.
 """
 
 import argparse
@@ -56,7 +55,7 @@ def _table2(paths: argparse.Namespace) -> sheet.Sheet:
 
 
 def _table3(paths: argparse.Namespace) -> sheet.Sheet:
-    due, options = ("rows", "datasets", "seeds"), ("title", "controls")
+    due, options = ("rows", "datasets", "seeds"), ("controls",)
     hparams = read_hparams(paths.hparams, due, options)
     _check_rows(hparams["rows"], _ROW)
     records = scores.table3(
@@ -69,9 +68,8 @@ def _table3(paths: argparse.Namespace) -> sheet.Sheet:
     )
     write_csv(paths.csv, records)
     write_csv(paths.averages, scores.averages(records))
-    title = hparams.get("title", scores.TITLE3)
     notice, controls = hparams["experiment"]["notice"], hparams.get("controls", ())
-    return scores.table3_sheet(records, notice, title, controls)
+    return scores.table3_sheet(records, notice, controls)
 
 
 def _recipe(paths: argparse.Namespace) -> sheet.Sheet:

@@ -101,7 +101,6 @@ def averages(records: list[Record]) -> list[Record]:
 def table3_sheet(
     records: list[Record],
     notice: str,
-    title: str = TITLE3,
     controls: Sequence[str] = (),
 ) -> Sheet:
     """Table 3 as printed: rows by data sets and averages, tasks side by side.
@@ -131,8 +130,8 @@ def table3_sheet(
             pairs = tuple(((r,), cells) for r, cells in zip(rows, ranked, strict=True))
             grids.append(Grid(("Row",), tuple(part), pairs))
     return Sheet(
-        label="table3" if title == TITLE3 else "ablation",
-        title=title,
+        label="table3",
+        title=TITLE3,
         notice=notice,
         grids=tuple(grids),
         remarks=(
