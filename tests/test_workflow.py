@@ -199,6 +199,7 @@ def test_every_rule_runs(world):
         results / "report.html",
         results / "ablations" / "spans.csv",
         results / "models" / "randommask" / "overlapping" / "CPD-tata",
+        results / "release" / "randommask",
     ]
     small(world, *targets)
     for target in targets:
@@ -221,6 +222,10 @@ def test_every_rule_runs(world):
     page = (results / "ablations" / "spans.md").read_text()
     assert page.startswith("# Ablation spans: Do spans matter?") and "Purity" in page
     assert (results / "ablations" / "spans.png").stat().st_size
+    published = results / "release" / "randommask"
+    check = [sys.executable, "-I", "reproduce.py"]
+    said = subprocess.run(check, cwd=published, capture_output=True, text=True, env={})
+    assert said.returncode == 0 and said.stdout.count("per cent over 1 seeds") == 4
     run = results / "finetune/randommask/overlapping/CPD-tata/seed1/metrics.json"
     kept = results / "models/randommask/overlapping/CPD-tata"
     assert any(kept.iterdir())

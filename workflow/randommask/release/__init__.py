@@ -1,0 +1,1 @@
+"""A pretrained encoder as a folder to publish, checked by who gets it."""
