@@ -30,8 +30,11 @@ from torch import Tensor
 from randommask import kmers
 from randommask.errors import InputError
 from randommask.files import read_json
+from randommask.settings import FAMILIES
 
 MODULES = {"bert": "bert", "esm": "esm", "hyenadna": "hyena"}  # by model_type
+# One's own module serves the model_type of its own name.
+MODULES |= {name: name for name in FAMILIES if name not in MODULES.values()}
 # tanh(x / 4096) * 4096 is x, to 6e-6 of it up to |x| = 17; a power of two, so that
 # scaling rounds nothing.
 SMALL = 2.0**-12
