@@ -132,7 +132,8 @@ def clone(server, tmp_path, monkeypatch):
     config["benchmark"]["include"] = ["SSP"]
     del config["ablations"]
     for table in config["tables"].values():
-        table["rows"] = [row for row in table["rows"] if row["encoder"] == "nt"]
+        kept = ("nt", "dnabert")
+        table["rows"] = [row for row in table["rows"] if row["encoder"] in kept]
     (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(config))
     return tmp_path
 
