@@ -14,7 +14,7 @@ link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))"
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY)  ## make .venv with the pinned packages
 
@@ -42,8 +42,8 @@ test: $(READY)  ## run the tests
 	python -m pytest
 
 test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
-	bash tests/cluster/slurm.sh up
-	python -m pytest tests/cluster; status=$$?; bash tests/cluster/slurm.sh down; exit $$status
+	trap 'bash tests/cluster/slurm.sh down' EXIT; \
+	bash tests/cluster/slurm.sh up && python -m pytest tests/cluster
 
 lint: $(READY)  ## check style and workflow
 	ruff check .

@@ -169,7 +169,7 @@ def config(tmp_path, monkeypatch):
 
 def test_disk_counts_what_is_not_there(config, tmp_path, monkeypatch):
     need = experiment._needed(config, tmp_path / "results")
-    assert 6e10 < need < 9e10
+    assert 1.5e11 < need < 2e11  # with the encoders of all ablations
     (tmp_path / "results" / "pretrain" / "dnabert" / "step-480000").mkdir(parents=True)
     left = need - experiment._needed(config, tmp_path / "results")
     assert left == 4 * 4 * 89_196_549  # encoder and state, no milestone
@@ -211,7 +211,8 @@ def test_a_folder_that_cannot_be_written(config, monkeypatch):
 
 class Server(BaseHTTPRequestHandler):
     def do_HEAD(self):
-        self.send_response(200 if self.path == "/here" else 404)
+        known = ("/here", "/api/datasets/lab/gue/revision/1", "/mirror/far/a")
+        self.send_response(200 if self.path in known else 404)
         self.end_headers()
 
     def log_message(self, *words):
@@ -234,14 +235,38 @@ def test_mirrors_are_asked_in_their_order(config, server, tmp_path):
         urls = [f"{server}/{path}" for path in paths]
         return {"files": [{"name": "a", "urls": urls, "md5": "0" * 32}]}
 
+    config["encoders"] = {}
     config["sources"] = {"good": remote("gone", "here"), "bad": remote("gone")}
     found = list(experiment.sources(config, offline=False))
     assert states(found) == [("ok", "source"), ("problem", "source")]
     assert "good: 127.0.0.1 answers" in said(found)
-    assert "bad: no mirror answers for 1 of 1 files" in said(found)
+    assert "bad: no place answers" in said(found)
     assert list(experiment.sources(config, offline=True)) == []
     (tmp_path / "resources" / "bad").mkdir(parents=True)
     assert said(experiment.sources(config, offline=False)).count("problem") == 0
+
+
+def test_every_place_of_a_download_counts(config, server, tmp_path, monkeypatch):
+    """Another place, a hub, a mirror's address, a mirror's folder; an encoder's too."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server)
+    gone = [{"name": "a", "urls": [f"{server}/gone"], "md5": "0" * 32}]
+    hub = {"repository": "lab/gue", "revision": "1", "rename": {"a": "a"}}
+    config["sources"] = {
+        "gue": {"files": gone, "otherwise": [{"hub": hub}]},
+        "far": {"files": gone},
+        "near": {"files": gone},
+        "lost": {"files": gone, "otherwise": [{"hub": hub | {"revision": "2"}}]},
+    }
+    (tmp_path / "near").mkdir()
+    config["mirrors"] = [str(tmp_path), f"{server}/mirror"]
+    place = {"repository": "lab/nt", "revision": "1", "family": "esm"}
+    config["encoders"] = {"nt": {"released": place}}
+    found = {
+        finding.found.split(":")[0]: finding.state
+        for finding in experiment.sources(config, offline=False)
+    }
+    problems = {name for name, state in found.items() if state == "problem"}
+    assert problems == {"lost", "encoders/nt"} and len(found) == 5
 
 
 def test_local_copies(config, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 from randommask import cost, kmers, settings
 from randommask.doctor.finding import ASK_SECONDS, Finding
 from randommask.plan import amount
-from randommask.sources import parse
+from randommask.sources import Repository, Source, parse
 
 SKEW_SECONDS = 1.0  # Snakemake compares the times of files
 
@@ -35,9 +35,9 @@ def _needed(config: dict[str, Any], results: Path) -> int:
     """Bytes of all sources, shards and encoders of the config that are not there."""
     resources = Path(config["pathvars"]["resources"])
     need = rolling = 0
-    for name, source in config["sources"].items():
+    for name, spec in config["sources"].items():
         if not (resources / name).exists():
-            need += cost.download_bytes(source)
+            need += cost.download_bytes(spec)
     for genome in config["genomes"]:
         if not (results / "corpus" / genome / "manifest.json").exists():
             need += cost.genome_bases(config, genome)
@@ -95,39 +95,73 @@ def _locking(name: str) -> Finding:
 
 
 def sources(config: dict[str, Any], offline: bool) -> Iterator[Finding]:
-    """Whether local copies are there and a mirror of each download answers."""
+    """Whether local copies are there and some place of each download answers."""
     resources = Path(config["pathvars"]["resources"])
     results = Path(config["pathvars"]["results"])
-    asked: dict[str, list[list[str]]] = {}
-    for name, source in config["sources"].items():
-        path = source.get("path")
-        if path and Path(path).is_relative_to(results):
+    asked: dict[str, Source] = {}
+    for name, spec in _specs(config).items():
+        source = parse(name, spec)
+        if source.path and source.path.is_relative_to(results):
             yield Finding("ok", "source", f"{name}: the workflow makes it")
-        elif path and not Path(path).exists():
-            advice = f"put a copy there or change sources: {name}: path"
-            yield Finding("problem", "source", f"{name}: no {path}", advice)
-        elif path or (resources / name).exists():
+        elif source.path and not source.path.exists():
+            advice = f"put a copy there or change the path of {name}"
+            yield Finding("problem", "source", f"{name}: no {source.path}", advice)
+        elif source.path or (resources / name).exists():
             yield Finding("ok", "source", f"{name}: here")
         elif not offline:
-            asked[name] = [list(file.urls) for file in parse(name, source).files]
+            asked[name] = source
     with ThreadPoolExecutor(16) as pool:
-        hosts = {
-            name: [pool.submit(_reached, urls) for urls in files]
-            for name, files in asked.items()
+        answers = {
+            name: pool.submit(_answering, name, source, config["mirrors"])
+            for name, source in asked.items()
         }
-    for name, answers in hosts.items():
-        found = [answer.result() for answer in answers]
-        if all(found):
-            said = f"{name}: {', '.join(dict.fromkeys(found))} answers"
-            yield Finding("ok", "source", said)
+    for name, answer in answers.items():
+        if found := answer.result():
+            yield Finding("ok", "source", f"{name}: {found} answers")
         else:
-            said = f"{name}: no mirror answers for {found.count(None)} of {len(found)}"
-            advice = "set https_proxy, or take a local copy with path:"
-            yield Finding("problem", "source", f"{said} files", advice)
+            advice = "set https_proxy, name a folder in mirrors, or take a path"
+            yield Finding("problem", "source", f"{name}: no place answers", advice)
+
+
+def _specs(config: dict[str, Any]) -> dict[str, Any]:
+    """What is fetched, by its place in `resources`."""
+    released = {
+        f"encoders/{name}": settings.released(config, name)
+        for name, entry in config["encoders"].items()
+        if "released" in entry
+    }
+    return config["sources"] | released
+
+
+def _answering(name: str, source: Source, mirrors: list[str]) -> str | None:
+    """The first place that has all of a source; None where none answers."""
+    for mirror in mirrors:
+        if (Path(mirror) / name).is_dir():
+            return mirror
+    for place in (source, *source.otherwise):
+        if place.repository:
+            found = [_reached([_address(place.repository)])]
+        else:
+            near = [[f"{m}/{name}/{f.name}" for m in mirrors] for f in place.files]
+            found = [
+                _reached([url for url in (*urls, *file.urls) if "://" in url])
+                for urls, file in zip(near, place.files, strict=True)
+            ]
+        if all(found):
+            return ", ".join(dict.fromkeys(found))
+    return None
+
+
+def _address(repository: Repository) -> str:
+    """Where the hub tells of a repository."""
+    from huggingface_hub.constants import ENDPOINT
+
+    where = f"{repository.kind}s/{repository.repository}"
+    return f"{ENDPOINT}/api/{where}/revision/{repository.revision}"
 
 
 def _reached(urls: list[str]) -> str | None:
-    """The host of the first mirror that has the file; None where none has."""
+    """The host of the first address that answers; None where none does."""
     import httpx2
 
     for url in urls:

@@ -1,0 +1,393 @@
+"""`snakemake --profile slurm` on a real SLURM: the whole workflow, and its faults.
+
+`make test-cluster` starts SLURM first (`tests/cluster/slurm.sh`): two virtual nodes
+with fake GPUs on this machine, so that training runs on its processors. Jobs are
+cancelled, cut by their time limit, preempted, lose their node; each time the result is,
+bit for bit, that of a run on this machine without SLURM.
+"""
+
+import csv
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from made_config import micro
+
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+SLURM = ROOT / "tests" / "cluster" / "slurm.sh"
+ENVIRONMENT = {**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"}
+STEPS = 1500  # of the training that is interrupted: some tens of seconds
+LONG_STEPS = 10_000  # more than a minute: SLURM's shortest time limit
+EXACT = ("model.safetensors", "history.csv", "spans.csv")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster():
+    """The cluster that `make test-cluster` has started."""
+    if shutil.which("sinfo") is None:
+        pytest.skip("no SLURM here: bash tests/cluster/slurm.sh up")
+    found = shell("scontrol", "show", "config")
+    if "ClusterName             = tests" not in found:
+        pytest.skip("another SLURM than tests/cluster/slurm.sh's: left alone")
+
+
+def shell(*words):
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def wait_for(condition, seconds=120):
+    """What `condition` returns once it is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"waited {seconds} s: {condition.__name__}")
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A fresh clone, its slurm profile adapted to this cluster as the README tells."""
+    folder = tmp_path / "clone"
+    shell("git", "clone", "--quiet", str(ROOT), str(folder))
+    for name in ("workflow", "config", "Snakefile"):  # and what is not committed yet
+        target = folder / name
+        if target.is_dir():
+            shutil.rmtree(target)
+            shutil.copytree(ROOT / name, target, symlinks=True)
+        else:
+            shutil.copyfile(ROOT / name, target)
+    adapt(folder, pretrain={"gpu": 1, "mem_mb": 2000, "runtime": "10m"})
+    return folder
+
+
+def adapt(folder, default=None, **resources):
+    """Change the profile's lines for this cluster: small jobs, checked often."""
+    path = folder / "slurm" / "config.yaml"
+    profile = yaml.safe_load(path.read_text())
+    profile["slurm-init-seconds-before-status-checks"] = 2
+    profile["default-resources"] |= {"mem_mb": 1000, "runtime": "10m"}
+    profile["default-resources"] |= default or {}
+    for rule in ("finetune", "model"):
+        profile["set-resources"][rule] = {"gpu": 1, "mem_mb": 1000, "runtime": "10m"}
+    profile["set-resources"] |= resources
+    profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
+    path.write_text(yaml.safe_dump(profile))
+
+
+def write_config(folder, steps=None):
+    """The micro config; with `steps` an encoder more, trained so long in one job."""
+    config = micro(folder)
+    if steps:
+        config["curricula"]["long"] = [{"until": steps, "max_span": 4}]
+        config["encoders"]["long"] = {
+            "curriculum": "long",
+            "steps": steps,
+            "segments": [],
+            "log_every": 50,
+            "validate_every": 500,
+        }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def command(path, *words):
+    return [str(SNAKEMAKE), f"--configfile={path}", *map(str, words)]
+
+
+def run(folder, path, *words):
+    done = subprocess.run(
+        command(path, *words),
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+class Workflow:
+    """A Snakemake in the background that trains one encoder under SLURM."""
+
+    def __init__(self, clone, path, steps):
+        self.folder = path.parent
+        self.output = self.folder / "results" / "pretrain" / "long" / f"step-{steps}"
+        self.log = self.folder / "snakemake.log"
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(
+                command(path, "--profile", "slurm", self.output),
+                cwd=clone,
+                env=ENVIRONMENT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def job(self, state="RUNNING"):
+        """The number of the training job in a state, when there is one."""
+        for line in shell("squeue", "-h", "-o", "%i|%T|%k").splitlines():
+            number, found, comment = line.split("|", 2)
+            if found == state and "pretrain" in comment:
+                return number
+        return None
+
+    def training(self):
+        """The number of the training job, once it has taken some steps."""
+
+        def has_begun():
+            speeds = list(self.output.parent.glob(".state/*/speed.csv"))
+            return speeds and self.job()
+
+        return wait_for(has_begun)
+
+    def end(self):
+        """Wait for the end; return what Snakemake said."""
+        self.process.wait(timeout=400)
+        said = self.log.read_text()
+        assert self.process.returncode == 0, said[-5000:]
+        return said
+
+
+def without_slurm(folder, steps):
+    """The encoder as it comes out of an uninterrupted run."""
+    folder.mkdir(exist_ok=True)
+    path = write_config(folder, steps)
+    output = folder / "results" / "pretrain" / "long" / f"step-{steps}"
+    flags = ("--set-threads", "pretrain=1", "--set-resources", "pretrain:gpu=0")
+    run(ROOT, path, output, *flags)
+    return output
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    return without_slurm(tmp_path_factory.mktemp("local"), STEPS)
+
+
+def with_corpus(folder, expected, steps=STEPS):
+    """The config of that training in another folder, where its corpus lies already."""
+    path = write_config(folder, steps)
+    for name in ("world", "corpus"):
+        source = expected.parents[2] / name
+        shutil.copytree(source, folder / "results" / name, copy_function=shutil.copy2)
+    return path
+
+
+@pytest.fixture
+def workflow(clone, tmp_path, expected):
+    """The same training under SLURM."""
+    started = []
+
+    def start(steps=STEPS):
+        path = tmp_path / "config.yaml"
+        if not path.exists():
+            with_corpus(tmp_path, expected, steps)
+        started.append(Workflow(clone, path, steps))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+    subprocess.run(["scancel", "--user", "root"], check=False)
+
+
+def assert_same(found, expected):
+    for name in EXACT:
+        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+
+
+def resumed(folder):
+    logs = list((folder / "logs" / "pretrain").rglob("*.log"))
+    return any("going on from" in log.read_text() for log in logs)
+
+
+def test_the_whole_workflow_gives_what_one_machine_gives(clone, tmp_path):
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    for folder in (local, remote):
+        folder.mkdir()
+    rules = ("pretrain", "finetune", "model")
+    flags = ["--set-threads", *(f"{rule}=1" for rule in rules)]
+    flags += ["--set-resources", *(f"{rule}:gpu=0" for rule in rules)]
+    run(clone, write_config(local), *flags, "--", local / "results" / "report.html")
+    path = write_config(remote)
+    said = run(
+        clone, path, "--profile", "slurm", "--", remote / "results" / "report.html"
+    )
+    submitted = set(re.findall(r"^rule (\w+):", said, re.M))
+    assert {"tokenize", "pretrain", "prepare", "finetune"} <= submitted
+    for name in ("table2.csv", "table3.csv", "table3.tex", "observations.csv"):
+        tables = [folder / "results" / "tables" / name for folder in (local, remote)]
+        assert tables[0].read_bytes() == tables[1].read_bytes(), name
+    for kept in (local / "results" / "pretrain").glob("*/step-24/model.safetensors"):
+        other = remote / kept.relative_to(local)
+        assert other.read_bytes() == kept.read_bytes()
+
+
+def test_two_gpus_of_one_node_and_two_nodes(clone, tmp_path, expected):
+    """One node x two processes, and two nodes x one: the batches of one process."""
+    several = {"nodes": 2, "tasks": 2, "mpi": "srun", "tasks_per_gpu": 0}
+    losses = []
+    for name, resources in {
+        "one": {"gpu": 1},
+        "two": {"gpu": 2},
+        "nodes": {"gpu": 0, "gres": "gpu:1", **several},
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        path = with_corpus(folder, expected, 24)
+        path.write_text(path.read_text().replace("micro_batch: 8", "micro_batch: 4"))
+        adapt(clone, pretrain={**resources, "mem_mb": 2000, "runtime": "10m"})
+        output = folder / "results" / "pretrain" / "long" / "step-24"
+        run(clone, path, "--profile", "slurm", "--", output)
+        with open(output / "history.csv", newline="") as file:
+            losses.append([float(row["loss"]) for row in csv.DictReader(file)])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    assert losses[2] == losses[1]
+
+
+def test_a_cancelled_job_goes_on(workflow, expected, tmp_path):
+    one = workflow()
+    shell("scancel", one.training())
+    said = one.end()
+    assert "Trying to restart" in said or "restart" in said.lower()
+    assert_same(one.output, expected)
+    assert resumed(tmp_path)
+
+
+def test_a_job_cut_by_its_time_limit_goes_on(workflow, clone, tmp_path):
+    adapt(clone, pretrain={"gpu": 1, "mem_mb": 2000, "runtime": "attempt * attempt"})
+    one = workflow(LONG_STEPS)  # a minute, then four
+    said = one.end()
+    assert said.count("has been submitted") == 2
+    assert resumed(tmp_path)
+    assert_same(one.output, without_slurm(tmp_path / "local", LONG_STEPS))
+
+
+def start_requeued(one, number):
+    """SLURM lets a job that is queued again wait two minutes: not here."""
+    wait_for(lambda: one.job("PENDING"))
+    shell("scontrol", "update", f"JobId={number}", "StartTime=now")
+
+
+def test_a_preempted_job_goes_on(workflow, clone, expected, tmp_path):
+    place = {"slurm_partition": "spot"}
+    adapt(clone, place, pretrain={"gpu": 1, "mem_mb": 2000, "runtime": "10m"})
+    one = workflow()
+    number = one.training()
+    for node in ("n1", "n2"):
+        shell("sbatch", "-p", "main", "-w", node, "--exclusive", "--wrap", "sleep 1")
+    start_requeued(one, number)
+    one.end()
+    assert_same(one.output, expected)
+    assert resumed(tmp_path)
+
+
+def test_a_job_whose_node_dies_goes_on(workflow, expected):
+    one = workflow()
+    number = one.training()
+    node = shell("squeue", "-h", "-j", number, "-o", "%N").strip()
+    slurmd = Path(os.environ.get("HOME_OF_SLURM", "/tmp/randommask-slurm"))
+    os.kill(int((slurmd / f"slurmd.{node}.pid").read_text()), signal.SIGKILL)
+    shell("pkill", "-9", "-f", f"slurmstepd: .{number}")
+    [lock] = one.output.parent.glob(".state/*/lock")
+    os.kill(int(re.search(r"process (\d+) on", lock.read_text())[1]), signal.SIGKILL)
+    try:
+        start_requeued(one, number)
+        one.end()
+    finally:
+        shell("bash", str(SLURM), "node-up", node)
+    assert_same(one.output, expected)
+
+
+def test_snakemake_killed_and_started_again_has_one_writer(workflow, expected, clone):
+    one = workflow()
+    number = one.training()
+    one.process.kill()
+    one.process.wait()
+    run(clone, one.folder / "config.yaml", "--unlock")
+    two = workflow()
+    [lock] = one.output.parent.glob(".state/*/lock")
+
+    def refused():
+        logs = (one.folder / "logs" / "pretrain").rglob("*.log")
+        return any("being written by" in log.read_text() for log in logs)
+
+    wait_for(refused)
+    assert f"SLURM job {number}" in lock.read_text()
+    shell("scancel", number)
+    two.end()
+    assert_same(two.output, expected)
+
+
+def test_a_job_that_fails_twice_is_tried_a_third_time(workflow, expected):
+    one = workflow()
+    number = one.training()
+    [state] = one.output.parent.glob(".state/*")
+    shell(
+        "scancel", number
+    )  # and its lock is taken, so that the next try fails as well
+    with open(state / "lock", "a+") as file:
+
+        def is_taken():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        wait_for(is_taken)
+        wait_for(lambda: one.log.read_text().count("Error in rule pretrain") >= 2)
+    one.end()
+    assert_same(one.output, expected)
+
+
+def test_a_full_disk_stops_with_one_line_and_the_same_command_goes_on(
+    clone, expected, tmp_path
+):
+    small = tmp_path / "small"
+    small.mkdir()
+    path = with_corpus(small, expected)
+    full = small / "results" / "pretrain"
+    full.mkdir()
+    shell("mount", "-t", "tmpfs", "-o", "size=1M", "scratch", str(full))
+    output = full / "long" / f"step-{STEPS}"
+    try:
+        done = subprocess.run(
+            command(path, "--profile", "slurm", "--retries", "0", output),
+            cwd=clone,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode != 0
+        [log] = (small / "logs" / "pretrain").rglob("*.log")
+        said = log.read_text()
+        assert "No space left" in said.splitlines()[-1] and "Traceback" not in said
+        assert not output.exists()
+        shell("mount", "-o", "remount,size=100M", str(full))
+        run(clone, path, "--profile", "slurm", output)
+        assert_same(output, expected)
+    finally:
+        shell("umount", "--lazy", str(full))
+
+
+def test_what_the_workflow_adds_to_a_job(clone, tmp_path):
+    """Allocations and seconds beyond the command's own, for the record."""
+    path = write_config(tmp_path)
+    run(clone, path, "--profile", "slurm", tmp_path / "results/tables/table3.csv")
+    runs = list((tmp_path / "results" / "finetune").rglob("metrics.json"))
+    own = [json.loads(file.read_text())["seconds"] for file in runs]
+    tables = (tmp_path / "logs" / "benchmarks" / "finetune").rglob("*.tsv")
+    whole = [float(file.read_text().splitlines()[1].split("\t")[0]) for file in tables]
+    print(f"{len(own)} runs: {sum(own):.1f} s inside, {sum(whole):.1f} s as commands")
+    assert len(whole) == len(own) > 0
