@@ -217,7 +217,7 @@ def test_every_rule_runs(world):
     assert len(table) == 5 * 4 and all(row["mean"] for row in table)
     for page in ("tables/table3.md", "report.html"):
         text = (results / page).read_text()
-        for control in ("no pretraining", "k-mer counts, linear"):
+        for control in ("No pretraining", "k-mer counts, linear"):
             assert re.search(f"distance .* to .*{control}.*DNABERT.*n = 4", text)
     page = (results / "ablations" / "spans.md").read_text()
     assert page.startswith("# Ablation spans: Do spans matter?") and "Purity" in page
