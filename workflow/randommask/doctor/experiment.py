@@ -32,7 +32,7 @@ def disk(config: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _needed(config: dict[str, Any], results: Path) -> int:
-    """Bytes of all sources, shards and encoders of the config that are not there."""
+    """Bytes of the sources, shards and encoders that `all` needs and that lack."""
     resources = Path(config["pathvars"]["resources"])
     need = rolling = 0
     for name, spec in config["sources"].items():
@@ -41,13 +41,29 @@ def _needed(config: dict[str, Any], results: Path) -> int:
     for genome in config["genomes"]:
         if not (results / "corpus" / genome / "manifest.json").exists():
             need += cost.genome_bases(config, genome)
+    wanted = _pretrained(config)
     for name in settings.segment_names(config):
-        if not (results / "pretrain" / name).exists():
+        is_wanted = settings.split(name)[0] in wanted
+        if is_wanted and not (results / "pretrain" / name).exists():
             hparams = settings.segment(config, *settings.split(name))
             vocabulary = kmers.vocab_size(hparams["settings"]["k"])
             left, meanwhile = cost.segment_bytes(hparams, vocabulary)
             need, rolling = need + left, max(rolling, meanwhile)
     return need + rolling
+
+
+def _pretrained(config: dict[str, Any]) -> set[str]:
+    """The encoders of tables and figures, and those that they branch from."""
+    tables = config["tables"].values()
+    wanted = {row["encoder"] for table in tables for row in table["rows"]}
+    wanted |= set(config["roles"].values())
+    todo = list(wanted)
+    while todo:
+        branch = config["encoders"][todo.pop()].get("from")
+        if branch and branch["encoder"] not in wanted:
+            wanted.add(branch["encoder"])
+            todo.append(branch["encoder"])
+    return wanted
 
 
 def _existing(path: Path) -> Path:

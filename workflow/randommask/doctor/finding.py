@@ -30,5 +30,6 @@ def ask(*words: str) -> tuple[bool, str]:
         return False, "not found"
     except (OSError, subprocess.TimeoutExpired) as error:
         return False, f"no answer ({type(error).__name__})"
-    said = (done.stdout if done.returncode == 0 else done.stderr).strip()
-    return done.returncode == 0, said
+    if done.returncode == 0:
+        return True, done.stdout.strip()
+    return False, (done.stderr.strip() or f"exit {done.returncode}").splitlines()[0]
