@@ -18,7 +18,8 @@ def rows(path):
 
 
 def losses(encoder):
-    last = max((DEMO / "pretrain" / encoder).glob("step-*/history.csv"))
+    found = (DEMO / "pretrain" / encoder).glob("step-*/history.csv")
+    last = max(found, key=lambda path: int(path.parent.name.split("-")[1]))
     return [
         (int(row["step"]), int(row["phase"]), float(row["loss"])) for row in rows(last)
     ]
