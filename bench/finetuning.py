@@ -32,6 +32,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
 from randommask import encoder, examples, kmers
@@ -139,6 +140,7 @@ def peer(folder: Path, data: examples.Examples, out: Path) -> tuple[float, float
         compute_metrics=scores,
         callbacks=[clock],
     )
+    trainer.remove_callback(PrinterCallback)  # the table alone goes to stdout
     start = now()
     trainer.train()
     return clock.seconds, now() - start
