@@ -285,7 +285,8 @@ def test_a_preempted_job_goes_on(workflow, clone, expected, tmp_path):
     one = workflow()
     number = one.training()
     for node in ("n1", "n2"):
-        shell("sbatch", "-p", "main", "-w", node, "--exclusive", "--wrap", "sleep 1")
+        words = ("-p", "main", "-w", node, "--exclusive", "-o", "/dev/null")
+        shell("sbatch", *words, "--wrap", "sleep 1")
     start_requeued(one, number)
     one.end()
     assert_same(one.output, expected)
