@@ -17,6 +17,7 @@ rule embed:
         "<logs>/benchmarks/figures/embeddings/{encoder}.tsv"
     conda:
         "../../envs/report.yaml"
+    threads: 2
     params:
         hparams=lambda wildcards: json.dumps(
             {
