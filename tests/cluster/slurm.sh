@@ -6,7 +6,7 @@
 #
 # Needs root. Installs Debian's packages where they are missing; listens on loopback only.
 set -euo pipefail
-export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=$PATH:/usr/sbin:/sbin
 
 HOME_OF_SLURM=${HOME_OF_SLURM:-/tmp/randommask-slurm}
 NODES=2 GPUS=2
