@@ -149,7 +149,7 @@ class Workflow:
             speeds = list(self.output.parent.glob(".state/*/speed.csv"))
             return speeds and self.job()
 
-        return wait_for(has_begun)
+        return wait_for(has_begun, seconds=300)
 
     def end(self):
         """Wait for the end; return what Snakemake said."""
@@ -270,9 +270,11 @@ def test_a_job_cut_by_its_time_limit_goes_on(workflow, clone, expected, tmp_path
     steps = 50 * round(STEPS * LONG_SECONDS / seconds / 50)
     adapt(clone, pretrain={"gpu": 1, "mem_mb": 2000, "runtime": "attempt * attempt"})
     one = workflow(steps)  # a minute, then four
-    said = one.end()
-    assert said.count("has been submitted") >= 2
-    assert resumed(tmp_path)
+    number = one.training()
+    submitted = re.findall(r"SLURM jobid (\d+)", one.end())
+    assert len(submitted) >= 2
+    # a busy machine may spend the whole first minute on starting up
+    assert resumed(tmp_path) or number != submitted[0]
     assert_same(one.output, without_slurm(tmp_path / "local", steps))
 
 
