@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import shutil
-import socket
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +34,7 @@ from torch import Tensor
 
 from randommask import files
 from randommask.errors import InputError, run
+from randommask.lock import holder
 from randommask.settings import differences
 
 KEPT = 2  # rolling checkpoints; the one before serves where the last is damaged
@@ -45,6 +46,7 @@ ENCODER_FILES = (
     "vocab.txt",
 )
 STATE_FILE = "state.safetensors"
+STOPPED = 128 + signal.SIGTERM  # exit status of a run that was asked to stop
 
 
 def settings_hash(settings: dict) -> str:
@@ -94,9 +96,7 @@ def lock(folder: Path) -> Iterator[None]:
                 "; wait for it or stop it"
             ) from None
         file.truncate(0)
-        job = os.environ.get("SLURM_JOB_ID")
-        name = f"process {os.getpid()} on {socket.gethostname()}"
-        file.write(name + (f", SLURM job {job}" if job else ""))
+        file.write(holder())
         file.flush()
         yield
 

@@ -6,15 +6,16 @@ everything that is made.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from randommask.errors import InputError
 
 
-def read_hparams(
-    text: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+def read_object(
+    text: str, due: Sequence[str], optional: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Parse the `--hparams` flag; `experiment` is always due.
+    """Parse the `--hparams` flag: every key of `due`, and no other but `optional`.
 
     Raises `InputError` for what is no JSON object, and a key missing or unknown.
     """
@@ -26,13 +27,23 @@ def read_hparams(
         raise InputError(
             f"--hparams: found {type(hparams).__name__}, expected an object"
         )
-    due = ("experiment", *required)
     for key in due:
         if key not in hparams:
             raise InputError(f"--hparams: no {key!r}, expected {', '.join(due)}")
     if unknown := sorted(set(hparams) - {*due, *optional}):
         known = ", ".join((*due, *optional))
         raise InputError(f"--hparams: unknown {unknown[0]!r}, expected {known}")
+    return hparams
+
+
+def read_hparams(
+    text: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Read `--hparams` of a table, a figure or a report; `experiment` is always due.
+
+    Raises `InputError` as `read_object` does, and for an experiment of another form.
+    """
+    hparams = read_object(text, ("experiment", *required), optional)
     experiment = hparams["experiment"]
     if not isinstance(experiment, dict) or set(experiment) != {"name", "notice"}:
         raise InputError("--hparams: experiment: expected an object of name and notice")

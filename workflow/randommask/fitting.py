@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from randommask import metrics
-from randommask.resume import STOPPED, StateFile
+from randommask.checkpoint import STOPPED
+from randommask.resume import StateFile
 from randommask.tuning import Tuning
 
 DIVERGED = "diverged loss"
@@ -59,7 +60,7 @@ def fit(tuning: Tuning, kept: StateFile | None = None) -> Outcome:
     """Train to the last step, to a loss that is no number, or until patience ends.
 
     The model goes back to the best epoch. Goes on from what was `kept`; exits with
-    `resume.STOPPED` on SIGTERM, after a step and with the state saved.
+    `STOPPED` on SIGTERM, after a step and with the state saved.
     """
     kept = kept or StateFile(None, {}, 0.0)
     start = time.perf_counter()

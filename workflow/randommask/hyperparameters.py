@@ -1,10 +1,10 @@
 """The settings of a fine-tuning: what they may be, and how they come in as JSON."""
 
-import json
 from dataclasses import MISSING, dataclass, fields
 
 from randommask import kmers, metrics
 from randommask.errors import InputError
+from randommask.experiment import read_object
 from randommask.lora import Lora
 
 CHARACTER = "character"
@@ -74,17 +74,9 @@ class Settings:
     @classmethod
     def parse(cls, text: str) -> "Settings":
         """Read the `--hparams` flag: every key without a default is due, no other."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"--hparams: not JSON ({error})") from None
         due = [field.name for field in fields(cls) if field.default is MISSING]
-        for name in due:
-            if name not in values:
-                raise InputError(f"--hparams: no {name!r}, expected {', '.join(due)}")
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(values.keys() - known):
-            raise InputError(f"--hparams: unknown {unknown[0]!r}")
+        optional = [field.name for field in fields(cls) if field.name not in due]
+        values = read_object(text, due, optional)
         values["betas"] = tuple(values["betas"])
         if values.get("lora") is not None:
             values["lora"] = Lora.parse(values["lora"])

@@ -18,7 +18,6 @@ Shapes: n rows, b bases of the longest, O outputs (classes or targets).
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -35,6 +34,7 @@ import randommask
 from randommask import files, kmers, linear, metrics
 from randommask.datasets import SPLITS
 from randommask.errors import InputError, run
+from randommask.experiment import read_object
 from randommask.genome import OTHER, encode
 
 VERSIONED = ("numpy", "pyarrow", "scikit-learn", "scipy")
@@ -72,16 +72,7 @@ class Settings:
     @classmethod
     def parse(cls, text: str) -> "Settings":
         """Read the `--hparams` flag; every key is due, and no other."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"--hparams: not JSON ({error})") from None
-        due = [field.name for field in fields(cls)]
-        for name in due:
-            if name not in values:
-                raise InputError(f"--hparams: no {name!r}, expected {', '.join(due)}")
-        if unknown := sorted(values.keys() - {*due}):
-            raise InputError(f"--hparams: unknown {unknown[0]!r}")
+        values = read_object(text, [field.name for field in fields(cls)])
         grid = {name: tuple(values[name]) for name in ("k", "strength")}
         return cls(**values | grid)
 

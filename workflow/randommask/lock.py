@@ -11,6 +11,13 @@ from pathlib import Path
 from randommask.errors import InputError
 
 
+def holder() -> str:
+    """What a lock file says of this process."""
+    job = os.environ.get("SLURM_JOB_ID")
+    name = f"process {os.getpid()} on {socket.gethostname()}"
+    return name + (f", SLURM job {job}" if job else "")
+
+
 @contextmanager
 def hold(path: Path) -> Iterator[None]:
     """Hold the lock file `path`, waiting for another process that holds it.
@@ -29,7 +36,7 @@ def hold(path: Path) -> Iterator[None]:
             if not _is_still(path, file):
                 continue
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.write(holder())
             file.flush()
             try:
                 yield

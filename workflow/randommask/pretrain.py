@@ -25,12 +25,12 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from randommask import checkpoint, curriculum, files, modelcard
+from randommask.checkpoint import STOPPED
 from randommask.errors import InputError, run
 from randommask.history import History
 from randommask.monitor import Monitor
 from randommask.trainer import Trainer
 
-STOPPED = 128 + signal.SIGTERM  # exit status of a run that was asked to stop
 SAVE_SECONDS, SAVE_STEPS = 600.0, 5000  # between checkpoints, whichever comes first
 STEPS_AHEAD = 8  # steps that are given to a GPU before anything waits for it
 

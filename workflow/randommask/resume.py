@@ -21,8 +21,6 @@ from torch import Tensor
 from randommask import checkpoint
 from randommask.errors import InputError
 
-STOPPED = 128 + signal.SIGTERM  # exit status of a run that was asked to stop
-
 
 class StateFile:
     """The state of the run that makes `output`; a context in which SIGTERM is heeded.

@@ -313,12 +313,7 @@ def finetuning(
     """What `randommask.finetune` has to know of one run."""
     shared = config["finetune"]
     return {
-        "encoder": encoder,
-        "tokenization": tokenization,
-        "dataset": dataset.dataset,
-        "task": dataset.task,
-        "metric": dataset.metric,
-        "seed": seed,
+        **_run(encoder, tokenization, dataset, seed),
         **{key: value for key, value in shared.items() if key != "recipe"},
         **recipe(config, shared["recipe"], dataset),
         **config["encoders"][encoder].get("finetune", {}),
@@ -330,13 +325,22 @@ def counting(
 ) -> dict[str, Any]:
     """What `randommask.kmer_linear` has to know of one run."""
     return {
+        **_run(encoder, tokenization, dataset, seed),
+        **config["encoders"][encoder]["grid"],
+    }
+
+
+def _run(
+    encoder: str, tokenization: str, dataset: Dataset, seed: int
+) -> dict[str, Any]:
+    """Which run it is, whatever computes it."""
+    return {
         "encoder": encoder,
         "tokenization": tokenization,
         "dataset": dataset.dataset,
         "task": dataset.task,
         "metric": dataset.metric,
         "seed": seed,
-        **config["encoders"][encoder]["grid"],
     }
 
 
