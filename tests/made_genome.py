@@ -65,5 +65,9 @@ def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> dict:
         "log_every": 4,
         "validate_every": 8,
         "validation_spans": [4, 8],
+        "span_masking": {
+            key: settings[key]
+            for key in ("center_probability", "target_share", "replacement")
+        },
         "settings": {**settings, **changes},
     }

@@ -185,6 +185,18 @@ def test_a_branch_starts_where_the_other_ends(paper):
     assert lineage[-1] == "randommask/step-480000"
 
 
+def test_spans_are_validated_with_one_masking(paper):
+    masks = {
+        encoder: settings.span_masking(paper, encoder)
+        for encoder in paper["encoders"]
+        if settings.is_ours(paper, encoder)
+    }
+    shared = paper["pretrain"]
+    assert masks["spans-6"] == masks["phases-share-15"] == masks["phases-100"]
+    assert masks["spans-6"]["replacement"] == shared["replacement"]
+    assert masks["nonoverlapping"]["center_probability"] == 0.15
+
+
 def test_milestones_belong_to_the_segment_that_passes_them(paper):
     kept = settings.milestone_segments(paper)
     assert kept["dnabert/step-0"] == kept["dnabert/step-10000"] == "dnabert/step-30000"

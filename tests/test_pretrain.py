@@ -86,12 +86,14 @@ def assert_same(found, expected):
 
 def test_history_says_what_happened(whole):
     lines = rows(whole)
-    assert [line["step"] for line in lines] == [4, 6, 8, 12]
-    assert [line["phase"] for line in lines] == [1, 1, 2, 2]
-    assert [line["max_span"] for line in lines] == [4, 4, 8, 8]
-    assert ["validation_loss" in line for line in lines] == [False, True, True, True]
+    assert [line["step"] for line in lines] == [3, 4, 6, 8, 9, 12]
+    assert [line["phase"] for line in lines] == [1, 1, 1, 2, 2, 2]
+    assert [line["max_span"] for line in lines] == [4, 4, 4, 8, 8, 8]
+    # at the milestones 3 and 9 too
+    validated = [line["step"] for line in lines if "validation_loss" in line]
+    assert validated == [3, 6, 8, 9, 12]
     assert all(4 < line["loss"] < 7 for line in lines)
-    assert lines[0]["learning_rate"] == 0.003
+    assert lines[1]["learning_rate"] == 0.003
     assert sorted(path.name for path in (whole / "milestones").iterdir()) == [
         "step-0",
         "step-3",
@@ -345,8 +347,22 @@ def test_loss_by_span_length_grows_with_the_span(whole):
     with open(whole / "spans.csv", newline="") as file:
         lines = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     assert [(line["step"], line["span"]) for line in lines] == [
-        (step, span) for step in (6, 8, 12) for span in (4, 8)
+        (step, span) for step in (3, 6, 8, 9, 12) for span in (4, 8)
     ]
     assert all(4 < line["validation_loss"] < 7 for line in lines)
     # nearly all of four hidden tokens' bases are seen beside them, of eight few
     assert lines[1]["bound"] > lines[0]["bound"] > 0.9
+
+
+def test_encoders_that_mask_otherwise_are_validated_alike(whole, corpus, tmp_path):
+    others = {"replacement": {"mask": 1.0, "random": 0.0}, "center_probability": 0.15}
+    hparams = segment()
+    hparams["settings"] |= others
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, hparams, output)
+    bounds = []
+    for folder in (whole, output):
+        with open(folder / "spans.csv", newline="") as file:
+            bounds.append({line["bound"] for line in csv.DictReader(file)})
+    assert bounds[0] == bounds[1]
+    assert len(bounds[0]) == 2

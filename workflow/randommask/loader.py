@@ -89,18 +89,14 @@ def mask(
     max_span: int,
     step: int,
     first: int,
-    *,
-    min_span: int | None = None,
     places: int = 0,
 ) -> MicroBatch:
-    """Mask samples `first`, ... of a step; `min_span` in place of the settings' one.
+    """Mask samples `first`, ... of a step.
 
     The places are at least `places`, else as many as are asked, up to a multiple of
     `PLACES`: no label is ever dropped.
     """
     options = masking.options(settings, max_span)
-    if min_span is not None:
-        options["min_span"] = min_span
     inputs, asked, ids = masking.corrupt_at(
         ids_MT, max_span, settings["seed"], step, first, **options
     )

@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from randommask import checkpoint, curriculum, files, modelcard
+from randommask import checkpoint, curriculum, files, masking, modelcard
 from randommask.checkpoint import STOPPED
 from randommask.errors import InputError, run
 from randommask.history import History
@@ -58,9 +58,10 @@ class Segment:
         self.log_every = hparams["log_every"]
         self.validate_every = hparams["validate_every"]
         self.spans = hparams["validation_spans"]
+        self.span_masking = {**self.settings, **hparams["span_masking"]}
         self.history = History([], [])
         self.done = self.start
-        self.bounds: dict[tuple[int, int], float] = {}
+        self.bounds: dict[str, float] = {}
 
     def resume(self, start: Path | None) -> None:
         """Take up the newest whole checkpoint, else the state in folder `start`."""
@@ -139,9 +140,10 @@ class Segment:
         )
 
     def is_due(self, every: int) -> bool:
-        """Every so many steps, at a phase's end and at the segment's."""
-        ends = [phase["until"] for phase in self.settings["curriculum"]]
-        return self.done % every == 0 or self.done in (*ends, self.end)
+        """Every so many steps, at milestones, at a phase's end and at the segment's."""
+        phases = [phase["until"] for phase in self.settings["curriculum"]]
+        named = (*phases, *self.milestones, self.end)
+        return self.done % every == 0 or self.done in named
 
     def log(self, monitor: Monitor) -> None:
         """Close a row of the history, with a validation where one is due."""
@@ -149,30 +151,30 @@ class Segment:
         max_span = self.settings["curriculum"][phase]["max_span"]
         validation, spans = None, {}
         if self.is_due(self.validate_every):
-            validation = self.trainer.validate(max_span)
+            validation = self.trainer.validate(self.settings, max_span)
             for span in self.spans:
-                spans[span] = self.trainer.validate(span, min_span=span)
+                alike = {**self.span_masking, "min_span": span}
+                spans[span] = self.trainer.validate(alike, span)
                 self.history.spans.append(
                     {
                         "step": self.done,
                         "span": span,
                         "validation_loss": spans[span],
-                        "bound": self.bound(span, span),
+                        "bound": self.bound(alike, span),
                     }
                 )
-        bound = self.bound(self.settings["min_span"], max_span)
+        bound = self.bound(self.settings, max_span)
         row = self.history.close_row(self.settings, self.done, bound, validation)
         drawn = row | {f"validation_loss/span {m}": v for m, v in spans.items()}
         rate = monitor.tell(self.done, self.trainer.loader.waited, drawn)
         shown = f"step {self.done} loss {row['loss']:.3f} max span {max_span}"
         tqdm.write(f"{shown} {rate:.0f} tokens/s", file=sys.stderr)
 
-    def bound(self, min_span: int, max_span: int) -> float:
-        """The information bound of a phase, simulated once."""
-        key = (min_span, max_span)
+    def bound(self, settings: dict, max_span: int) -> float:
+        """The information bound of a way to mask, simulated once."""
+        key = f"{max_span} {masking.options(settings, max_span)}"
         if key not in self.bounds:
-            spans = {**self.settings, "min_span": min_span}
-            self.bounds[key] = curriculum.information_bound(spans, max_span)
+            self.bounds[key] = curriculum.information_bound(settings, max_span)
         return self.bounds[key]
 
     def keep_milestone(self) -> None:

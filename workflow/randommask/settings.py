@@ -232,7 +232,20 @@ def segment(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
         "log_every": keys["log_every"],
         "validate_every": keys["validate_every"],
         "validation_spans": keys["validation_spans"],
+        "span_masking": span_masking(config, encoder),
         "settings": settings(config, encoder, end),
+    }
+
+
+def span_masking(config: dict[str, Any], encoder: str) -> dict[str, Any]:
+    """How `validation_spans` mask: as `pretrain` says, whatever the encoder trained on.
+
+    So their losses compare. Tokens of another kind are masked as the encoder says.
+    """
+    shared, keys = config["pretrain"], merged(config, encoder)
+    alike = shared if keys["tokenization"] == shared["tokenization"] else keys
+    return {
+        key: alike[key] for key in ("center_probability", "target_share", "replacement")
     }
 
 

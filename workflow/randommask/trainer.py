@@ -178,9 +178,11 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def validate(self, max_span: int, min_span: int | None = None) -> float:
-        """Mean loss in nats on the fixed windows, with masks fixed for these spans."""
-        settings = self.settings
+    def validate(self, settings: dict, max_span: int) -> float:
+        """Mean loss in nats on the fixed windows, with masks fixed for these spans.
+
+        `settings` are the encoder's, or such as mask otherwise.
+        """
         windows = self.corpus.validation_windows(
             settings["seed"], settings["validation_windows"]
         )
@@ -189,9 +191,8 @@ class Trainer:
         total, asked = 0.0, 0
         for first in range(0, len(ids), self.micro):
             part = ids[first : first + self.micro]
-            batch = loader.mask(
-                settings, part, max_span, VALIDATION_STEP, first, min_span=min_span
-            ).to(self.device)
+            batch = loader.mask(settings, part, max_span, VALIDATION_STEP, first)
+            batch = batch.to(self.device)
             loss = self._losses(batch.inputs_MT, batch.places_C, batch.targets_C)
             total, asked = total + loss.item(), asked + batch.asked
         self.model.train()
