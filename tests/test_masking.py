@@ -266,6 +266,38 @@ def test_share_and_hidden_bases_of_each_phase(max_span):
     assert found == pytest.approx(hidden_bases, rel=0.03)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(4, 48), st.integers(1, 8), st.integers(0, 8), st.booleans())
+def test_share_of_a_short_row_is_the_maskers(tokens, shortest, more, normalised):
+    """Spans are cut at [CLS] and [SEP], and no centre lies there or beyond."""
+    longest = shortest + more
+    keys = {
+        "tokens": tokens,
+        "min_span": shortest,
+        "center_probability": 0.05,
+        "target_share": 0.15 if normalised else None,
+        "curriculum": [
+            {"until": 10, "max_span": shortest},
+            {"until": 40, "max_span": longest},
+        ],
+    }
+    ids = np.full((1_000_000 // tokens, tokens), 9, np.uint16)
+    ids[:, 0], ids[:, -1] = 2, 3
+    shares = []
+    for span in (shortest, longest):
+        _, asked, _ = masking.corrupt_at(
+            ids, span, 0, 0, min_span=shortest,
+            center_probability=0.05, target_share=keys["target_share"],
+        )  # fmt: skip
+        shares.append(len(asked) / ids[:, 1:-1].size)
+    found = 0.25 * shares[0] + 0.75 * shares[1]
+    assert curriculum.masked_share(keys) == pytest.approx(found, abs=0.01)
+    endless = masking.masked_share(0.05, shortest, shortest)
+    phases = [{"until": 1, "max_span": shortest}]
+    alone = keys | {"curriculum": phases, "target_share": None, "tokens": 10_000}
+    assert curriculum.masked_share(alone) == pytest.approx(endless, rel=2e-3)
+
+
 @pytest.mark.parametrize("max_span", PHASES)
 def test_information_bound_of_each_phase(max_span):
     found = curriculum.information_bound(SETTINGS, max_span, samples=256)

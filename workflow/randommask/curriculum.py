@@ -25,6 +25,31 @@ def learning_rate(settings: dict, step: int) -> float:
     return settings["learning_rate"] * (total - step) / max(1, total - warmup)
 
 
+def masked_share(settings: dict) -> float:
+    """Expected share of the tokens between [CLS] and [SEP] that are asked.
+
+    The mean over all steps, exact for sequences of `tokens`, these two included. It is
+    less than in an endless sequence (`masking.masked_share`, which `target_share` is
+    the value of): a token near an end has fewer centres around it. `settings` are the
+    encoder's.
+    """
+    places, mean, start = settings["tokens"] - 2, 0.0, 0
+    lowest, p = settings["min_span"], settings["center_probability"]
+    for phase in settings["curriculum"]:
+        highest = phase["max_span"]
+        if settings["target_share"] is not None:
+            share = settings["target_share"]
+            p = masking.probability_for_share(share, lowest, highest)
+        spans = np.arange(lowest, highest + 1)
+        offsets = np.arange(-highest, highest + 1)[:, None]
+        covers = (offsets >= -((spans - 1) // 2)) & (offsets <= spans // 2)
+        each = np.log1p(-p * covers.mean(axis=1))  # of not being asked, by one centre
+        spared = np.exp(np.convolve(np.ones(places), each)[highest:][:places])
+        mean += (1 - spared.mean()) * (phase["until"] - start)
+        start = phase["until"]
+    return float(mean / start)
+
+
 def information_bound(
     settings: dict, max_span: int, *, tokens: int = 4096, samples: int = 256
 ) -> float:
