@@ -4,6 +4,7 @@ import csv
 import json
 import statistics
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -336,28 +337,50 @@ def test_weights_beside_the_sizes_are_the_encoders():
 
 def test_a_group_owns_what_nothing_else_needs():
     paper = load("config")
-    encoders, cells = plan.own(paper, "replacement")
-    assert encoders == {"phases-90-10", "phases-100"}
-    assert {encoder for encoder, _, _ in cells} == encoders
-    encoders, cells = plan.own(paper, "curriculum")
-    assert "spans-6" not in encoders  # other groups begin with it
-    assert {"spans-10", "phases-1", "phases-reversed"} <= encoders
-    assert ("spans-6", "overlapping", "PD-tata") in cells  # no other group's set
-    assert ("spans-6", "overlapping", "SSP") not in cells
-    encoders, _ = plan.own(paper, "steps")
-    assert "dnabert" not in encoders and "dnabert-10k" in encoders
+    own = plan.own(paper, "replacement")
+    assert own.encoders == own.measured == {"phases-90-10", "phases-100"}
+    assert {run.split("/")[0] for run in own.runs} == own.encoders
+    own = plan.own(paper, "curriculum")
+    assert "spans-6" not in own.encoders  # other groups begin with it
+    assert {"spans-10", "phases-1", "phases-reversed"} <= own.encoders
+    assert "spans-6/overlapping/PD-tata/seed3" in own.runs  # no other group's set
+    assert "spans-6/overlapping/SSP/seed3" not in own.runs
+    assert not own.steps
 
 
 def test_an_encoder_that_branches_from_it_keeps_its_parent():
     paper = load("config")
-    before = plan.own(paper, "masking-rate")[0]
+    before = plan.own(paper, "masking-rate").encoders
     assert {"share-15", "phases-share-15", "share-21"} == before
     paper["encoders"]["mine"] = {
         **paper["encoders"]["phases-share-15"],
         "from": {"encoder": "share-15", "step": 6250},
     }
     checker.check(paper, SCHEMA)
-    assert "share-15" not in plan.own(paper, "masking-rate")[0]
+    assert "share-15" not in plan.own(paper, "masking-rate").encoders
+
+
+def test_a_milestones_folder_is_its_rows_alone_or_stays():
+    paper = load("config")
+    own = plan.own(paper, "steps")
+    assert "dnabert" not in own.encoders and "dnabert-10k" in own.encoders
+    assert not own.steps  # a segment's ends, or steps that Figure 2 shows
+    taken = {"encoder": "spans-6", "step": 3000}
+    paper["encoders"]["spans-6-3k"] = {"milestone": taken}
+    paper["ablations"]["early"] = {
+        "datasets": ["SSP"],
+        "rows": [
+            {"label": "a", "encoder": "spans-6-3k", "tokenization": "overlapping"}
+        ],
+    }
+    checker.check(paper, SCHEMA)
+    own = plan.own(paper, "early")
+    assert own.steps == {"spans-6/step-3000"} and own.encoders == {"spans-6-3k"}
+    other = load("config")  # where the same step ends a job
+    other["encoders"]["spans-6"]["segments"] = [3000]
+    assert not plan.own(paper, "early", [other]).steps
+    paper["encoders"]["again"] = {"milestone": taken}
+    assert not plan.own(paper, "early").steps
 
 
 @pytest.fixture
@@ -379,10 +402,14 @@ def made(tmp_path):
                 results / "figures" / "attention" / f"{encoder}.npz",
                 results / "figures" / "purity" / f"{encoder}.csv",
                 results / "pretrain" / encoder / "step-3000" / "history.csv",
-                logs / "benchmarks" / "pretrain" / encoder / "step-3000.tsv",
                 logs / "encoders" / f"{encoder}.log",
             ):
                 touch(path)
+            touch(
+                logs / "benchmarks" / "pretrain" / encoder / "step-3000.tsv",
+                "s\tmax_rss\tcpu_time\n3600.0\t1.0\t1.0\n",
+            )
+            touch(results / "pretrain" / encoder / "step-3000/state", "x" * 3000)
             for dataset in entry["datasets"]:
                 run = f"finetune/{encoder}/{row['tokenization']}/{dataset}/seed1"
                 touch(results / run / "metrics.json")
@@ -393,20 +420,25 @@ def made(tmp_path):
     return path
 
 
-def touch(path):
+def touch(path, text=""):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("")
+    path.write_text(text)
 
 
 def everything(folder):
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_cleaning_takes_one_groups_files_and_no_others(made):
+def test_cleaning_takes_one_groups_files_and_no_others(made, capsys):
     folder = made.parent
     before = everything(folder)
     clean.main(["--config", str(made), "--name", "replacement"])
+    said = capsys.readouterr().out.splitlines()
     assert everything(folder) == before  # it only lists
+    assert said[-1].startswith("22 files and folders, 6.07 kB, 2.0 hours of pretr")
+    assert said[-1].endswith(": to delete; nothing is deleted yet")
+    due = folder / "results" / "pretrain" / "phases-100"
+    assert any(line.split() == ["3", "kB", str(due)] for line in said)
     clean.main(["--config", str(made), "--name", "replacement", "--delete"])
     gone = before - everything(folder)
     names = {"phases-90-10", "phases-100", "replacement"}
@@ -429,6 +461,99 @@ def test_cleaning_a_group_of_shared_encoders_leaves_them(made):
     }
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "release/phases-share-15/model.safetensors",
+        "models/phases-share-15/overlapping/SSP/model.safetensors",
+        "figures/embeddings/phases-share-15.csv",
+        "finetune/phases-share-15/overlapping/SSP/seed1/metrics.json",
+        "finetune/phases-share-15/overlapping/TF-M-0/seed7/metrics.json",
+    ],
+)
+def test_what_was_asked_for_by_name_stays_and_its_encoder_too(made, capsys, asked):
+    results = made.parent / "results"
+    touch(results / asked)
+    clean.main(["--config", str(made), "--name", "masking-rate", "--delete"])
+    said = capsys.readouterr().out
+    assert (results / asked).exists()
+    assert not (results / "ablations" / "masking-rate.csv").exists()
+    for encoder in ("share-15", "phases-share-15"):  # which begins with the other
+        assert f"encoder {encoder} stays: {results}/" in said
+        assert (results / "encoders" / encoder / "model.safetensors").exists()
+        assert (results / "pretrain" / encoder / "step-3000").exists()
+        assert not (results / f"finetune/{encoder}/overlapping/TF-M-0/seed1").exists()
+
+
+def test_what_another_config_with_the_same_results_needs_stays(made, capsys):
+    folder = made.parent
+    config = yaml.safe_load(made.read_text())
+    group = config["ablations"].pop("replacement")
+    config["ablations"] = {"mine": {**group, "rows": group["rows"][1:2]}}
+    del config["encoders"]["phases-100"]
+    other = folder / "mine.yaml"
+    other.write_text(yaml.safe_dump(config))
+    elsewhere = {**config, "pathvars": {**config["pathvars"], "results": "elsewhere"}}
+    (folder / "elsewhere.yaml").write_text(yaml.safe_dump(elsewhere))
+    (folder / "notes.yaml").write_text("- no config\n")
+    before = everything(folder)
+    clean.main(["--config", str(made), "--name", "replacement", "--delete"])
+    said = capsys.readouterr().out
+    assert f"{other}: has the same results; what it needs stays" in said
+    assert "elsewhere" not in said and "notes" not in said
+    names = {"phases-100", "replacement"}
+    assert before - everything(folder) == {
+        path for path in before if names & {*path.relative_to(folder).parts, path.stem}
+    }
+    other.write_text(made.read_text())  # a copy, its groups and all
+    before = everything(folder)
+    clean.main(["--config", str(made), "--name", "curriculum", "--delete"])
+    assert everything(folder) == before
+    assert "0 files and folders, 0 B" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("seeds:", "sseds:"), "same results.*'sseds'"),
+        (lambda text: text + "\n: {", "mine.yaml: not YAML"),
+    ],
+)
+def test_a_config_that_may_share_the_results_must_be_good(made, change, message):
+    other = made.parent / "mine.yaml"
+    other.write_text(change(made.read_text()))
+    before = everything(made.parent)
+    with pytest.raises(InputError, match=message) as error:
+        clean.main(["--config", str(made), "--name", "replacement", "--delete"])
+    assert "\n" not in str(error.value)
+    assert everything(made.parent) == before
+
+
+def test_a_milestones_folder_goes_with_its_row(made):
+    config = yaml.safe_load(made.read_text())
+    taken = {"encoder": "spans-8", "step": 600}
+    config["encoders"]["early"] = {"milestone": taken}
+    row = {"label": "a", "encoder": "early", "tokenization": "overlapping"}
+    config["ablations"]["early"] = {"datasets": ["SSP"], "rows": [row]}
+    made.write_text(yaml.safe_dump(config))
+    steps = made.parent / "results" / "pretrain" / "spans-8"
+    touch(steps / "step-600" / "model.safetensors")
+    clean.main(["--config", str(made), "--name", "early", "--delete"])
+    assert not (steps / "step-600").exists() and (steps / "step-3000").exists()
+
+
 def test_cleaning_an_unknown_group_is_one_line(made):
     with pytest.raises(InputError, match=r"no ablation .curiculum.*curriculum"):
         clean.main(["--config", str(made), "--name", "curiculum", "--delete"])
+
+
+def test_make_cleans_nothing_without_a_config_and_a_yes():
+    def shown(*words):
+        command = ["make", "-n", "--old-file", ".venv/.ready", "clean-ablation", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "--delete" not in shown("NAME=k", "CONFIG=config/demo.yaml")
+    assert "--delete" not in shown("NAME=k", "CONFIG=config/demo.yaml", "YES=0")
+    assert "--delete" in shown("NAME=k", "CONFIG=config/demo.yaml", "YES=1")
+    assert shown("NAME=k").startswith('test -n "k" && test -n "" ||')

@@ -174,10 +174,8 @@ def test_a_table_is_one_entry(clone):
         assert (clone / f"results/ablations/mine.{form}").stat().st_size
 
 
-def test_the_page_takes_its_group_away_again(clone):
-    """The last test of the clone."""
-    lines = "".join(blocks("sh")).splitlines()
-    [command] = [line for line in lines if line.startswith("make ")]
+def clean(clone, command):
+    """Do what `make` would do, but for setting up `.venv`."""
     shown = subprocess.run(
         [*command.split(), "--dry-run", "--old-file", ".venv/.ready"],
         cwd=clone,
@@ -185,9 +183,19 @@ def test_the_page_takes_its_group_away_again(clone):
         text=True,
         check=True,
     )
-    said = [line for line in shown.stdout.splitlines() if "ablation.clean" in line]
-    subprocess.run(said[0], shell=True, cwd=clone, env=ENVIRONMENT, check=True)
+    [said] = [line for line in shown.stdout.splitlines() if "ablation.clean" in line]
+    subprocess.run(said, shell=True, cwd=clone, env=ENVIRONMENT, check=True)
+
+
+def test_the_page_takes_its_group_away_again(clone):
+    """The last test of the clone."""
+    lines = "".join(blocks("sh")).splitlines()
+    listed, deleted = [line for line in lines if line.startswith("make ")]
     results = clone / "results"
+    clean(clone, listed)
+    assert (results / "ablations/mine.csv").exists()
+    assert (results / "pretrain" / "growing").exists()
+    clean(clone, deleted)
     assert not list(results.glob("ablations/mine*"))
     assert not (results / "pretrain" / "growing").exists()
     assert not (results / "finetune" / "growing").exists()

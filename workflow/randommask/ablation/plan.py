@@ -4,18 +4,20 @@ Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from randommask import datasets
+from randommask.errors import InputError
 from randommask.settings import (
     is_ours,
+    lineage,
+    listing,
     merged,
     predecessor,
     segment_ends,
+    segment_names,
     table_datasets,
 )
-
-Cell = tuple[str, str, str]
-"""Encoder, tokenization and dataset of fine-tuning runs."""
 
 
 def weights(config: dict[str, Any], encoder: str) -> tuple[str, int] | None:
@@ -98,7 +100,13 @@ def page(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def measured(config: dict[str, Any], group: dict) -> list[str]:
-    """What a group's page reads beside the runs, below `<results>`, as far as it is."""
+    """What a group's page reads beside the runs, below `<results>`, as far as it is.
+
+    Raises `InputError` for a group none of whose data sets is here.
+    """
+    if not table_datasets(config, group):
+        names = listing(group["datasets"])
+        raise InputError(f"ablations: the group's data sets are not here: {names}")
     files = []
     for row in rows(config, group):
         if row["pretraining"]:
@@ -114,6 +122,18 @@ def measured(config: dict[str, Any], group: dict) -> list[str]:
 # --- What an ablation has for itself --------------------------------------------------
 
 
+class Own(NamedTuple):
+    """What one group alone needs, each by its folder's name under `<results>`."""
+
+    encoders: set[str]
+    measured: set[str]
+    """Encoders whose attention and purity no other group shows, and no figure."""
+    runs: set[str]
+    """`<encoder>/<tokenization>/<dataset>/seed<seed>`"""
+    steps: set[str]
+    """`<encoder>/step-<n>` that only give a milestone its name."""
+
+
 def ancestors(config: dict[str, Any], encoder: str) -> Iterator[str]:
     """The encoder and all those whose weights it goes on from."""
     yield encoder
@@ -123,31 +143,58 @@ def ancestors(config: dict[str, Any], encoder: str) -> Iterator[str]:
             yield from ancestors(config, entry[key]["encoder"])
 
 
-def cells(config: dict[str, Any], tables: Iterable[dict]) -> set[Cell]:
-    """The fine-tuning cells of some tables or groups."""
-    return {
-        (row["encoder"], row["tokenization"], dataset)
-        for table in tables
-        for row in table["rows"]
-        for dataset in table_datasets(config, table)
-    }
-
-
-def own(config: dict[str, Any], name: str) -> tuple[set[str], set[Cell]]:
-    """Encoders and cells that the group `name` has and nothing else in the config.
+def own(config: dict[str, Any], name: str, others: Iterable[dict] = ()) -> Own:
+    """What the group `name` needs, and nothing else in the config or in `others`.
 
     An encoder that a table, another group, a role or another encoder's beginning needs
-    is not the group's own.
+    is not the group's own, nor is one that no table has: it was made to be asked for.
+    `others` are configs with the same results.
     """
-    group = config["ablations"][name]
-    mine = {
-        found for row in group["rows"] for found in ancestors(config, row["encoder"])
+    groups = dict(config["ablations"])
+    group = groups.pop(name)
+    shown = _shown([group])
+    mine = _with_ancestors(config, shown)
+    found = Own(set(mine), shown, _runs(config, [group]), milestones(config, mine))
+    rest = {**config, "ablations": groups}
+    unused = config["encoders"].keys() - mine
+    asked = [(rest, unused), *((other, other["encoders"].keys()) for other in others)]
+    for one, encoders in asked:
+        groups = one.get("ablations", {}).values()
+        tables, roles = [*one["tables"].values(), *groups], {*one["roles"].values()}
+        needed = _with_ancestors(one, encoders | roles | _shown(tables))
+        found.encoders.difference_update(needed)
+        found.measured.difference_update(roles, _shown(groups))
+        found.runs.difference_update(_runs(one, tables))
+        found.steps.difference_update(
+            segment_names(one),
+            milestones(one, needed),
+            *(lineage(one, role) for role in roles),
+        )
+    return found
+
+
+def _shown(tables: Iterable[dict]) -> set[str]:
+    """The encoders in the rows of some tables."""
+    return {row["encoder"] for table in tables for row in table["rows"]}
+
+
+def _with_ancestors(config: dict[str, Any], encoders: Iterable[str]) -> set[str]:
+    return {found for one in encoders for found in ancestors(config, one)}
+
+
+def milestones(config: dict[str, Any], encoders: Iterable[str]) -> set[str]:
+    """The folders that the encoders which are milestones are taken from."""
+    taken = [config["encoders"][one].get("milestone") for one in encoders]
+    return {f"{one['encoder']}/step-{one['step']}" for one in taken if one}
+
+
+def _runs(config: dict[str, Any], tables: Iterable[dict]) -> set[str]:
+    """The fine-tuning runs of some tables, on data sets that are here or were."""
+    every = [row.dataset for row in datasets.read(config["benchmark"]["datasets"])]
+    return {
+        f"{row['encoder']}/{row['tokenization']}/{dataset}/seed{seed}"
+        for table in tables
+        for row in table["rows"]
+        for dataset in (every if table["datasets"] == "all" else table["datasets"])
+        for seed in config["seeds"]
     }
-    others = [
-        *config["tables"].values(),
-        *(other for key, other in config["ablations"].items() if key != name),
-    ]
-    named = {row["encoder"] for table in others for row in table["rows"]}
-    named |= {*config["roles"].values(), *(config["encoders"].keys() - mine)}
-    theirs = {found for one in named for found in ancestors(config, one)}
-    return mine - theirs, cells(config, [group]) - cells(config, others)
