@@ -8,6 +8,7 @@ import yaml
 
 from randommask import config as checker
 from randommask import settings
+from randommask.ablation import plan
 from randommask.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,8 @@ def put(config, path, value):
     config[last] = value
 
 
+ROW = {"label": "a", "encoder": "k5", "tokenization": "overlapping"}
+PAPERS = ROW | {"encoder": "phases-paper"}
 BAD = [
     (("pretrain", "lerning_rate"), 1, "unknown key 'lerning_rate'.*'learning_rate'"),
     (("pretrain", "batch"), 0, "pretrain.batch: found 0, expected at least 1"),
@@ -116,6 +119,17 @@ BAD = [
     (("encoders", "nt", "released", "family"), "esn", "no family 'esn'.*'esm'"),
     (("ablations", "k", "rows", 0, "at"), None, "ablations.k.rows.0.at"),
     (("ablations", "k", "title"), "k", "ablations.k: unknown key 'title'"),
+    (("ablations", "k", "datasets"), [], "ablations.k.datasets: found \\[\\]"),
+    (("ablations", "k", "rows", 2), ROW, "k row 'a': no 'at', which the group's axis"),
+    (("ablations", "k", "rows", 2), ROW | {"at": 1}, "no series, expected one as in"),
+    (("ablations", "size", "rows", 2, "series"), "a", "a series, expected none as in"),
+    (("ablations", "k", "rows", 2, "at"), "5", "at '5', expected a number as in row 1"),
+    (("ablations", "tokenization", "rows", 1, "at"), 1, "at 1, expected a text as in"),
+    (("ablations", "replacement", "rows", 1, "at"), 1, "'at', but the group has no"),
+    (("ablations", "replacement", "rows", 1, "series"), "a", "'series', but the group"),
+    (("ablations", "k", "rows", 1, "label"), "3-mers, spans of 3", "row 1 has this la"),
+    (("ablations", "k", "rows", 1, "encoder"), "k3", "k3 with overlapping tokens is r"),
+    (("ablations", "replacement", "rows", 1), PAPERS, "phases-paper with .* is row 1"),
     (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
     (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
     (("architectures", "mini", "positions"), 500, "tokens 512, expected at most"),
@@ -229,6 +243,11 @@ def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
     checker.check(config, SCHEMA)
     group = config["ablations"]["curriculum"]
     assert settings.table_datasets(config, group) == ["EMP-H3"]
+    other = config["ablations"]["masking-rate"]
+    other["datasets"] = ["SSP"]
+    checker.check(config, SCHEMA)  # `make slice` asks for no group
+    with pytest.raises(InputError, match="data sets are not here: SSP"):
+        plan.measured(config, other)
     group["datasets"].append("EMP-H5")
     with pytest.raises(InputError, match="no dataset 'EMP-H5'"):
         checker.check(config, SCHEMA)

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
 from randommask import datasets
+from randommask.ablation.check import check as check_group
 from randommask.datasets import TASKS, Dataset
 from randommask.errors import InputError
 from randommask.settings import (
@@ -68,6 +69,8 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
     for group in ("tables", "ablations"):
         for name, table in config.get(group, {}).items():
             _check_table(config, f"{group}.{name}", table, rows)
+    for name, group in config.get("ablations", {}).items():
+        check_group(f"ablations.{name}", group)
     for role, name in config["roles"].items():
         known(f"roles.{role}", name, config["encoders"], "encoder")
         if not is_ours(config, name):
