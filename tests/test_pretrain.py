@@ -297,7 +297,7 @@ def test_weights_get_a_second_name_without_a_second_copy(whole, tmp_path):
 
 def test_state_holds_what_adam_needs(whole):
     weights, moments, state = checkpoint.load(whole / checkpoint.STATE_FILE)
-    assert state["step"] == 12 and len(state["rows"]) == 4
+    assert state["step"] == 12 and len(state["rows"]) == 6
     assert {name.rpartition(".")[0] for name in moments} == set(weights)
     saved = load_file(whole / "model.safetensors")
     assert torch.equal(
