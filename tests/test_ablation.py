@@ -2,6 +2,9 @@
 
 import csv
 import json
+import random
+import re
+import shutil
 import statistics
 import struct
 import subprocess
@@ -10,11 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 from made_results import EXPERIMENT, make_attention, make_run, metrics_path
+from matplotlib.colors import same_color, to_rgb
 from scipy import stats
 
 from randommask import config as checker
 from randommask.ablation import __main__ as command
-from randommask.ablation import answer, clean, measures, plan
+from randommask.ablation import answer, clean, hours, measures, picture, plan
 from randommask.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -75,19 +79,20 @@ def test_one_seed_says_that_it_cannot_be_told():
 
 def test_a_lead_beyond_the_spread_is_called_so():
     [text] = answer.sentences(*group([60.0, 60.1, 59.9], [70.0, 70.2, 69.9]), "")
-    assert '10.03 above "row 0": beyond the spread of 3 seeds for every row.' in text
+    assert '10.03 above "row 0", the reference: beyond the spread of 3 seeds of' in text
+    assert text.endswith("fine-tuning for every row below it.")
 
 
 def test_rows_within_the_spread_are_named():
     scores = group([50.0, 50.1, 49.9], [60.0, 64.0, 59.0], [61.0, 60.0, 62.3])
     [text] = answer.sentences(*scores, "")
     assert text.startswith('"row 2" has the highest mean')
-    assert text.endswith('of 3 seeds, so not to be told from it: "row 1".')
+    assert text.endswith('seeds of fine-tuning, so not to be told from it: "row 1".')
 
 
 def test_equal_means_have_no_winner():
     [text] = answer.sentences(*group([60.0], [60.001]), "")
-    assert text.startswith('No row is best: "row 1" and "row 0"')
+    assert text.startswith('No row is best: "row 0" and "row 1" have')
 
 
 def test_an_axis_says_what_it_brings_and_each_series_over_the_first():
@@ -102,6 +107,87 @@ def test_an_axis_says_what_it_brings_and_each_series_over_the_first():
     assert texts[4].startswith("B over A at 20,000: +6.00 points, beyond")
 
 
+def test_rows_that_print_alike_are_named_together():
+    scores = group([50.0, 50.2], [65.0, 65.0], [64.0, 66.0], [66.001, 64.0])
+    [text] = answer.sentences(*scores, "")
+    assert text.startswith(
+        'No row is best: "row 1", "row 2" and "row 3" have the same highest mean over'
+        ' 1 data set, 65.00 per cent, 14.90 above "row 0", the reference: beyond the'
+    )
+    [text] = answer.sentences(*group([60.0], [60.0], [50.0]), "")
+    assert 'per cent, 10.00 above "row 2"; with one seed' in text
+
+
+def test_a_single_row_has_an_answer():
+    [text] = answer.sentences(*group([60.0, 62.0]), "")
+    assert text == '"row 0" is the only row: mean over 1 data set, 61.00 per cent.'
+
+
+def test_few_of_equal_rows_are_called_worse():
+    """Without an adjustment it is half of the groups of nine rows and three seeds."""
+    source, named = random.Random(1), 0
+    for _ in range(200):
+        scores = [[source.gauss(60, 1) for _ in range(3)] for _ in range(9)]
+        [text] = answer.sentences(*group(*scores), "")
+        named += any(f'"row {row}"' not in text for row in range(9))
+        named += "for every row below" in text
+    assert 0 < named < 30
+
+
+def test_the_ends_of_the_axis_are_its_least_and_largest_numbers():
+    scores = group([50.0], [60.0], [55.0], series=[""] * 3, at=[20, 1, 300])
+    assert answer.sentences(*scores, "GPU-hours of an H200")[1:] == [
+        "From 1 to 300 (GPU-hours of an H200): -5.00 points."
+    ]
+    # texts are in the order of the rows
+    scores = group([50.0], [60.0], series=["A"] * 2, at=["slow", "fast"])
+    assert answer.sentences(*scores, "speed")[1].startswith("A, from slow to fast (")
+    # one place has no ends
+    scores = group([50.0], [60.0], series=["A", "B"], at=[1, 1])
+    assert answer.sentences(*scores, "x")[1:] == ["B over A at 1: +10.00 points."]
+
+
+def test_runs_of_constant_predictions_stand_beside_the_answer():
+    rows, scores = group([60.0, 60.1], [50.0, 0.0], [51.0, 51.1])
+    scores[1]["SSP"][1].flags = ("constant predictions",)
+    scores[2]["SSP"][0].flags = ("constant predictions",)
+    [text] = answer.sentences(rows, scores, "")
+    assert text.endswith(' Constant predictions in 1 run of "row 1", 1 run of "row 2".')
+
+
+# --- What is compared -----------------------------------------------------------------
+
+
+def runs_of(**sets):
+    """A row's runs of the seeds named for each data set."""
+    return {name: {seed: Run(60.0) for seed in seeds} for name, seeds in sets.items()}
+
+
+def seen(scores):
+    return scores and {name: list(found) for name, found in scores.items()}
+
+
+def test_complete_rows_are_compared_by_all_their_runs():
+    whole = runs_of(a=(1, 2), b=(1, 2))
+    assert measures.common([whole, whole], (1, 2)) == [whole, whole]
+
+
+def test_rows_are_compared_by_the_most_runs_that_all_have():
+    whole = runs_of(a=(1, 2, 3), b=(1, 2, 3), c=(1, 2, 3))
+    rows = [whole, runs_of(a=(1, 2, 3), b=(1, 2, 3), c=(1,)), runs_of(a=(), b=(), c=())]
+    first, second, third = map(seen, measures.common(rows, (1, 2, 3)))
+    assert first == second == {"a": [1, 2, 3], "b": [1, 2, 3]} and third is None
+    rows[1] = runs_of(a=(1, 2), b=(1, 2), c=(1, 2))
+    assert seen(measures.common(rows, (1, 2, 3))[0]) == {n: [1, 2] for n in "abc"}
+
+
+def test_nothing_to_compare_is_one_line():
+    with pytest.raises(InputError, match="no data set and seed with runs"):
+        measures.common([runs_of(a=()), runs_of(a=())], (1,))
+    with pytest.raises(InputError, match="no data set and seed with runs"):
+        measures.common([runs_of(a=(1,), b=()), runs_of(a=(), b=(1,))], (1,))
+
+
 # --- The command ----------------------------------------------------------------------
 
 
@@ -114,23 +200,33 @@ def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
             for seed in seeds:
                 run = make_run(
                     results / "finetune", encoder, "overlapping", name, seed,
-                    score=0.5 + 0.1 * place + 0.001 * seed, device="cpu",
+                    score=0.5 + 0.1 * place + 0.001 * seed,
+                    device="cpu", seconds=36.0,
                 )  # fmt: skip
-                write_benchmark(logs, run.relative_to(results).parent, 36.0, 18.0)
+                write_benchmark(logs, run.relative_to(results).parent, 10.0, 5.0)
         step = results / "pretrain" / encoder / "step-20"
         step.mkdir(parents=True)
         lines = ["step,span,validation_loss,bound"]
         for at in (10, 20):
             lines += [f"{at},{span},{span / at + place},{span / 9}" for span in (6, 14)]
         (step / "spans.csv").write_text("\n".join(lines) + "\n")
-        (step / "speed.csv").write_text("step,seconds,gpus\n10,1.0,2\n20,1.0,2\n")
-        write_benchmark(logs, f"pretrain/{encoder}/step-20", 7200.0, 3600.0)
+        (step / "speed.csv").write_text("step,seconds,gpus\n10,3600,2\n20,3600,2\n")
+        (step / "history.csv").write_text(
+            "step,masked_share\n4,0.1\n8,0.2\n16,0.3\n20,0.9\n"
+        )
+        # of the last try: half of the time
+        write_benchmark(logs, f"pretrain/{encoder}/step-20", 3600.0, 1800.0)
         make_attention(results / f"figures/attention/{encoder}.csv", [0.2, 0.4])
         purity = results / f"figures/purity/{encoder}.csv"
         purity.parent.mkdir(parents=True, exist_ok=True)
         purity.write_text("step,silhouette,purity,chance\n20,0.25,0.75,0.06\n")
         jobs = {f"{encoder}/step-20": 0.5}
-        pretraining = {"step": 10, "kept": f"{encoder}/step-20", "jobs": jobs}
+        pretraining = {
+            "tokens": "6-mers, overlapping",
+            "step": 10,
+            "kept": f"{encoder}/step-20",
+            "jobs": jobs,
+        }
         rows.append(
             {
                 "label": label,
@@ -149,7 +245,7 @@ def write_benchmark(logs, place, seconds, computed):
     path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t1.0\t{computed}\n")
 
 
-def run(folder, rows, seeds=(1, 2, 3), **changes):
+def run(folder, rows, seeds=(1, 2, 3), partial=False, **changes):
     hparams = {
         "experiment": EXPERIMENT,
         "name": "spans",
@@ -166,7 +262,8 @@ def run(folder, rows, seeds=(1, 2, 3), **changes):
         "hparams": json.dumps(hparams | changes),
         **{form: folder / f"out.{form}" for form in FORMS},
     }
-    command.main([str(word) for k, v in flags.items() for word in (f"--{k}", v)])
+    words = [str(word) for key, own in flags.items() for word in (f"--{key}", own)]
+    command.main([*words, "--partial"] if partial else words)
 
 
 def lines(folder):
@@ -191,7 +288,13 @@ def test_a_group_becomes_a_table_a_figure_and_an_answer(tmp_path):
     assert value(tmp_path, "spans of 14", "loss", "14") == pytest.approx(2.4)
     assert value(tmp_path, "growing", "purity", "") == 0.75
     assert value(tmp_path, "growing", "cls_mass", "") == pytest.approx(0.3)
-    # half of the job's steps, 2 hours on 2 GPUs
+    # the reference's differences are none; the others' are seed by seed
+    assert value(tmp_path, "spans of 6", "difference", "mean") == 0
+    gain = lines(tmp_path)["growing", "difference", "EMP-H3"]
+    assert [float(gain[k]) for k in ("value", "low", "high")] == pytest.approx([20] * 3)
+    # (4 x 10 % + 4 x 20 % + 2 x 30 %) / 10
+    assert value(tmp_path, "growing", "masked", "") == pytest.approx(18)
+    # half of the job's steps, 2 hours on 2 GPUs, half a core
     assert value(tmp_path, "growing", "hours", "pretraining") == 1.0
     assert value(tmp_path, "growing", "gpu_hours", "pretraining") == 2.0
     assert value(tmp_path, "growing", "core_hours", "pretraining") == 0.5
@@ -202,6 +305,7 @@ def test_a_group_becomes_a_table_a_figure_and_an_answer(tmp_path):
     assert '"growing" has the highest mean over 3 data sets, 70.20 per cent' in text
     assert "loss, spans of 14" in text and "pretraining, GPU-h" in text
     assert "fine-tuning, GPU-h" not in text  # nothing ran there
+    assert "masked, %" in text and "how much is masked" not in text
     width, height = struct.unpack(">II", (tmp_path / "out.png").read_bytes()[16:24])
     assert width == 2160 and 500 < height < 2000
     assert "Do long spans help?" in (tmp_path / "out.tex").read_text()
@@ -231,17 +335,65 @@ def test_rows_along_an_axis_and_rows_that_are_not_pretrained(tmp_path):
     assert ("growing", "purity", "") not in lines(tmp_path)
 
 
-def test_a_missing_run_is_one_line(tmp_path):
+def test_a_row_on_no_line_is_a_line_of_its_own(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    rows[0] |= {"series": "A", "at": 1}
+    rows[1] |= {"series": "A", "at": 2}
+    rows[2] |= {"at": 1}
+    run(tmp_path, rows, seeds=(1,), axis="steps")
+    assert "growing over A at 1: +20.00 points." in (tmp_path / "out.md").read_text()
+
+
+def test_a_difference_in_what_is_masked_is_told(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    path = tmp_path / "results" / "pretrain" / "encoder-1" / "step-20" / "history.csv"
+    path.write_text("step,masked_share\n20,0.2117\n")
+    run(tmp_path, rows, seeds=(1,))
+    text = (tmp_path / "out.md").read_text()
+    assert "Rows also differ in how much is masked: 18.0 to 21.2 per cent." in text
+
+
+def test_missing_runs_are_one_line(tmp_path):
     rows = make_tree(tmp_path)
-    metrics_path(
-        tmp_path / "results" / "finetune", "encoder-1", "overlapping", "SSP", 2
-    ).unlink()
+    for seed in (2, 3):
+        drop(tmp_path, "encoder-1", "SSP", seed)
     with pytest.raises(
-        InputError, match=r"encoder-1/overlapping/SSP.*seed.?2"
+        InputError, match=r"runs missing.*: 2 .*encoder-1/overlapping/SSP/seed2"
     ) as error:
         run(tmp_path, rows)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out.csv").exists()
+
+
+def drop(folder, encoder, dataset, seed):
+    finetuned = folder / "results" / "finetune"
+    metrics_path(finetuned, encoder, "overlapping", dataset, seed).unlink()
+
+
+def test_a_partial_group_compares_what_there_is(tmp_path):
+    rows = make_tree(tmp_path)
+    results = tmp_path / "results"
+    for place in ("pretrain", "finetune"):
+        shutil.rmtree(results / place / "encoder-0")
+    for measure in ("attention", "purity"):
+        (results / "figures" / measure / "encoder-0.csv").unlink()
+    drop(tmp_path, "encoder-1", "SSP", 2)
+    run(tmp_path, rows, partial=True)
+    text = (tmp_path / "out.md").read_text()
+    assert '"growing" has the highest mean over 2 data sets' in text
+    assert '10.00 above "spans of 14", the reference' in text
+    assert (
+        'Left out, with less than half of the runs: "spans of 6" (0 of 9); the'
+        ' reference is "spans of 14".' in text
+    )
+    assert "Not compared, as not all rows have runs: SSP." in text
+    assert re.search(r"^\| spans of 6 \| +\| +\|$", text, re.M)
+    assert "Left out" in (tmp_path / "out.tex").read_text()
+    found = lines(tmp_path)
+    assert ("growing", "score", "SSP") not in found
+    assert found["spans of 6", "score", "mean"]["value"] == ""
+    assert found["spans of 6", "hours", "pretraining"]["value"] == ""
+    assert value(tmp_path, "growing", "hours", "fine-tuning") == pytest.approx(0.06)
 
 
 def test_two_rows_of_one_name_are_refused(tmp_path):
@@ -252,14 +404,133 @@ def test_two_rows_of_one_name_are_refused(tmp_path):
 
 def test_constant_predictions_are_flagged(tmp_path):
     rows = make_tree(tmp_path)
-    path = metrics_path(
-        tmp_path / "results" / "finetune", "encoder-0", "overlapping", "SSP", 2
-    )
-    found = json.loads(path.read_text()) | {"flags": ["constant predictions"]}
-    path.write_text(json.dumps(found))
+    rows[1] |= {"label": "spans of 6", "tokenization": "non-overlapping"}
+    finetuned = tmp_path / "results" / "finetune"
+    flags = ["constant predictions"]
+    for name in SETS:
+        for seed in (1, 2, 3):
+            cell = ("encoder-1", "non-overlapping", name, seed)
+            make_run(finetuned, *cell, flags=flags if name != "SSP" else [])
     run(tmp_path, rows)
     text = (tmp_path / "out.md").read_text()
-    assert "\u2020 spans of 6, SSP: constant predictions (seed 2)." in text
+    odd = "constant predictions (seed 1, 2, 3)"
+    assert f"\u2020 spans of 6 (non-overlapping), EMP-H3: {odd}." in text
+    assert text.count(odd) == 2  # tasks and mean have a mark alone
+    [line] = re.findall(r"^\| spans of 6 \| non-overlapping \|.*\u2020.*$", text, re.M)
+    emp, ssp, mean = line.split("|")[3:6]
+    assert "\u2020" in emp and "\u2020" not in ssp and "\u2020" in mean
+    with open(tmp_path / "out.csv", newline="") as file:
+        notes = [r["note"] for r in csv.DictReader(file) if r["of"] == "mean"]
+    assert notes[2:4] == ["constant predictions in 6 of 9 runs"] * 2
+    assert 'Constant predictions in 6 runs of "spans of 6" (non-overlapping).' in text
+
+
+# --- Hours ----------------------------------------------------------------------------
+
+
+def spent(folder, jobs, own=None):
+    row = {"label": "a", "encoder": "a", "tokenization": "overlapping"}
+    row["pretraining"] = {"jobs": jobs}
+    found = hours.hours_records(folder / "results", folder / "logs", row, own)
+    return [record["value"] for record in found]
+
+
+def test_hours_of_a_pretraining_add_up_over_its_tries(tmp_path):
+    step = tmp_path / "results" / "pretrain" / "a" / "step-20"
+    step.mkdir(parents=True)
+    (step / "speed.csv").write_text("step,seconds,gpus\n5,7200,1\n9,3600,4\n")
+    write_benchmark(tmp_path / "logs", "pretrain/a/step-20", 100.0, 200.0)
+    assert spent(tmp_path, {"a/step-20": 1.0}) == [3.0, 6.0, 12.0]
+    # the speeds of an earlier segment are not there
+    assert spent(tmp_path, {"a/step-20": 1.0, "a/step-10": 1.0}) == [None] * 3
+    (step / "speed.csv").write_text("step,seconds\n5,10800\n")  # as it once was
+    assert spent(tmp_path, {"a/step-20": 1.0}) == [None] * 3
+    (step / "speed.csv").write_text("step,seconds,gpus\n5,7200,1\n9,3600,4\n")
+    write_benchmark(tmp_path / "logs", "pretrain/a/step-20", 0.1, "NA")
+    assert spent(tmp_path, {"a/step-20": 1.0}) == [3.0, None, 12.0]
+    assert spent(tmp_path, {}) == []
+
+
+def test_a_run_counts_as_one_on_a_gpu_of_its_own(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    for path in (tmp_path / "results" / "finetune").rglob("metrics.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cuda"}))
+    run(tmp_path, rows, seeds=(1,))
+    assert value(tmp_path, "growing", "gpu_hours", "fine-tuning") == pytest.approx(0.03)
+    assert "shared one (gpu_share)" in (tmp_path / "out.md").read_text()
+
+
+# --- The figure -----------------------------------------------------------------------
+
+
+def drawn(rows, axis="", tokens=("6-mers, overlapping",), note=""):
+    """The panels of a figure: row i scores 50 + i and 40 + 2i on two data sets."""
+    records = []
+    for place, row in enumerate(rows):
+        row |= {"encoder": f"e{place}", "series": row.get("series", "")}
+        row |= {"tokenization": "overlapping", "label": f"row {place}"}
+        row["pretraining"] = {"tokens": tokens[place % len(tokens)]}
+        row.setdefault("at", "")
+        for of, score in (("a", 50 + place), ("b", 40 + 2 * place)):
+            base = 50 if of == "a" else 40
+            records.append(measures.record(row, "difference", of, [score - base], note))
+        records.append(measures.record(row, "score", "mean", [45 + 1.5 * place]))
+        records.append(measures.record(row, "difference", "mean", [1.5 * place], note))
+        for span in (6, 14):
+            records.append(measures.record(row, "loss", span, [span / 9 + place]))
+    return picture.draw(rows, records, ["a", "b"], ["Said."], axis, "").axes
+
+
+def marks(axes):
+    """Places of single marks by their size: (x, y, face)."""
+    found = {}
+    for line in axes.lines:
+        if len(line.get_xdata()) == 1 and line.get_marker() != "None":
+            at = (line.get_xdata()[0], line.get_ydata()[0], line.get_markerfacecolor())
+            found.setdefault(line.get_markersize(), []).append(at)
+    return found
+
+
+def test_marks_stand_where_their_differences_are():
+    scores, losses = drawn([{} for _ in range(3)])
+    small, big = (own for _, own in sorted(marks(scores).items()))
+    assert [x for x, _, _ in big] == [0, 1.5, 3]
+    assert sorted(x for x, _, _ in small) == [0, 0, 1, 2, 2, 4]
+    assert not {face for *_, face in small + big} & {"white", "none"}
+    assert len(losses.lines) == 3
+
+
+def test_marks_of_constant_predictions_are_hollow():
+    scores, _ = drawn([{}, {}], note="constant predictions in 1 of 6 runs")
+    small, big = (own for _, own in sorted(marks(scores).items()))
+    assert {face for *_, face in small} == {"none"}
+    assert {face for *_, face in big} == {"white"}
+
+
+def test_a_colour_is_a_series_in_both_panels():
+    rows = [{"series": name, "at": at} for name in "AB" for at in (1, 5)]
+    scores, losses = drawn(rows, axis="steps")
+    lines = [line for line in scores.lines if len(line.get_xdata()) == 2]
+    first, second = (line.get_color() for line in lines if line.get_xdata()[1] == 5)
+    assert first != second
+    light, dark, other_light, other = (line.get_color() for line in losses.lines)
+    assert same_color(dark, first) and same_color(other, second)
+    assert sum(to_rgb(light)) > sum(to_rgb(dark))
+    assert sum(to_rgb(other_light)) > sum(to_rgb(other))
+
+
+def test_losses_that_do_not_compare_have_panels_of_their_own():
+    kinds = ("3-mers, overlapping", "6-mers, overlapping", "6-mers, non-overlapping")
+    panels = drawn([{} for _ in range(6)], tokens=kinds)
+    assert [len(axes.lines) for axes in panels[1:]] == [2, 2, 2]
+    titles = [axes.texts[1].get_text() for axes in panels[1:]]
+    assert titles == list(kinds)
+
+
+def test_any_number_of_rows_or_series_is_drawn():
+    assert len(drawn([{} for _ in range(14)])[1].lines) == 14
+    rows = [{"series": f"series {n}", "at": n % 2} for n in range(22)]
+    drawn(rows, axis="x")
 
 
 # --- What a group takes ---------------------------------------------------------------
@@ -277,6 +548,7 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     found = plan.pretraining(paper, "dnabert-10k")
     assert found["kept"] == "dnabert/step-30000" and found["step"] == 10000
     assert found["jobs"] == {"dnabert/step-30000": pytest.approx(1 / 3)}
+    assert found["tokens"] == "6-mers, overlapping"
     assert plan.pretraining(paper, "nt") is None
 
 

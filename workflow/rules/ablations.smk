@@ -46,9 +46,9 @@ rule purity:
 rule ablation:
     """Answer one group's question: scores, losses, embeddings, attention, hours."""
     input:
-        lambda wildcards: expand(
-            "<results>/{file}",
-            file=ablation_plan.measured(config, GROUPS[wildcards.ablation]),
+        lambda wildcards: there(
+            f"<results>/{file}"
+            for file in ablation_plan.measured(config, GROUPS[wildcards.ablation])
         ),
         runs=lambda wildcards: runs_of(GROUPS[wildcards.ablation]),
         datasets=config["benchmark"]["datasets"],
@@ -66,6 +66,7 @@ rule ablation:
     params:
         results=subpath(output.csv, ancestor=2),
         logs=config["pathvars"]["logs"],
+        partial=PARTIAL,
         hparams=lambda wildcards: json.dumps(
             {**EXPERIMENT, **ablation_plan.page(config, wildcards.ablation)}
         ),
@@ -75,7 +76,7 @@ rule ablation:
             --results {params.results:q} \
             --logs {params.logs:q} \
             --datasets {input.datasets:q} \
-            --hparams {params.hparams:q} \
+            --hparams {params.hparams:q} {params.partial} \
             --csv {output.csv:q} \
             --md {output.md:q} \
             --tex {output.tex:q} \

@@ -101,7 +101,14 @@ def runs_of(table, file="metrics.json"):
             seed=config["seeds"],
         )
     ]
-    return [run for run in runs if not PARTIAL or os.path.exists(resolved([run])[0])]
+    return there(runs)
+
+
+def there(paths):
+    """The paths that a rule reads; if partial, those there are."""
+    return [
+        path for path in paths if not PARTIAL or os.path.exists(resolved([path])[0])
+    ]
 
 
 def by_role(pattern, roles):

@@ -7,7 +7,8 @@ r"""Answer one ablation's question: a table, a figure, and a sentence made from 
         --csv curriculum.csv --md curriculum.md --tex curriculum.tex \
         --png curriculum.png --pdf curriculum.pdf
 
-A run or a measurement that is missing stops it.
+A run or a measurement that is missing stops it, unless `--partial`: the rows are then
+compared by the runs that they have in common, and what was left out is told.
 """
 
 import argparse
@@ -16,21 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from randommask import files
-from randommask.ablation import answer, measures, page, picture
-from randommask.datasets import Dataset
+from randommask.ablation import answer, hours, measures, page, picture
 from randommask.errors import InputError, run
 from randommask.experiment import read_hparams
 from randommask.figures import style
-from randommask.tables import sheet
+from randommask.tables import runs, sheet
 from randommask.tables.records import Record, read_datasets, write_csv
 
 KEYS = ("name", "question", "axis", "rows", "datasets", "seeds")
 ROW = ("label", "encoder", "tokenization", "pretraining", "has_order")
 
 
-def read_rows(hparams: dict[str, Any], datasets: Sequence[Dataset]) -> list[Record]:
-    """The rows, each with every key; `InputError` for one that a reader cannot tell."""
+def read_rows(hparams: dict[str, Any]) -> list[Record]:
+    """The rows, each with every key; `InputError` for one that a reader cannot tell.
+
+    Beside rows on a line, one that is on none is a line of its own.
+    """
     seen, rows = set(), []
+    has_series = any(row.get("series") for row in hparams["rows"])
     for number, row in enumerate(hparams["rows"], start=1):
         if missing := [key for key in ROW if key not in row]:
             raise InputError(f"--hparams: row {number}: no {missing[0]!r}")
@@ -38,37 +42,53 @@ def read_rows(hparams: dict[str, Any], datasets: Sequence[Dataset]) -> list[Reco
         if name in seen:
             raise InputError(f"--hparams: row {number}: a second {' '.join(name)}")
         seen.add(name)
-        sets = [dataset.dataset for dataset in datasets]
-        rows.append({"series": "", "at": "", **row, "sets": sets})
+        series = row.get("series") or (row["label"] if has_series else "")
+        rows.append({"at": "", **row, "series": series})
     return rows
 
 
 def ablate(
-    results: Path, logs: Path, listed: Path, hparams: dict[str, Any], outputs: Record
+    results: Path,
+    logs: Path,
+    listed: Path,
+    hparams: dict[str, Any],
+    partial: bool,
+    outputs: Record,
 ) -> None:
     """Write the five files of a group from what its jobs left under `results`.
 
-    Raises `InputError` for a run or a measurement that is missing.
+    Raises `InputError` for a run or a measurement that is missing, if not `partial`.
     """
     datasets = read_datasets(listed, hparams["datasets"])
     if not datasets:
         raise InputError(f"ablation {hparams['name']}: none of its data sets is here")
-    rows, seeds = read_rows(hparams, datasets), hparams["seeds"]
-    records, scores = [], []
-    for row in rows:
-        found = measures.read_scores(results / "finetune", row, datasets, seeds)
-        scores.append(found)
-        records += measures.score_records(row, found, datasets)
-        records += measures.pretraining_records(results, row)
-        records += measures.time_records(results, logs, row, datasets, seeds)
-    said = answer.sentences(rows, scores, hparams["axis"])
+    rows, seeds = read_rows(hparams), hparams["seeds"]
+    finetuned, problems = results / "finetune", []
+    made = [
+        measures.read_scores(finetuned, row, datasets, seeds, problems) for row in rows
+    ]
+    if not partial:
+        runs.check_complete(problems)
+    scores = measures.common(made, seeds)
+    kept = [row for row, own in zip(rows, scores, strict=True) if own]
+    compared = [own for own in scores if own]
+    shared = [dataset for dataset in datasets if dataset.dataset in compared[0]]
+    records = []
+    for row, own in zip(rows, scores, strict=True):
+        records += measures.score_records(row, own, compared[0], shared)
+        records += measures.pretraining_records(results, row, partial)
+        records += hours.hours_records(results, logs, row, own)
+    said = answer.sentences(kept, compared, hparams["axis"])
+    gaps = answer.gaps(rows, made, scores, seeds)
     notice = hparams["experiment"]["notice"]
-    printed = page.sheet_of(hparams["name"], hparams, said, records, datasets, notice)
+    printed = page.sheet_of(hparams, said, gaps, records, shared)
     write_csv(outputs["csv"], records)
     files.write_text(outputs["md"], sheet.markdown(printed))
     files.write_text(outputs["tex"], sheet.latex(printed))
     with style.applied():
-        figure = picture.draw(rows, records, said, hparams["axis"], notice)
+        names = list(compared[0])
+        drawn = (kept, records, names, [*said, *gaps], hparams["axis"], notice)
+        figure = picture.draw(*drawn)
         style.save(figure, outputs["png"], outputs["pdf"])
 
 
@@ -80,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for flag in ("--results", "--logs", "--datasets"):
         parser.add_argument(flag, type=Path, required=True)
     parser.add_argument("--hparams", required=True)
+    parser.add_argument("--partial", action="store_true")
     for flag in ("--csv", "--md", "--tex", "--png", "--pdf"):
         parser.add_argument(flag, type=Path, required=True)
     flags = parser.parse_args(argv)
@@ -88,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         flags.logs,
         flags.datasets,
         read_hparams(flags.hparams, KEYS),
+        flags.partial,
         vars(flags),
     )
 

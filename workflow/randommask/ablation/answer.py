@@ -1,23 +1,24 @@
 """What the scores of a group say, in sentences made from the numbers.
 
-Rows are compared by their mean over the data sets, seed by seed: a difference is beyond
-the spread of the seeds where its 95 % interval over them leaves out 0. The first row is
-the reference.
+Rows are compared by their mean over the data sets, seed by seed. The best row is tested
+against each other one, with Holm's adjustment; along the axis and between series, a
+difference is beyond the spread of the seeds where its own 95 % interval leaves out 0.
+The first row is the reference.
 """
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
-from randommask.ablation.measures import Scores, by_seed, interval
+from randommask.ablation.measures import LEVEL, Scores, by_seed, interval, p_value
 from randommask.tables.records import Record
 from randommask.tables.sheet import number, signed
+from randommask.tables.statistics import holm
 
-ONE_SEED = "with one seed it cannot be told whether that is beyond the spread of seeds"
-
-
-def means(scores: Sequence[Scores]) -> list[list[float]]:
-    """Of each row, for each seed, the mean over the data sets."""
-    return [by_seed(own, list(own)) for own in scores]
+ONE_SEED = (
+    "with one seed it cannot be told whether that is beyond the spread of seeds of"
+    " fine-tuning"
+)
 
 
 def sentences(rows: Sequence[Record], scores: Sequence[Scores], axis: str) -> list[str]:
@@ -25,41 +26,75 @@ def sentences(rows: Sequence[Record], scores: Sequence[Scores], axis: str) -> li
 
     `axis` is empty for a group whose rows have no order.
     """
-    found = means(scores)
-    said = [best(rows, found, len(scores[0]))] if len(rows) > 1 else []
+    found = [by_seed(own, list(own)) for own in scores]
+    said = [" ".join([best(rows, found, len(scores[0])), *odd(rows, scores)])]
     if axis:
         said += along(rows, found, axis) + between(rows, found)
     return said
 
 
 def best(rows: Sequence[Record], found: Sequence[list[float]], datasets: int) -> str:
-    """Which row won, by how much, and whether that is beyond the spread of seeds."""
-    order = sorted(range(len(rows)), key=lambda row: -statistics.fmean(found[row]))
-    first, second = order[:2]
-    lead = gap(found, first, second)
+    """Which row won, by how much as printed, and which rows are not told from it."""
+    means = [round(statistics.fmean(own), 2) for own in found]
+    order = sorted(range(len(rows)), key=lambda row: -means[row])
+    top = [row for row in order if means[row] == means[order[0]]]
+    others = order[len(top) :]
+    names = [name(rows, row) for row in top]
     sets = "1 data set" if datasets == 1 else f"{datasets} data sets"
-    mean = number(statistics.fmean(found[first]))
-    if lead == "0.00":
-        return (
-            f"No row is best: {name(rows, first)} and {name(rows, second)} have the "
-            f"same highest mean over {sets}, {mean} per cent."
-        )
-    text = (
-        f"{name(rows, first)} has the highest mean over {sets}, {mean} per cent, "
-        f"{lead} above {name(rows, second)}"
-    )
-    if first and second:
-        text += f" and {gap(found, first, 0)} above {name(rows, 0)}, the reference"
-    if len(found[first]) < 2:
+    mean = f"mean over {sets}, {number(means[top[0]])} per cent"
+    if len(rows) == 1:
+        return f"{names[0]} is the only row: {mean}."
+    text, it = f"{names[0]} has the highest {mean}", "it"
+    if len(top) > 1:
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        text, it = f"No row is best: {listed} have the same highest {mean}", "them"
+    if not others:
+        return f"{text}."
+    gaps = [
+        f"{number(means[top[0]] - means[row])} above {name(rows, row)}"
+        + (", the reference" if row == 0 else "")
+        for row in dict.fromkeys((others[0], 0))
+        if row in others
+    ]
+    text += f", {' and '.join(gaps)}"
+    if len(found[0]) < 2:
         return f"{text}; {ONE_SEED}."
-    alike = [row for row in order[1:] if not is_beyond(found, first, row)]
+    tested = [p_value(differences(found, top[0], row)) for row in others]
+    adjusted = zip(others, holm(tested), strict=True)
+    alike = [name(rows, row) for row, p in adjusted if p >= 1 - LEVEL]
+    spread = f"the spread of {len(found[0])} seeds of fine-tuning"
     if not alike:
-        return f"{text}: beyond the spread of {len(found[first])} seeds for every row."
-    names = ", ".join(name(rows, row) for row in alike)
-    return (
-        f"{text}. Within the spread of {len(found[first])} seeds, so not to be told "
-        f"from it: {names}."
+        return f"{text}: beyond {spread} for every row below {it}."
+    return f"{text}. Within {spread}, so not to be told from {it}: {', '.join(alike)}."
+
+
+def odd(rows: Sequence[Record], scores: Sequence[Scores]) -> list[str]:
+    """A sentence for each thing that is odd about runs: how many, and of which rows."""
+    counts = Counter(
+        (flag, place)
+        for place, own in enumerate(scores)
+        for found in own.values()
+        for run in found.values()
+        for flag in run.flags
     )
+    said = []
+    for flag in dict.fromkeys(flag for flag, _ in counts):
+        parts = [
+            f"{runs(count)} of {name(rows, place)}"
+            for (own, place), count in counts.items()
+            if own == flag
+        ]
+        said.append(f"{flag[0].upper()}{flag[1:]} in {', '.join(parts)}.")
+    return said
+
+
+def runs(count: int) -> str:
+    """How many runs.
+
+    >>> runs(1), runs(2)
+    ('1 run', '2 runs')
+    """
+    return f"{count} run{'s' if count != 1 else ''}"
 
 
 def along(rows: Sequence[Record], found: Sequence[list[float]], axis: str) -> list[str]:
@@ -67,13 +102,20 @@ def along(rows: Sequence[Record], found: Sequence[list[float]], axis: str) -> li
     said = []
     for series in dict.fromkeys(row["series"] for row in rows):
         own = [place for place, row in enumerate(rows) if row["series"] == series]
-        if len(own) > 1:
-            first, last = own[0], own[-1]
-            places = [shown(rows[place]["at"]) for place in (first, last)]
-            ends = f"from {places[0]} to {places[1]} ({axis})"
-            subject = f"{series}, {ends}" if series else ends.capitalize()
-            said.append(f"{subject}: {verdict(found, last, first)}.")
+        if is_numeric(rows):
+            own.sort(key=lambda place: rows[place]["at"])
+        first, last = own[0], own[-1]
+        start, end = (shown(rows[place]["at"]) for place in (first, last))
+        if start != end:
+            subject = f"{series}, from" if series else "From"
+            change = verdict(found, last, first)
+            said.append(f"{subject} {start} to {end} ({axis}): {change}.")
     return said
+
+
+def is_numeric(rows: Sequence[Record]) -> bool:
+    """Whether all places on the axis are numbers; texts are in the order of rows."""
+    return all(isinstance(row["at"], int | float) for row in rows)
 
 
 def between(rows: Sequence[Record], found: Sequence[list[float]]) -> list[str]:
@@ -98,11 +140,11 @@ def shown(at: float | str) -> str:
 
 def verdict(found: Sequence[list[float]], row: int, other: int) -> str:
     """The difference of two rows in points, and what the seeds say of it."""
-    text = f"{signed(gap_of(found, row, other))} points"
-    ends = interval(differences(found, row, other))
+    each = differences(found, row, other)
+    text, ends = f"{signed(statistics.fmean(each))} points", interval(each)
     if ends is None:
         return text
-    side = "beyond" if is_beyond(found, row, other) else "within"
+    side = "within" if ends[0] <= 0 <= ends[1] else "beyond"
     low, high = map(signed, ends)
     return f"{text}, {side} the spread of seeds (95 % interval {low} to {high})"
 
@@ -114,20 +156,39 @@ def differences(found: Sequence[list[float]], row: int, other: int) -> list[floa
     ]
 
 
-def gap_of(found: Sequence[list[float]], row: int, other: int) -> float:
-    """The mean difference over the seeds."""
-    return statistics.fmean(differences(found, row, other))
+def gaps(
+    rows: Sequence[Record],
+    made: Sequence[Scores],
+    scores: Sequence[Scores | None],
+    seeds: Sequence[int],
+) -> list[str]:
+    """What a partial group leaves out: rows, and what others lack a run of.
 
-
-def gap(found: Sequence[list[float]], row: int, other: int) -> str:
-    """The same as printed."""
-    return number(gap_of(found, row, other))
-
-
-def is_beyond(found: Sequence[list[float]], row: int, other: int) -> bool:
-    """Whether the interval of the difference leaves out 0; not with one seed."""
-    ends = interval(differences(found, row, other))
-    return ends is not None and (ends[0] > 0 or ends[1] < 0)
+    `made` are the runs there are, `scores` those of them that are compared.
+    """
+    said = []
+    if None in scores:
+        due = len(made[0]) * len(seeds)
+        left = [
+            f"{name(rows, place)} ({sum(map(len, own.values()))} of {due})"
+            for place, own in enumerate(made)
+            if scores[place] is None
+        ]
+        text = f"Left out, with less than half of the runs: {', '.join(left)}"
+        if scores[0] is None:
+            first = next(place for place, own in enumerate(scores) if own)
+            text += f"; the reference is {name(rows, first)}"
+        said.append(f"{text}.")
+    kept = next(own for own in scores if own)
+    chosen = list(next(iter(kept.values())))
+    parts = []
+    if dropped := [dataset for dataset in made[0] if dataset not in kept]:
+        parts.append(", ".join(dropped))
+    if dropped := [str(seed) for seed in seeds if seed not in chosen]:
+        parts.append(f"seed {', '.join(dropped)}")
+    if parts:
+        said.append(f"Not compared, as not all rows have runs: {'; '.join(parts)}.")
+    return said
 
 
 def name(rows: Sequence[Record], place: int) -> str:

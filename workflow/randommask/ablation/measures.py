@@ -4,25 +4,28 @@ A record says one thing of one row: `measure` is
 
 - `score`: test MCC (of numbers: Pearson) in per cent, `of` a data set, a task or
   `mean`, the mean over the data sets; `low` and `high` are the 95 % interval over
-  seeds;
+  seeds of fine-tuning;
+- `difference`: likewise, the score less the reference's, seed by seed;
+- `masked`: tokens asked for in pretraining, per cent, the mean over all its steps;
 - `loss`: validation loss with all spans of `of` tokens, nats a masked token;
 - `purity`, `silhouette`: order of the embeddings, where it is measured;
 - `cls_mass`, `entropy`: attention on [CLS], and how widely it spreads, in nats: means
   over the layers;
-- `hours`, `core_hours`, `gpu_hours`: of all jobs `of` pretraining or fine-tuning.
+- `hours`, `core_hours`, `gpu_hours`: of all jobs `of` pretraining or fine-tuning; see
+  `hours`.
 
 `value` is None where there is nothing to read.
 """
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from randommask.datasets import Dataset
 from randommask.errors import InputError
-from randommask.files import read_json
 from randommask.tables import runs
 from randommask.tables.records import Record, read_csv, tasks_of
 
@@ -34,22 +37,55 @@ Scores = dict[str, dict[int, runs.Run]]
 
 
 def read_scores(
-    finetuned: Path, row: Record, datasets: Sequence[Dataset], seeds: Sequence[int]
+    finetuned: Path,
+    row: Record,
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    problems: list[str],
 ) -> Scores:
-    """The scores of a row's runs under `<results>/finetune`.
+    """The scores of a row's runs under `<results>/finetune`, those that can be read.
 
-    Raises `InputError` where a run is missing or is another than its folder says, and
-    where the runs of a cell were made in different ways.
+    What is wrong with the others is added to `problems`. Raises `InputError` where the
+    runs of a cell were made in different ways.
     """
-    scores: Scores = {}
-    for dataset in datasets:
-        problems: list[str] = []
-        cell = (row["encoder"], row["tokenization"], dataset.dataset)
-        found = runs.read_seeds(finetuned, *cell, seeds, problems)
-        if problems:
-            raise InputError(problems[0])
-        scores[dataset.dataset] = found
-    return scores
+    cell = (finetuned, row["encoder"], row["tokenization"])
+    return {
+        dataset.dataset: runs.read_seeds(*cell, dataset.dataset, seeds, problems)
+        for dataset in datasets
+    }
+
+
+def common(scores: Sequence[Scores], seeds: Sequence[int]) -> list[Scores | None]:
+    """The runs that are compared: those of data sets and seeds that all rows have.
+
+    A row with less than half of its runs is None, so that it costs the others nothing.
+    Of several choices of seeds and data sets it is the one with the most runs. Raises
+    `InputError` where nothing is left.
+    """
+    due = len(scores[0]) * len(seeds)
+    is_kept = [2 * sum(map(len, own.values())) >= due for own in scores]
+    kept = [own for own, here in zip(scores, is_kept, strict=True) if here]
+    names: list[str] = []
+    best: tuple[int, ...] = ()
+    for size in range(len(seeds), 0, -1):
+        for chosen in combinations(seeds, size):
+            shared = [
+                name
+                for name in scores[0]
+                if all(set(chosen) <= own[name].keys() for own in kept)
+            ]
+            if len(shared) * size > len(names) * len(best):
+                names, best = shared, chosen
+        if len(names) * len(best) >= len(scores[0]) * (size - 1):
+            break  # fewer seeds cannot give more runs
+    if not kept or not names:
+        raise InputError("no data set and seed with runs of the rows to compare")
+    return [
+        {name: {seed: own[name][seed] for seed in best} for name in names}
+        if here
+        else None
+        for own, here in zip(scores, is_kept, strict=True)
+    ]
 
 
 def by_seed(scores: Scores, names: Sequence[str]) -> list[float]:
@@ -75,29 +111,57 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     return middle - width, middle + width
 
 
+def p_value(values: Sequence[float]) -> float | None:
+    """Two-sided p of Student's test that the mean is 0; None below two values.
+
+    >>> p_value([1.0]), p_value([0.0, 0.0])
+    (None, 1.0)
+    """
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return None
+    middle = abs(statistics.fmean(values))
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return (
+        2 * float(t.sf(middle / error, len(values) - 1)) if error else float(not middle)
+    )
+
+
 def score_records(
-    row: Record, scores: Scores, datasets: Sequence[Dataset]
+    row: Record, own: Scores | None, reference: Scores, datasets: Sequence[Dataset]
 ) -> list[Record]:
-    """A record for each data set, each task and their mean."""
+    """Score and difference for each data set, each task and their mean.
+
+    They are empty for a row without runs to compare.
+    """
     groups = {dataset.dataset: [dataset.dataset] for dataset in datasets}
     for task in tasks_of(dataset.task for dataset in datasets):
         groups.setdefault(task, [d.dataset for d in datasets if d.task == task])
     groups[MEAN] = [dataset.dataset for dataset in datasets]
     lines = []
     for of, names in groups.items():
-        note = _note(scores[of]) if of in scores else ""
-        lines.append(record(row, "score", of, by_seed(scores, names), note))
+        values = by_seed(own, names) if own else []
+        less = by_seed(reference, names)[: len(values)]
+        gaps = [mine - base for mine, base in zip(values, less, strict=True)]
+        note = _note(own, names) if own else ""
+        lines.append(record(row, "score", of, values, note))
+        lines.append(record(row, "difference", of, gaps, note))
     return lines
 
 
-def _note(found: dict[int, runs.Run]) -> str:
-    """What is odd about the runs of one data set, and of which seeds."""
+def _note(own: Scores, names: Sequence[str]) -> str:
+    """What is odd about the runs of one data set, and of which seeds; or how many."""
     odd: dict[str, list[int]] = {}
-    for seed, run in found.items():
-        if run.flags:
-            odd.setdefault(", ".join(run.flags), []).append(seed)
+    for name in names:
+        for seed, run in own[name].items():
+            for flag in run.flags:
+                odd.setdefault(flag, []).append(seed)
     return "; ".join(
-        f"{flags} (seed {', '.join(map(str, seeds))})" for flags, seeds in odd.items()
+        f"{flag} (seed {', '.join(map(str, seeds))})"
+        if len(names) == 1
+        else f"{flag} in {len(seeds)} of {len(names) * len(own[names[0]])} runs"
+        for flag, seeds in odd.items()
     )
 
 
@@ -115,106 +179,55 @@ def record(
         "measure": measure,
         "of": of,
         **dict(zip(("value", "low", "high"), rounded, strict=True)),
-        "seeds": len(values) if measure == "score" else "",
+        "seeds": len(values) if measure in ("score", "difference") else "",
         "note": note,
     }
 
 
-def pretraining_records(results: Path, row: Record) -> list[Record]:
-    """What the row's encoder learnt, from `<results>`; nothing where not pretrained."""
-    pretraining = row["pretraining"]
+def pretraining_records(results: Path, row: Record, partial: bool) -> list[Record]:
+    """What the row's encoder learnt, from `<results>`; nothing where not pretrained.
+
+    If `partial`, a file that is not there leaves its numbers out.
+    """
+    pretraining, found = row["pretraining"], []
     if pretraining is None:
         return []
-    lines = read_csv(
-        results / "pretrain" / pretraining["kept"] / "spans.csv",
-        (),
-        ("step", "span", "validation_loss", "bound"),
-    )
-    found = []
-    for line in lines:
-        if line["step"] == pretraining["step"]:
+    step, kept = pretraining["step"], results / "pretrain" / pretraining["kept"]
+
+    def lines_of(path: Path, *numbers: str) -> list[Record]:
+        return [] if partial and not path.exists() else read_csv(path, (), numbers)
+
+    for line in lines_of(
+        kept / "spans.csv", "step", "span", "validation_loss", "bound"
+    ):
+        if line["step"] == step:
             span = int(line["span"])
             found += [
                 record(row, "loss", span, [line["validation_loss"]]),
                 record(row, "bound", span, [line["bound"]]),
             ]
+    history = lines_of(kept / "history.csv", "step", "masked_share")
+    found.append(record(row, "masked", "", _masked(history, step)))
     if row["has_order"]:
         path = results / "figures" / "purity" / f"{row['encoder']}.csv"
-        last = read_csv(path, (), ("purity", "silhouette"))[-1]
-        found += [record(row, key, "", [last[key]]) for key in last]
+        for line in lines_of(path, "purity", "silhouette")[-1:]:
+            found += [record(row, key, "", [line[key]]) for key in line]
     path = results / "figures" / "attention" / f"{row['encoder']}.csv"
-    layers = read_csv(path, (), ("cls_mass", "entropy"))
+    layers = lines_of(path, "cls_mass", "entropy")
     for key in ("cls_mass", "entropy"):
-        middle = statistics.fmean(layer[key] for layer in layers)
-        found.append(record(row, key, "", [middle]))
+        values = [layer[key] for layer in layers]
+        found.append(record(row, key, "", [statistics.fmean(values)] if values else []))
     return found
 
 
-def time_records(
-    results: Path,
-    logs: Path,
-    row: Record,
-    datasets: Sequence[Dataset],
-    seeds: Sequence[int],
-) -> list[Record]:
-    """Hours of the jobs behind a row, from Snakemake's benchmark files under `logs`."""
-    jobs: dict[str, list[tuple[Path, float, int]]] = {}
-    if row["pretraining"]:
-        jobs["pretraining"] = [
-            (
-                logs / "benchmarks" / "pretrain" / f"{job}.tsv",
-                share,
-                _gpus_of_pretraining(results / "pretrain" / job / "speed.csv"),
-            )
-            for job, share in row["pretraining"]["jobs"].items()
-        ]
-    jobs["fine-tuning"] = []
-    for dataset in datasets:
-        cell = f"{row['encoder']}/{row['tokenization']}/{dataset.dataset}"
-        for seed in seeds:
-            run = f"finetune/{cell}/seed{seed}"
-            device = read_json(results / run / "metrics.json").get("device", "cpu")
-            path = logs / "benchmarks" / f"{run}.tsv"
-            jobs["fine-tuning"].append((path, 1.0, int(device != "cpu")))
-    return [
-        record(row, measure, of, [] if hours is None else [hours])
-        for of, found in jobs.items()
-        for measure, hours in zip(
-            ("hours", "core_hours", "gpu_hours"), _hours(found), strict=True
-        )
-    ]
+def _masked(history: Iterable[Record], last: int) -> list[float]:
+    """Per cent of tokens asked for up to a step; nothing where no step was taken.
 
-
-def _gpus_of_pretraining(path: Path) -> int:
-    """GPUs that a pretraining ran on, as its speeds say."""
-    return int(read_csv(path, (), ("gpus",))[-1]["gpus"] or 0)
-
-
-def _hours(jobs: list[tuple[Path, float, int]]) -> tuple[float | None, ...]:
-    """Hours, core-hours and GPU-hours of jobs; None where a file is missing."""
-    sums = [0.0, 0.0, 0.0]
-    for path, share, gpus in jobs:
-        seconds = _benchmark(path)
-        if seconds is None:
-            return None, None, None
-        took, computed = seconds
-        for place, amount in enumerate((took, computed, gpus * took)):
-            sums[place] += share * amount / 3600
-    return tuple(sums)
-
-
-def _benchmark(path: Path) -> tuple[float, float] | None:
-    """Seconds and processor seconds of the last run in a benchmark file.
-
-    A job too short to be measured has `NA` or `-` for its processor time.
+    A history goes back to the first step, through all segments and branches.
     """
-    if not path.exists():
-        return None
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines:
-        return None
-    line = dict(zip(header.split("\t"), lines[-1].split("\t"), strict=False))
-    try:
-        return float(line["s"]), float(line["cpu_time"])
-    except (KeyError, ValueError):
-        return None
+    done, asked = 0, 0.0
+    for line in history:
+        step = min(int(line["step"]), last)
+        asked += 100 * line["masked_share"] * (step - done)
+        done = step
+    return [asked / done] if done else []

@@ -10,23 +10,24 @@ from randommask.tables.records import Record, tasks_of
 from randommask.tables.sheet import Cell, Column, Grid, Sheet
 
 _MEASURES = {
-    "purity": "Purity",
-    "silhouette": "Silhouette",
-    "cls_mass": "[CLS] mass",
-    "entropy": "Entropy",
+    "masked": ("masked, %", 1),
+    "purity": ("purity", 3),
+    "silhouette": ("silhouette", 3),
+    "cls_mass": ("[CLS] mass", 3),
+    "entropy": ("entropy", 3),
 }
 _HOURS = {"hours": "hours", "core_hours": "core-h", "gpu_hours": "GPU-h"}
 
 
 def sheet_of(
-    name: str,
     group: Record,
     answer: Sequence[str],
+    gaps: Sequence[str],
     records: Sequence[Record],
     datasets: Sequence[Dataset],
-    notice: str,
 ) -> Sheet:
-    """The page of a group; `records` are the lines of its csv."""
+    """The page of a group; `records` are the lines of its csv, of these data sets."""
+    name = group["name"]
     question = group["question"] or f"How do the encoders of {name} compare?"
     values = {
         (r["row"], r["tokenization"], r["measure"], str(r["of"])): r for r in records
@@ -41,9 +42,9 @@ def sheet_of(
     return Sheet(
         label=f"ablation-{name}",
         title=f"Ablation {name}: {question}",
-        notice=notice,
+        notice=group["experiment"]["notice"],
         grids=tuple(table for table in tables if table.columns),
-        remarks=tuple(_remarks(records, datasets, spans)),
+        remarks=(*gaps, *_remarks(records, datasets, spans)),
         lead=tuple(answer),
     )
 
@@ -91,7 +92,7 @@ def _losses(values: dict, stubs: list, spans: list[int]) -> Grid:
 
 
 def _others(values: dict, stubs: list) -> Grid:
-    columns = {name: (key, "", 3) for key, name in _MEASURES.items()}
+    columns = {name: (key, "", places) for key, (name, places) in _MEASURES.items()}
     for of in ("pretraining", "fine-tuning"):
         columns |= {f"{of}, {name}": (key, of, 3) for key, name in _HOURS.items()}
     columns = {
@@ -118,19 +119,26 @@ def _remarks(
     records: Sequence[Record], datasets: Sequence[Dataset], spans: Sequence[int]
 ) -> Iterable[str]:
     """What a reader has to know of the tables."""
-    counts = {record["seeds"] for record in records if record["measure"] == "score"}
+    scores = [record for record in records if record["measure"] == "score"]
     others = ", ".join(d.dataset for d in datasets if d.metric != "mcc")
     metric = f"MCC (Pearson for {others})" if others else "MCC"
     yield f"Scores: {metric} in per cent, a task's the mean over its data sets."
-    if counts == {1}:
+    if max(record["seeds"] for record in scores) == 1:
         yield "One seed, so there is no interval."
     else:
         yield (
             "With \u00b1: half of the 95 % interval over the seeds of fine-tuning."
             " Each encoder was pretrained once; what another seed of pretraining would"
-            " change is not in it."
+            " change is not in it. The best row is tested against each other one by"
+            " t-tests paired by seed, with Holm's adjustment; it is still favoured by"
+            " having been chosen. Other intervals are each for itself."
         )
-    yield "The best of several rows is favoured by having been chosen."
+    masked = [r["value"] for r in records if r["measure"] == "masked" and r["value"]]
+    if masked and max(masked) - min(masked) > 1:
+        yield (
+            f"Rows also differ in how much is masked: {min(masked):.1f} to"
+            f" {max(masked):.1f} per cent."
+        )
     if spans:
         yield (
             "Loss: validation loss in nats a masked token with all spans of one length,"
@@ -143,7 +151,18 @@ def _remarks(
             " central nucleotides; [CLS] mass and entropy (nats): where attention goes,"
             " means over the layers."
         )
-    yield ("Hours are those of the jobs behind a row, also where rows share them.")
-    for record in records:
-        if record["note"]:
-            yield f"\u2020 {record['row']}, {record['of']}: {record['note']}."
+    yield "Hours are those of the jobs behind a row, also where rows share them."
+    of = ("gpu_hours", "fine-tuning")
+    if any((r["measure"], r["of"]) == of and r["value"] for r in records):
+        yield (
+            "GPU-hours of fine-tuning: each run counts as one on a GPU of its own, also"
+            " where several shared one (gpu_share)."
+        )
+    single = {dataset.dataset for dataset in datasets}
+    for record in scores:
+        if record["note"] and record["of"] in single:
+            own = {r["tokenization"] for r in scores if r["row"] == record["row"]}
+            row = record["row"]
+            if len(own) > 1:
+                row += f" ({record['tokenization']})"
+            yield f"\u2020 {row}, {record['of']}: {record['note']}."

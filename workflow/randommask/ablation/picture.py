@@ -1,13 +1,18 @@
-"""The figure of an ablation: its answer above, scores left, validation losses right."""
+"""The figure of an ablation: its answer above, scores left, validation losses right.
+
+Scores are drawn as differences from the reference's, paired by seed. A colour means the
+same in all panels: a series where there is an axis, else a row.
+"""
 
 import textwrap
 from collections.abc import Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from randommask.ablation.answer import shown
+from randommask.ablation import answer
 from randommask.ablation.measures import MEAN
 from randommask.figures import style
 from randommask.tables.records import Record
@@ -25,184 +30,244 @@ COLOURS = (
     "#B9B200",
 )
 MARKERS = "osD^vP"
-LETTERS = 132  # of a line above the figure
+LETTERS, SMALL_LETTERS = 140, 176  # of a line above the panels, and below
 LINE = 0.125  # inches of height
+LIGHTEST = 0.3  # share of a series' colour at its first place on the axis
 
 
 def draw(
     rows: Sequence[Record],
     records: Sequence[Record],
-    answer: Sequence[str],
+    datasets: Sequence[str],
+    said: Sequence[str],
     axis: str,
     notice: str,
 ) -> Figure:
-    """Draw the scores of rows against the axis, or a line each where there is none.
+    """Draw rows' differences, along the axis or one below the other, and their losses.
 
-    Big marks are means over the data sets with their 95 % interval over seeds, small
-    ones single data sets, relative to the reference. Right: loss against the length of
-    all spans, dashed what the visible tokens allow.
+    `said` stands above the panels. The first row is the reference. Losses of another k
+    or tokenization have a panel of their own, as they do not compare.
     """
-    said = [line for text in answer for line in textwrap.wrap(text, LETTERS)]
-    top = 0.12 + LINE * len(said)
-    names = _names(rows)
-    height = max(1.7, 0.19 * len(rows) + 0.25) if not axis else 2.2
-    figure = style.new(style.TWO_COLUMNS, top + 0.3 + height + 0.42, notice)
-    for place, line in enumerate(said):
-        whole = figure.get_figheight()
-        figure.text(
-            0.08 / style.TWO_COLUMNS, 1 - (0.1 + LINE * (place + 0.5)) / whole, line,
-            va="center", fontsize=6.5,
-        )  # fmt: skip
-    losses = any(record["measure"] == "loss" for record in records)
-    left, width = (0.45, 2.7) if axis else (1.55, 1.75)
-    if not losses:
-        width = style.TWO_COLUMNS - left - (1.6 if axis else 0.2)
-    scores = style.place(figure, left, top + 0.3, width, height)
-    found = _scores(rows, records)
+    found = _differences(rows, records, datasets)
+    kinds = _kinds(rows, records)
+    above = [line for text in said for line in textwrap.wrap(text, LETTERS)]
+    below = textwrap.wrap(_caption(rows, records, datasets, kinds, axis), SMALL_LETTERS)
+    top = 0.42 + LINE * len(above)
+    height = 2.2 if axis else max(1.7, 0.19 * len(rows) + 0.25)
+    whole = top + height + 0.42 + LINE * len(below)
+    figure = style.new(style.TWO_COLUMNS, whole, notice)
+    _write(figure, above, 0.1, 6.5)
+    _write(figure, below, top + height + 0.38, 5.5)
+    left, width = (0.5, 2.75) if axis else (1.55, 2.1)
+    if not kinds:
+        width = style.TWO_COLUMNS - left - 0.2
+    scores = style.place(figure, left, top, width, height)
     if axis:
         _against(scores, rows, found, axis)
     else:
-        _listed(scores, names, found)
-    style.panel_title(scores, "a", "test score, per cent; small: data sets")
-    if losses:
-        beside = style.place(figure, left + width + 0.5, top + 0.3, 2.0, height)
-        _losses(beside, rows, records)
-        style.panel_title(beside, "b", "validation loss by length of the spans")
+        _listed(scores, rows, found)
+    style.panel_title(scores, "a", "test score less the reference's, points")
+    left += width + 0.5
+    columns = min(len(kinds), 2)
+    for place, (tokens, curves) in enumerate(kinds.items()):
+        lines = -(-len(kinds) // columns)
+        wide = (style.TWO_COLUMNS - 0.1 - left - 0.4 * (columns - 1)) / columns
+        high = (height - 0.5 * (lines - 1)) / lines
+        down, across = divmod(place, columns)
+        corner = (left + across * (wide + 0.4), top + down * (high + 0.5))
+        axes = style.place(figure, *corner, wide, high)
+        _losses(axes, rows, curves, bool(axis))
+        title = tokens if len(kinds) > 1 else "validation loss by length of the spans"
+        style.panel_title(axes, chr(ord("b") + place), title)
+        if place + columns >= len(kinds):
+            axes.set_xlabel("tokens of a span")
+        if across == 0:
+            axes.set_ylabel("nats a masked token")
     return figure
 
 
-def _names(rows: Sequence[Record]) -> list[str]:
-    """What rows are called: their label, and their tokenization where it differs."""
-    several = len({row["tokenization"] for row in rows}) > 1
-    return [
-        f"{row['label']}, {row['tokenization']}" if several else row["label"]
-        for row in rows
-    ]
+def _write(figure: Figure, lines: Sequence[str], top: float, size: float) -> None:
+    """Lines of text, the first `top` inches below the figure's upper edge."""
+    width, height = figure.get_size_inches()
+    for place, line in enumerate(lines):
+        y = 1 - (top + LINE * (place + 0.5)) / height
+        figure.text(0.08 / width, y, line, va="center", fontsize=size)
 
 
-def _scores(rows: Sequence[Record], records: Sequence[Record]) -> list[dict]:
-    """Of each row its mean, the interval's ends, and where its data sets are drawn.
+def _caption(
+    rows: Sequence[Record],
+    records: Sequence[Record],
+    datasets: Sequence[str],
+    kinds: dict[str, list],
+    axis: str,
+) -> str:
+    """What the marks are."""
+    scores = _of(records, rows[0], "score")
+    mean, notes = scores[MEAN], [r["note"] for r in records if r["of"] == MEAN]
+    text = (
+        f"a: 0 is {answer.name(rows, 0)}, the reference, with {mean['value']:.2f}"
+        " per cent; large: mean over the data sets"
+    )
+    if mean["seeds"] > 1:
+        text += f", bar: its 95 % interval over {mean['seeds']} seeds of fine-tuning"
+    if len(datasets) > 1:
+        text += "; small: single data sets"
+    if any(notes):
+        text += "; hollow: with runs of constant or non-finite predictions"
+    if kinds:
+        last = chr(ord("a") + len(kinds))
+        text += ". b" if len(kinds) == 1 else f". b-{last}, which do not compare"
+        text += ": validation loss with all spans of one length"
+        places = [{rows[i]["at"] for i, _ in curves} for curves in kinds.values()]
+        if any(len(own) > 1 for own in places):
+            text += f", from light to dark along the axis ({axis})"
+    return f"{text}."
 
-    A data set stands as far from the reference's mean as from the reference's score on
-    it: what single data sets are like says nothing of the rows.
-    """
-    tables = []
-    for row in rows:
-        key = (row["label"], row["tokenization"])
-        tables.append(
-            {
-                record["of"]: record
-                for record in records
-                if record["measure"] == "score"
-                and (record["row"], record["tokenization"]) == key
-            }
-        )
-    base = {of: record["value"] for of, record in tables[0].items()}
-    return [
-        {
-            "mean": own[MEAN]["value"],
-            "ends": (own[MEAN]["low"], own[MEAN]["high"]),
-            "single": [own[of]["value"] - base[of] + base[MEAN] for of in row["sets"]],
-        }
-        for row, own in zip(rows, tables, strict=True)
-    ]
+
+def _of(records: Sequence[Record], row: Record, measure: str) -> dict:
+    """A row's records of one measure, by what they are of."""
+    key = (row["label"], row["tokenization"], measure)
+    return {
+        record["of"]: record
+        for record in records
+        if (record["row"], record["tokenization"], record["measure"]) == key
+    }
 
 
-def _listed(axes: Axes, names: Sequence[str], found: Sequence[dict]) -> None:
+def _differences(
+    rows: Sequence[Record], records: Sequence[Record], datasets: Sequence[str]
+) -> list[tuple[Record, list[Record]]]:
+    """Of each row the difference of the mean, and of each data set."""
+    found = [_of(records, row, "difference") for row in rows]
+    return [(own[MEAN], [own[name] for name in datasets]) for own in found]
+
+
+def _marks(
+    axes: Axes, found: tuple[Record, list[Record]], at: float, order: int, flat: bool
+) -> None:
+    """A row's marks and its interval at a place, lying `flat` or upright."""
+    colour, marker = _style(order)
+    mean, single = found
+
+    def draw_at(place: float, values: Sequence[float], **options: float | str) -> None:
+        places = [place] * len(values)
+        axes.plot(*((values, places) if flat else (places, values)), **options)
+
+    for one in single if len(single) > 1 else ():
+        fill = "none" if one["note"] else colour
+        small = {"ms": 2.2, "mew": 0.5, "alpha": 0.45, "zorder": 1.5}
+        below = at + 0.25 if flat else at
+        draw_at(below, [one["value"]], marker="o", color=colour, mfc=fill, **small)
+    if mean["low"] is not None:
+        draw_at(at, [mean["low"], mean["high"]], color=colour, lw=1.3)
+    fill = "white" if mean["note"] else colour
+    big = {"ms": 4.5, "zorder": 3}
+    draw_at(at, [mean["value"]], marker=marker, color=colour, mfc=fill, **big)
+
+
+def _style(order: int) -> tuple[str, str]:
+    """Colour and marker of a series or a row."""
+    return COLOURS[order % len(COLOURS)], MARKERS[order % len(MARKERS)]
+
+
+def _listed(axes: Axes, rows: Sequence[Record], found: Sequence[tuple]) -> None:
     """One line a row, the first row on top."""
     for place, one in enumerate(found):
-        colour = COLOURS[place % len(COLOURS)]
-        heights = [place] * len(one["single"])
-        axes.plot(one["single"], heights, "o", ms=2, color=style.GREY, alpha=0.6)
-        if one["ends"][0] is not None:
-            axes.plot(one["ends"], [place, place], color=colour, lw=1.4)
-        axes.plot(one["mean"], place, "o", ms=4.5, color=colour)
-    axes.axvline(found[0]["mean"], color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
-    axes.set(yticks=range(len(names)), yticklabels=names, xlim=_limits(found))
-    axes.set_ylim(len(names) - 0.4, -0.6)
+        _marks(axes, one, place, place, flat=True)
+    names = [answer.name(rows, place).replace('"', "") for place in range(len(rows))]
+    axes.axvline(0, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
+    axes.set(yticks=range(len(rows)), yticklabels=names, xlim=_limits(found))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
 
 
-def _limits(found: Sequence[dict]) -> tuple[float, float]:
+def _limits(found: Sequence[tuple]) -> tuple[float, float]:
     """What holds all scores; intervals that are wider than that leave the picture."""
-    values = [value for one in found for value in (one["mean"], *one["single"])]
+    values = [one["value"] for mean, single in found for one in (mean, *single)]
     low, high = min(values), max(values)
     span = max(high - low, 1.0)
-    ends = [end for one in found for end in one["ends"] if end is not None]
+    ends = [end for mean, _ in found for end in (mean["low"], mean["high"])]
+    ends = [end for end in ends if end is not None]
     low = min([low, *(max(end, low - span / 2) for end in ends)])
     high = max([high, *(min(end, high + span / 2) for end in ends)])
     return low - span / 20, high + span / 20
 
 
 def _against(
-    axes: Axes, rows: Sequence[Record], found: Sequence[dict], axis: str
+    axes: Axes, rows: Sequence[Record], found: Sequence[tuple], axis: str
 ) -> None:
     """A line a series, against the place on the axis, in its order where it is text."""
     at = [row["at"] for row in rows]
-    is_number = all(isinstance(place, int | float) for place in at)
     ticks = list(dict.fromkeys(at))
-    if is_number:
+    if answer.is_numeric(rows):
+        ticks.sort()
         places = [float(place) for place in at]
-        spread = max(places) / min(places) if min(places) > 0 else 1
-        if spread > 10:
+        if min(places) > 0 and max(places) / min(places) > 10:
             axes.set_xscale("log")
     else:
         places = [float(ticks.index(place)) for place in at]
         axes.set(xlim=(-0.4, len(ticks) - 0.6))
-    for order, series in enumerate(dict.fromkeys(row["series"] for row in rows)):
-        colour, marker = COLOURS[order], MARKERS[order % len(MARKERS)]
-        own = sorted(
-            (places[i], i) for i, row in enumerate(rows) if row["series"] == series
-        )
-        for x, i in own:
-            single = found[i]["single"]
-            axes.plot([x] * len(single), single, "o", ms=2, color=colour, alpha=0.25)
-            if found[i]["ends"][0] is not None:
-                axes.plot([x, x], found[i]["ends"], color=colour, lw=1.2)
-        means = [found[i]["mean"] for _, i in own]
-        label = series or None
-        axes.plot(
-            [x for x, _ in own], means, marker=marker, ms=4, color=colour, label=label
-        )
-    axes.set_xticks(sorted(set(places)), [shown(t) for t in _sorted(ticks, is_number)])
+    for order, series in enumerate(_series(rows)):
+        colour, marker = _style(order)
+        own = [i for i, row in enumerate(rows) if row["series"] == series]
+        own.sort(key=lambda i: places[i])
+        for i in own:
+            _marks(axes, found[i], places[i], order, flat=False)
+        line = [[places[i] for i in own], [found[i][0]["value"] for i in own]]
+        axes.plot(*line, color=colour)
+        if series:
+            axes.plot([], [], marker=marker, ms=4, color=colour, label=series)
+    axes.axhline(0, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
+    axes.set_xticks(sorted(set(places)), [answer.shown(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set(xlabel=axis, ylim=_limits(found))
-    if any(row["series"] for row in rows):
+    if any(_series(rows)):
         axes.legend(loc="best")
 
 
-def _sorted(ticks: list, is_number: bool) -> list:
-    return sorted(ticks) if is_number else ticks
+def _series(rows: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(row["series"] for row in rows))
 
 
-def _losses(axes: Axes, rows: Sequence[Record], records: Sequence[Record]) -> None:
-    """A line a row, in the colour that the row has at the left."""
+def _kinds(rows: Sequence[Record], records: Sequence[Record]) -> dict[str, list]:
+    """By what losses compare, k and tokenization: (row's place, its losses).
+
+    Fine-tuned in two ways, an encoder was pretrained once.
+    """
+    kinds: dict[str, list] = {}
     drawn = set()
     for place, row in enumerate(rows):
-        curves = {}
-        for measure in ("loss", "bound"):
-            curves[measure] = sorted(
-                (int(record["of"]), record["value"])
-                for record in records
-                if record["measure"] == measure
-                and record["row"] == row["label"]
-                and record["tokenization"] == row["tokenization"]
-            )
-        if not curves["loss"] or row["encoder"] in drawn:
-            continue  # fine-tuned in two ways, it was pretrained once
-        drawn.add(row["encoder"])
-        colour = COLOURS[place % len(COLOURS)]
-        spans, losses = zip(*curves["loss"], strict=True)
-        axes.plot(spans, losses, "o-", ms=2.5, color=colour, label=row["label"])
-        spans, bounds = zip(*curves["bound"], strict=True)
-        axes.plot(spans, bounds, color=colour, lw=0.7, ls=(0, (3, 1.5)), zorder=0)
-    axes.plot([], [], color=style.GREY, lw=0.7, ls=(0, (3, 1.5)), label="bound")
-    axes.set(xlabel="tokens of a span", ylabel="nats a masked token")
+        own = sorted(_of(records, row, "loss").items())
+        losses = [(span, record["value"]) for span, record in own]
+        if losses and row["encoder"] not in drawn:
+            drawn.add(row["encoder"])
+            tokens = row["pretraining"]["tokens"]
+            kinds.setdefault(tokens, []).append((place, losses))
+    return kinds
+
+
+def _losses(
+    axes: Axes, rows: Sequence[Record], curves: Sequence[tuple], has_axis: bool
+) -> None:
+    """A line a row; along an axis in its series' colour, lighter where it begins."""
+    series = _series(rows)
+    for place, losses in curves:
+        colour, marker = _style(place)
+        if has_axis:
+            row = rows[place]
+            beside = [rows[i]["at"] for i, _ in curves]
+            order = list(dict.fromkeys(beside))
+            if answer.is_numeric(rows):
+                order.sort()
+            colour, marker = _style(series.index(row["series"]))
+            colour = _lighter(colour, order.index(row["at"]), len(order))
+        axes.plot(
+            *zip(*losses, strict=True), marker=marker, ms=2.5, lw=0.9, color=colour
+        )
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.02),
-        borderaxespad=0,
-        fontsize=5.5,
-        handlelength=1.2,
-    )
+
+
+def _lighter(colour: str, place: int, places: int) -> tuple[float, ...]:
+    """A colour mixed with white, itself at the last of the places."""
+    share = 1 if places == 1 else LIGHTEST + (1 - LIGHTEST) * place / (places - 1)
+    return tuple(share * part + (1 - share) for part in to_rgb(colour))

@@ -55,7 +55,9 @@ def pretraining(config: dict[str, Any], encoder: str) -> dict[str, Any] | None:
         return None
     owner, step = taken
     end = min(end for end in segment_ends(config, owner) if end >= step)
+    keys = merged(config, owner)
     return {
+        "tokens": f"{keys['k']}-mers, {keys['tokenization']}",
         "step": step,
         "kept": f"{owner}/step-{end}",
         "jobs": {
