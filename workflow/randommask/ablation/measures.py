@@ -111,23 +111,6 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     return middle - width, middle + width
 
 
-def p_value(values: Sequence[float]) -> float | None:
-    """Two-sided p of Student's test that the mean is 0; None below two values.
-
-    >>> p_value([1.0]), p_value([0.0, 0.0])
-    (None, 1.0)
-    """
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return None
-    middle = abs(statistics.fmean(values))
-    error = statistics.stdev(values) / math.sqrt(len(values))
-    return (
-        2 * float(t.sf(middle / error, len(values) - 1)) if error else float(not middle)
-    )
-
-
 def score_records(
     row: Record, own: Scores | None, reference: Scores, datasets: Sequence[Dataset]
 ) -> list[Record]:

@@ -129,9 +129,8 @@ def _remarks(
         yield (
             "With \u00b1: half of the 95 % interval over the seeds of fine-tuning."
             " Each encoder was pretrained once; what another seed of pretraining would"
-            " change is not in it. The best row is tested against each other one by"
-            " t-tests paired by seed, with Holm's adjustment; it is still favoured by"
-            " having been chosen. Other intervals are each for itself."
+            " change is not in it. The best row is told from another by Tukey's test"
+            " of all pairs; other intervals are each for itself."
         )
     masked = [r["value"] for r in records if r["measure"] == "masked" and r["value"]]
     if masked and max(masked) - min(masked) > 1:
@@ -142,8 +141,8 @@ def _remarks(
     if spans:
         yield (
             "Loss: validation loss in nats a masked token with all spans of one length,"
-            " with which encoders of different curricula compare; those of another k or"
-            " tokenization do not."
+            " masked alike for all encoders of one k and tokenization; others do not"
+            " compare."
         )
     if any(record["measure"] == "purity" for record in records):
         yield (
