@@ -1,12 +1,15 @@
 """What stands in a model card, and that its examples run as they stand."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from randommask import encoder, modelcard
 
+ROOT = Path(__file__).parents[1]
 ARCHITECTURE = {
     "layers": 1,
     "hidden": 16,
@@ -47,7 +50,7 @@ def test_head_is_what_hugging_face_reads(tmp_path):
     text = card(tmp_path)
     data = ModelCard(text).data
     assert data.library_name == "transformers" and data.pipeline_tag == "fill-mask"
-    assert data.license == "other" and data.license_name and "dna" in data.tags
+    assert data.license == "unknown" and "dna" in data.tags
 
 
 def test_all_settings_and_sources_are_in_it(tmp_path):
@@ -56,11 +59,13 @@ def test_all_settings_and_sources_are_in_it(tmp_path):
     for key, value in ARCHITECTURE.items():
         assert rows[f"architecture.{key}"] == str(value)
     assert rows["target_share"] == "null" and rows["learning_rate"] == "0.0001"
-    assert rows["curriculum"] == '[{"until": 1000, "max_span": 3}]'
+    assert rows["curriculum"] == '[{"until": 300, "max_span": 3}]'
     assert set(SETTINGS) - {"architecture"} <= set(rows)
     assert "300 of 1,000 steps" in text and "seed 7" in text
     assert f"| made | odd\\|name.fa | {'cd' * 32} |" in text
     assert "Held out of training: chr8." in text
+    phases = [{"until": 200, "max_span": 3}, {"until": 1000, "max_span": 5}]
+    assert "5}]" not in card(tmp_path, step=200, curriculum=phases)
     assert text.isascii() and max(map(len, text.splitlines())) < 160
 
 
@@ -86,18 +91,23 @@ def test_its_bytes_depend_on_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
-def test_its_examples_run(tmp_path, tokenization):
+def test_its_examples_run_as_they_stand_in_its_folder(
+    tmp_path, tokenization, monkeypatch
+):
     text = card(tmp_path, tokenization=tokenization)
     model = encoder.Encoder(
         encoder.EncoderConfig(**ARCHITECTURE, k=3, tokenization=tokenization)
     )
     model.initialise(torch.Generator().manual_seed(0))
     encoder.save(model, tmp_path)
-    names = {"folder": str(tmp_path)}
+    monkeypatch.chdir(tmp_path)
+    names = {}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
         exec(block, names)
+    program = yaml.safe_load((ROOT / "CITATION.cff").read_text())["title"]
+    assert f'"{program}"' in " ".join(text.split())
     assert torch.allclose(names["hidden"], names["same_hidden"], atol=1e-5)
     assert names["logits"].shape == (*names["hidden"].shape[:2], 69)
     assert len(names["guesses"]) == 5

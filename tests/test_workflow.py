@@ -100,6 +100,17 @@ def test_one_ablation_plans_its_encoders_only(clone):
     assert jobs["attend"] == jobs["purity"] == 9 and "embed" not in jobs
 
 
+def test_a_release_plans_what_stands_in_it(clone):
+    jobs = planned("results/release/randommask-100k", folder=clone)
+    assert jobs["release"] == 1 and jobs["pretrain"] == 3
+    assert jobs["finetune"] == 2 * 5 * 3 and jobs["kmer_linear"] == 5 * 3
+    for encoder, kind in (("nt", "made elsewhere"), ("untrained", "a control")):
+        target = f"results/release/{encoder}"
+        done = snakemake("-n", target, folder=clone, check=False)
+        assert done.returncode != 0
+        assert f"{target}: {kind}, expected" in done.stdout + done.stderr
+
+
 def test_encoders_that_share_a_beginning_train_it_once(clone):
     path = clone / "config" / "config.yaml"
     config = yaml.safe_load(path.read_text())
@@ -225,7 +236,8 @@ def test_every_rule_runs(world):
     published = results / "release" / "randommask"
     check = [sys.executable, "-I", "reproduce.py"]
     said = subprocess.run(check, cwd=published, capture_output=True, text=True, env={})
-    assert said.returncode == 0 and said.stdout.count("per cent over 1 seeds") == 4
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count("per cent over 1 seed") == 3 * 4  # two controls beside it
     run = results / "finetune/randommask/overlapping/CPD-tata/seed1/metrics.json"
     kept = results / "models/randommask/overlapping/CPD-tata"
     assert any(kept.iterdir())
@@ -252,13 +264,15 @@ def test_partial_tables_are_of_the_runs_there_are(world):
     aside = run.with_name("aside")
     run.rename(aside)
     try:
-        targets = (table, results / "tables" / "statistics.csv")
+        published = results / "release" / "randommask"
+        targets = (table, results / "tables" / "statistics.csv", published)
         small(world, *targets, "--config", "partial=True")
         with open(table, newline="") as file:
             empty = [row for row in csv.DictReader(file) if not row["mean"]]
         assert [(x["encoder"], x["dataset"]) for x in empty] == [
             ("randommask", "CPD-tata")
         ]
+        assert "No run, so the cell is empty" in (published / "README.md").read_text()
     finally:
         aside.rename(run)
     small(world, results / "report.html")

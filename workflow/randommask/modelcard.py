@@ -1,7 +1,8 @@
 """The model card of a saved encoder: README.md in its folder, as Hugging Face reads it.
 
-It says what the weights are, all that made them, how to load them and what they are not
+It says what the weights are, what made them, how to load them and what they are not
 good for. Its bytes follow from what it is told: no time, no host, no path.
+`randommask.release` adds the scores and the license.
 """
 
 import json
@@ -13,13 +14,13 @@ import randommask
 from randommask import kmers
 from randommask.encoder import EncoderConfig, parameters
 from randommask.files import write_text
+from randommask.settings import phases_until
 
 FRONT = """\
 ---
 library_name: transformers
 pipeline_tag: fill-mask
-license: other
-license_name: the-trainers-own
+license: unknown
 tags:
 - biology
 - dna
@@ -37,6 +38,7 @@ With transformers, which wants the k-mers in upper case with spaces between them
 ```python
 from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, pipeline
 
+folder = "."  # this one; transformers takes its name on the hub too
 dna = "{dna}"
 words = " ".join(dna[i : i + {k}] for i in range(0, len(dna) - {k} + 1, {stride}))
 tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -47,7 +49,10 @@ guesses = pipeline("fill-mask", model=folder)(words.replace(dna[:{k}], "[MASK]",
 ```
 
 The tokenizer does not cut DNA into k-mers: a sequence without spaces is one [UNK].
-Raw DNA, in any case, goes through `randommask` itself:
+Raw DNA, in upper or lower case, goes through the program that made the weights,
+"RandomMask: a workflow that reproduces BERT-like pretraining experiments on DNA". Have
+the folder `workflow` of its repository in `PYTHONPATH`; on package indexes the name may
+belong to others. After the lines above:
 
 ```python
 import torch
@@ -61,9 +66,10 @@ same_hidden = encoder.load(folder).eval()(torch.from_numpy(ids.astype("int64")))
 LICENSE = """\
 ## License
 
-The weights belong to whoever trained them, who also chooses their license: put it into
-the head of this card before you pass them on. The program that made them is under the
-MIT license, which says nothing of the weights. Mind the terms of the genomes.
+The head of this card names the license of the weights, which whoever trained them has
+chosen; `unknown` says that none was, and gives no permission. The program that made
+them is under the MIT license, which says nothing of the weights. Mind the terms of the
+genomes.
 """
 
 
@@ -77,9 +83,10 @@ def write(
 ) -> None:
     """Write README.md beside the weights that `settings` gave after `step` steps.
 
-    `encoder` is the name in the config; `sources` are (genome, file, sha256) of what
-    the corpus was made from, as in its manifests.
+    Phases that begin later are left out. `encoder` is the name in the config; `sources`
+    are (genome, file, sha256) of what the corpus was made from, as in its manifests.
     """
+    settings = settings | {"curriculum": phases_until(settings["curriculum"], step)}
     config = EncoderConfig(
         **settings["architecture"],
         k=settings["k"],
@@ -126,7 +133,7 @@ A BERT encoder of DNA, pretrained by masked k-mer prediction for {done}
 
 def _recipe(settings: dict) -> str:
     table = _table(("setting", "value"), _flat(settings))
-    return f"## Recipe\n\nAll settings.\n\n{table}"
+    return f"## Recipe\n\nThe settings of its pretraining.\n\n{table}"
 
 
 def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:

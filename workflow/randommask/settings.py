@@ -188,6 +188,12 @@ def phases(config: dict[str, Any], encoder: str) -> list[dict[str, int]]:
     return curriculum
 
 
+def phases_until(curriculum: list[dict], end: int) -> list[dict[str, int]]:
+    """The phases of the first `end` steps, the last of them cut there."""
+    last = next(i for i, phase in enumerate(curriculum) if phase["until"] >= end)
+    return [*curriculum[:last], {**curriculum[last], "until": end}]
+
+
 def segment_ends(config: dict[str, Any], encoder: str) -> list[int]:
     """The steps at which one of the encoder's jobs ends, the last one its total."""
     keys = merged(config, encoder)
@@ -202,16 +208,11 @@ def settings(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
     Later phases are left out: changing one leaves earlier segments as they are.
     """
     keys = merged(config, encoder)
-    curriculum = []
-    for phase in phases(config, encoder):
-        curriculum.append({**phase, "until": min(phase["until"], end)})
-        if phase["until"] >= end:
-            break
     sizes = config["architectures"][keys["architecture"]]
     dropped = {"from", "curriculum", "architecture", "finetune", *LOGISTICS}
     return {
         **{key: value for key, value in keys.items() if key not in dropped},
-        "curriculum": curriculum,
+        "curriculum": phases_until(phases(config, encoder), end),
         "architecture": {key: sizes[key] for key in ARCHITECTURE_KEYS},
     }
 

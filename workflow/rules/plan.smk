@@ -22,7 +22,9 @@ SEGMENTS = settings.segment_names(config)
 MILESTONES = settings.milestone_segments(config)
 DATASETS = {dataset.dataset: dataset for dataset in settings.benchmark(config)}
 CONTROLS = [*UNTRAINED, *KMER_LINEAR]
-EXPERIMENT = {"experiment": config["experiment"]}
+EXPERIMENT = {
+    "experiment": {key: config["experiment"][key] for key in ("name", "notice")}
+}
 # the roles that are drawn: spaces of embeddings, maps of attention, curves of loss
 SPACES = ["baseline", "nonoverlapping"]
 MAPS = ["baseline", "randommask", "nonoverlapping"]

@@ -1,28 +1,35 @@
 """Publishing: an encoder with its recipe, its scores and the predictions behind them."""
 
-from randommask.ablation.plan import pretraining
 from randommask.release import plan as release_plan
 
 
 rule release:
     """Make a folder to publish: weights, tokenizer, model card, recipe, scores, sums."""
     input:
-        runs=lambda wildcards: runs_of(release_plan.table(config, wildcards.encoder)),
+        # a run's predictions are published with its metrics: those there are, if partial
+        runs=lambda wildcards: expand(
+            "{run}/{file}",
+            run=[
+                os.path.dirname(metrics)
+                for table in release_plan.tables(config, wildcards.encoder)
+                for metrics in runs_of(table)
+            ],
+            file=release_plan.RUN,
+        ),
         encoder="<results>/encoders/{encoder}",
         pretrained=lambda wildcards: "<results>/pretrain/"
-        + pretraining(config, wildcards.encoder)["kept"],
+        + release_plan.history(config, wildcards.encoder),
         datasets=config["benchmark"]["datasets"],
     output:
         directory("<results>/release/{encoder}"),
     log:
         "<logs>/release/{encoder}.log",
-    wildcard_constraints:
-        encoder=one_of([*OURS, *TAKEN]),
     localrule: True
     conda:
         "../../envs/model.yaml"
     params:
         results=subpath(output[0], ancestor=2),
+        partial=PARTIAL,
         hparams=lambda wildcards: json.dumps(
             {**EXPERIMENT, **release_plan.page(config, wildcards.encoder)}
         ),
@@ -33,6 +40,6 @@ rule release:
             --pretrained {input.pretrained:q} \
             --runs {params.results:q}/finetune \
             --datasets {input.datasets:q} \
-            --hparams {params.hparams:q} \
+            --hparams {params.hparams:q} {params.partial} \
             --output {output:q} >{log:q} 2>&1
         """

@@ -3,46 +3,48 @@ r"""Make a folder to publish: an encoder, how it was made, and what its runs sco
     python -m randommask.release --encoder results/encoders/randommask \
         --pretrained results/pretrain/randommask/step-480000 \
         --runs results/finetune --datasets config/datasets.tsv \
-        --hparams '{"experiment": ..., "encoder": "randommask", "rows": [...],
-                    "datasets": [...], "recipe": {...}}' \
+        --hparams '{"experiment": ..., "encoder": "randommask", "license": null,
+                    "table": {"rows": [...], "datasets": [...]},
+                    "controls": {"rows": [...], "datasets": [...]}, "recipe": {...}}' \
         --output results/release/randommask
 
 The folder holds the weights, the tokenizer, the model card with the scores, recipe.json
-with every setting, the history of pretraining, and of each fine-tuning run behind the
-encoder's rows of its table the metrics and the predictions of the test split. Who has
-only the folder checks it all by `python reproduce.py` in there.
+with every setting, the history of pretraining up to these weights, and the metrics and
+the predictions on the test split of each fine-tuning run behind the encoder's rows of
+its table, and of the controls beside them. All are copies, to be edited freely. A run
+that is missing or cannot be read stops it; with `--partial` its number is left out, and
+the card says so. Who has only the folder checks it by `python reproduce.py` in there.
 """
 
 import argparse
 import shutil
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from randommask import files
-from randommask.checkpoint import ENCODER_FILES, link_or_copy
-from randommask.datasets import Dataset
+from randommask.checkpoint import ENCODER_FILES
 from randommask.errors import InputError, run
 from randommask.experiment import read_hparams
-from randommask.release import reproduce
-from randommask.tables import sheet
-from randommask.tables.records import Record, percent, read_datasets, write_csv
+from randommask.release import card, reproduce
+from randommask.release.plan import RUN
+from randommask.tables import runs, scores
+from randommask.tables.records import Record, read_datasets, write_csv
 
 CARD, SUMS, TABLE = "README.md", "SHA256SUMS", "table.csv"
 HISTORY = ("history.csv", "spans.csv")
-RUN = ("metrics.json", "predictions.parquet")
-
-CHECK = f"""\
-## Check it
-
-```sh
-python reproduce.py
-```
-
-recomputes every score above from the published predictions (numpy and pyarrow are
-needed) and compares all files with `{SUMS}`. `recipe.json` has every setting.
-"""
+KEYS = ("encoder", "license", "table", "controls", "recipe")
+COLUMNS = (
+    "row",
+    "encoder",
+    "tokenization",
+    "dataset",
+    "metric",
+    "mean",
+    "sd",
+    "seeds",
+    "note",
+)
 
 
 def release(
@@ -52,94 +54,91 @@ def release(
     listed: Path,
     hparams: dict[str, Any],
     output: Path,
+    *,
+    partial: bool = False,
 ) -> None:
     """Write the folder; `InputError` where a file of it is missing."""
-    datasets = read_datasets(listed, hparams["datasets"])
     with files.write_aside(output) as aside:
         aside.mkdir()
         for name in ENCODER_FILES:
             _take(encoder / name, aside / name)
         for name in HISTORY:
-            _take(pretrained / name, aside / name)
+            text = _first_steps(pretrained / name, hparams["recipe"]["step"])
+            files.write_text(aside / name, text)
         files.write_json(aside / "recipe.json", hparams["recipe"])
-        records = []
-        for row in hparams["rows"]:
-            for dataset in datasets:
-                records.append(_publish_runs(finetuned, row, dataset, hparams, aside))
-        if records:
-            write_csv(aside / TABLE, records)
+        problems: list[str] = []
+        own, others = (
+            _read(
+                finetuned, listed, hparams[part], hparams["recipe"]["seeds"], problems
+            )
+            for part in ("table", "controls")
+        )
+        if not partial:
+            runs.check_complete(problems)
+        for record in (*own, *others):
+            _publish_runs(finetuned, record, hparams["recipe"]["seeds"], aside)
+        if own:
+            lines = [
+                {key: record[key] for key in COLUMNS} for record in (*own, *others)
+            ]
+            write_csv(aside / TABLE, lines)
             shutil.copyfile(reproduce.__file__, aside / "reproduce.py")
-        card = aside / CARD
-        text = card.read_text(encoding="utf-8")
-        card.unlink()  # a second name of the encoder's own
-        files.write_text(card, text + results(records, hparams["experiment"]))
+        text = (aside / CARD).read_text(encoding="utf-8")
+        files.write_text(aside / CARD, card.publish(text, hparams, own, others))
         files.write_text(aside / SUMS, sums(aside))
 
 
 def _take(source: Path, output: Path) -> None:
-    """Give a file a second name in the folder."""
+    """Copy a file: a link, edited before it is published, would change the results."""
     if not source.exists():
         raise InputError(f"{source}: no such file, expected it for the release")
     output.parent.mkdir(parents=True, exist_ok=True)
-    link_or_copy(source, output)
+    shutil.copyfile(source, output)
 
 
-def _publish_runs(
-    finetuned: Path, row: Record, dataset: Dataset, hparams: dict, aside: Path
-) -> Record:
-    """Take the runs of one cell; return its line of the table, in per cent."""
-    seeds = hparams["recipe"]["seeds"]
-    cell = Path(row["tokenization"]) / dataset.dataset
-    scores = []
-    for seed in seeds:
-        for name in RUN:
-            source = finetuned / row["encoder"] / cell / f"seed{seed}" / name
-            _take(source, aside / "runs" / cell / f"seed{seed}" / name)
-        scores.append(100 * files.read_json(source.with_name(RUN[0]))["score"])
-    return {
-        "row": row["label"],
-        "tokenization": row["tokenization"],
-        "dataset": dataset.dataset,
-        "metric": dataset.metric,
-        "mean": percent(statistics.fmean(scores)),
-        "sd": percent(statistics.stdev(scores)) if len(scores) > 1 else None,
-        "seeds": " ".join(map(str, seeds)),
-    }
-
-
-def results(records: Sequence[Record], experiment: dict[str, str]) -> str:
-    """What stands below the encoder's model card: its scores after fine-tuning."""
-    notice = f"\n> {experiment['notice']}\n" if experiment["notice"] else ""
-    if not records:
-        return (
-            f"{notice}\nIt stands in no table of its experiment. See `recipe.json`.\n"
-        )
-    lines = [
-        "| fine-tuned | data set | metric | per cent | sd | seeds |",
-        "|---|---|---|---:|---:|---:|",
-    ]
-    for record in records:
-        cells = (
-            record["tokenization"],
-            record["dataset"],
-            record["metric"],
-            sheet.number(record["mean"]),
-            sheet.number(record["sd"]),
-            str(len(record["seeds"].split())),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    table = "\n".join(lines)
-    return (
-        f"\n## Results\n{notice}\nTest split, best epoch on dev.\n\n{table}\n\n{CHECK}"
+def _first_steps(path: Path, last: int) -> str:
+    """The lines of a history up to step `last`; the segment may have gone on."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file, expected it for the release")
+    header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return header + "".join(
+        line for line in lines if int(line.partition(",")[0]) <= last
     )
 
 
+def _read(
+    finetuned: Path,
+    listed: Path,
+    table: dict[str, Any],
+    seeds: Sequence[int],
+    problems: list[str],
+) -> list[Record]:
+    """A record per row and data set; runs that cannot be read go to `problems`."""
+    datasets = read_datasets(listed, table["datasets"])
+    return scores.table3(finetuned, table["rows"], datasets, seeds, {}, problems)
+
+
+def _publish_runs(
+    finetuned: Path, record: Record, seeds: Sequence[int], aside: Path
+) -> None:
+    """Copy the runs behind one line of the table."""
+    cell = Path(record["encoder"], record["tokenization"], record["dataset"])
+    for seed in runs.read_seeds(finetuned, *cell.parts, seeds, []):
+        for name in RUN:
+            place = cell / f"seed{seed}" / name
+            _take(finetuned / place, aside / "runs" / place)
+
+
 def sums(folder: Path) -> str:
-    """The text of SHA256SUMS, which `sha256sum -c` reads too."""
+    """The text of SHA256SUMS, which `sha256sum -c` reads too; not of the card.
+
+    Its head may be edited on a hub.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return "".join(
         f"{files.sha256(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in paths
+        if path != folder / CARD
     )
 
 
@@ -151,14 +150,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     for flag in ("--encoder", "--pretrained", "--runs", "--datasets", "--output"):
         parser.add_argument(flag, type=Path, required=True)
     parser.add_argument("--hparams", required=True)
+    parser.add_argument("--partial", action="store_true", help="of the runs there are")
     flags = parser.parse_args(argv)
     release(
         flags.encoder,
         flags.pretrained,
         flags.runs,
         flags.datasets,
-        read_hparams(flags.hparams, ("encoder", "rows", "datasets", "recipe")),
+        read_hparams(flags.hparams, KEYS),
         flags.output,
+        partial=flags.partial,
     )
 
 

@@ -3,7 +3,8 @@
     python reproduce.py
 
 needs numpy and pyarrow, and nothing of the program that made the predictions. It stops
-where a file is not the one that SHA256SUMS lists, or a score is not the printed one.
+where a file is not the one that SHA256SUMS lists, or a mean or a standard deviation is
+not the printed one. README.md may be edited; what it says is in table.csv.
 """
 
 import csv
@@ -32,13 +33,18 @@ def check_sums(folder: Path) -> int:
 
 
 def score(path: Path) -> float:
-    """MCC of classes, or the mean Pearson correlation of numbers, in per cent."""
+    """MCC of classes, or the mean Pearson correlation of numbers, in per cent.
+
+    Numbers that are not all finite score 0.
+    """
     table = pq.read_table(path)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     if "label" in columns:
         chances = [columns[name] for name in columns if name.startswith("p")]
         return 100 * mcc(columns["label"], np.argmax(chances, axis=0), len(chances))
     targets = [name[2:] for name in columns if name.startswith("y_")]
+    if not all(np.isfinite(columns[f"y_{name}"]).all() for name in targets):
+        return 0.0
     pairs = [(columns[f"label_{name}"], columns[f"y_{name}"]) for name in targets]
     return 100 * statistics.fmean(pearson(*pair) for pair in pairs)
 
@@ -61,24 +67,39 @@ def pearson(labels: np.ndarray, values: np.ndarray) -> float:
     return float(np.corrcoef(labels.astype(float), values.astype(float))[0, 1])
 
 
+def check_line(line: dict[str, str]) -> None:
+    """Recompute a line of the table from its runs, and say what came out."""
+    name = f"{line['row']}, {line['dataset']}"
+    if not line["mean"]:
+        print(f"{name}: {line['note']}")
+        return
+    runs = HERE / "runs" / line["encoder"] / line["tokenization"] / line["dataset"]
+    scores = [score(path) for path in sorted(runs.glob("seed*/predictions.parquet"))]
+    if len(scores) != int(line["seeds"]):
+        sys.exit(
+            f"error: {name}: {len(scores)} runs, but table.csv has {line['seeds']}"
+        )
+    found = {"mean": statistics.fmean(scores)}
+    if len(scores) > 1:
+        found["sd"] = statistics.stdev(scores)
+    said = " +- ".join(f"{value:.2f}" for value in found.values())
+    note = f" ({line['note']})" if line["note"] else ""
+    count = f"{len(scores)} seed{'s' if len(scores) > 1 else ''}"
+    print(f"{name}: {line['metric']} {said} per cent over {count}{note}")
+    printed = {key: float(line[key]) for key in ("mean", "sd") if line[key]}
+    if printed.keys() != found.keys() or not all(
+        abs(found[key] - printed[key]) < TOLERANCE for key in found
+    ):
+        due = f"mean {line['mean']}, sd {line['sd'] or 'none'}"
+        sys.exit(f"error: {name}: table.csv has {due}")
+
+
 def main() -> None:
     """Check the files, then every line of the table."""
     print(f"{check_sums(HERE)} files as in SHA256SUMS")
     with open(HERE / "table.csv", newline="") as file:
-        lines = list(csv.DictReader(file))
-    for line in lines:
-        runs = HERE / "runs" / line["tokenization"] / line["dataset"]
-        scores = [
-            score(runs / f"seed{seed}" / "predictions.parquet")
-            for seed in line["seeds"].split()
-        ]
-        mean = statistics.fmean(scores)
-        print(
-            f"{line['row']}, {line['tokenization']}, {line['dataset']}: "
-            f"{line['metric']} {mean:.2f} per cent over {len(scores)} seeds"
-        )
-        if not abs(mean - float(line["mean"])) < TOLERANCE:
-            sys.exit(f"error: table.csv has {line['mean']}")
+        for line in csv.DictReader(file):
+            check_line(line)
 
 
 if __name__ == "__main__":

@@ -136,8 +136,8 @@ def table3_sheet(
         grids=tuple(grids),
         remarks=(
             *_own_regressions(records),
-            *_remarks(records, "row", "dataset"),
-            *_above(records, controls),
+            *remarks_on(records, "row", "dataset"),
+            *distances(records, controls),
         ),
     )
 
@@ -149,7 +149,7 @@ def _own_regressions(records: list[Record]) -> list[str]:
     return [f"Pearson, not MCC: {', '.join(names)}."] if names else []
 
 
-def _above(records: list[Record], controls: Sequence[str]) -> tuple[str, ...]:
+def distances(records: list[Record], controls: Sequence[str]) -> tuple[str, ...]:
     """What each row brings beyond a control, on the data sets that have both."""
     means: dict[str, dict[str, float]] = {}
     for record in records:
@@ -199,7 +199,7 @@ def _cell(record: Record) -> Cell:
     )
 
 
-def _remarks(records: list[Record], row: str, column: str) -> tuple[str, ...]:
+def remarks_on(records: list[Record], row: str, column: str) -> tuple[str, ...]:
     """What a reader has to know: seeds, empty cells, marked cells."""
     seeds = sorted({int(record["seeds"]) for record in records if record["seeds"]})
     remarks = []
@@ -329,7 +329,7 @@ def table2_sheet(records: list[Record], notice: str) -> Sheet:
             for tokenization, line in zip(tokenizations, ranked, strict=True)
         ]
     stub = ("Model", "Pre-trained", "Fine-tuning")
-    remarks = _remarks(records, "label", "task")
+    remarks = remarks_on(records, "label", "task")
     if any(record["published"] is not None for record in records):
         remarks += (
             "How the paper made its PD and CPD numbers is not stated: the audit"
