@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.12")
@@ -19,14 +20,25 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
 from randommask import config as experiment_config
 from randommask import settings
+from randommask.configfile import read as read_config
 from randommask.errors import InputError
 
 try:
+    for path in workflow.configfiles:  # Snakemake itself drops keys that stand twice
+        read_config(os.path.relpath(path))
     experiment_config.check(
         config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml")
     )
+    experiment_config.check_copies(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+# Of a target in the place of another config Snakemake says only that no rule makes it.
+for word in sys.argv[1:]:
+    if word.startswith("results/"):
+        place = config["pathvars"]["results"]
+        if not word.startswith(f"{place}/"):
+            logger.warning(f"{word}: the results of this config are in {place}/")
 
 # The package is used from the clone, uninstalled, whatever the environment.
 PACKAGE = shlex.quote(os.path.join(workflow.basedir, "workflow"))

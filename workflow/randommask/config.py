@@ -5,18 +5,14 @@ may have; here stands what a schema cannot say: names that must exist, steps tha
 grow, branches that must share their beginning.
 """
 
-import difflib
-import json
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.exceptions import best_match
-
 from randommask import datasets
 from randommask.ablation.check import check as check_group
+from randommask.configfile import check_form
 from randommask.datasets import TASKS, Dataset
 from randommask.errors import InputError
 from randommask.settings import (
@@ -36,22 +32,24 @@ from randommask.settings import (
     segment_ends,
     segment_names,
     settings,
+    source_of,
     split,
 )
 
 BENCHMARK_SOURCES = ("gue", "deepstarr")
+TAKEN_PLACES = {"encoders", "checksums.tsv"}
+"""What else lies in `resources` beside a source of that name."""
 
 
 def check(config: dict[str, Any], schema: str | Path) -> None:
     """Raise `InputError` with one line for what is wrong first in `config`."""
-    with open(schema, encoding="utf-8") as file:
-        validator = Draft202012Validator(yaml.safe_load(file))
-    if error := best_match(validator.iter_errors(config)):
-        raise InputError(_one_line(error))
-    for genome in config["genomes"]:
-        known("genomes", genome, config["sources"], "source")
+    check_form(config, schema)
     for source in BENCHMARK_SOURCES:
         known("sources", source, config["sources"], "source")
+    if taken := sorted(TAKEN_PLACES & config["sources"].keys()):
+        raise InputError(f"sources: {taken[0]!r} is a place of its own in resources")
+    for genome in config["genomes"]:
+        known("genomes", genome, _genomes(config), "genome")
     for name, curriculum in config["curricula"].items():
         _check_growth(f"curricula.{name}", curriculum)
     for name in config["encoders"]:
@@ -87,43 +85,28 @@ def check(config: dict[str, Any], schema: str | Path) -> None:
         )
 
 
-def _one_line(error: ValidationError) -> str:
-    """The key, what was found and what was expected; never the schema."""
-    where = ".".join(str(part) for part in error.absolute_path) or "config"
-    if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
-        near = difflib.get_close_matches(unknown, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known)
-        return f"{where}: unknown key {unknown!r}; {hint}"
-    if error.validator == "required":
-        missing = next(
-            key for key in error.validator_value if key not in error.instance
-        )
-        return f"{where}: no key {missing!r}"
-    found = json.dumps(error.instance)
-    if len(found) > 60:
-        found = found[:57] + "..."
-    expected = {
-        "type": "of type",
-        "enum": "one of",
-        "const": "",
-        "minimum": "at least",
-        "maximum": "at most",
-        "exclusiveMinimum": "more than",
-        "exclusiveMaximum": "less than",
-        "pattern": "text like",
-        "minLength": "text of at least",
-        "minItems": "a list of at least",
-        "uniqueItems": "no entry twice:",
-    }.get(error.validator, error.validator)
-    value = error.validator_value
-    if value == "number" and isinstance(error.instance, str):
-        value = "number (YAML wants a point: 1.0e-4)"
-    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-    if error.validator in ("oneOf", "anyOf"):
-        expected, shown = "another form,", "see config/README.md"
-    return f"{where}: found {found}, expected {expected} {shown}".rstrip()
+def check_copies(config: dict[str, Any]) -> None:
+    """Raise `InputError` for a local copy that is neither there nor below `results`.
+
+    Apart from `check`, for a config without its data can still be read and cleaned up.
+    """
+    needed = {
+        *_genomes(config),
+        *(source_of(row) for row in benchmark(config) if not row.own_folder),
+    }
+    places = {f"sources.{name}": config["sources"][name] for name in sorted(needed)}
+    for name, entry in config["encoders"].items():
+        places[f"encoders.{name}.released"] = entry.get("released", {})
+    results = os.path.abspath(config["pathvars"]["results"])
+    for where, place in places.items():
+        if path := place.get("path"):
+            is_made = Path(os.path.abspath(path)).is_relative_to(results)
+            if not is_made and not Path(path).exists():
+                raise InputError(f"{where}.path: {path}: no such file or folder")
+
+
+def _genomes(config: dict[str, Any]) -> list[str]:
+    return [name for name in config["sources"] if name not in BENCHMARK_SOURCES]
 
 
 def _check_own_files(config: dict[str, Any], rows: list[Dataset]) -> None:
@@ -182,9 +165,8 @@ def _check_encoder(config: dict[str, Any], name: str) -> None:
             f"{where}: tokens {keys['tokens']}, expected at most positions "
             f"{sizes['positions']} of architecture {architecture}"
         )
-    genomes = [name for name in config["sources"] if name not in BENCHMARK_SOURCES]
     for genome in keys["genomes"]:
-        known(f"{where}.genomes", genome, genomes, "genome")
+        known(f"{where}.genomes", genome, _genomes(config), "genome")
     shares = keys["replacement"]
     if shares["mask"] + shares["random"] > 1:
         raise InputError(
@@ -271,6 +253,8 @@ def _check_branch(config: dict[str, Any], name: str) -> None:
         raise InputError(
             f"{where}: step {step}, expected a segment's end: {listing(ends)}"
         )
+    if step >= (steps := merged(config, name)["steps"]):
+        raise InputError(f"{where}: step {step}, expected fewer than steps {steps}")
     theirs, ours = settings(config, parent, step), settings(config, name, step)
     if changed := differences(theirs, ours):
         raise InputError(f"{where}: {parent} differs before step {step}: {changed[0]}")

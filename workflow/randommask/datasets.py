@@ -88,7 +88,7 @@ def read(path: str | Path) -> list[Dataset]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason})") from None
@@ -151,16 +151,24 @@ def _parse(where: str, cells: dict[str, str]) -> Dataset:
             f"{where}: dataset is {name!r}, expected letters, digits, '-', '.' or '_'"
         ) from None
     where = f"{where} ({name})"
+    own = _is_own(cells["source"])
+    # what only a dataset of one's own may say
+    open_to_own = () if own else ("task", *(f"{split}_rows" for split in SPLITS))
 
     def parse(column: str, kind: Callable[[str], Any], expected: str) -> Any:
         try:
             return kind(cells[column])
         except ValueError:
+            hint = ""
+            if column in open_to_own:
+                hint = (
+                    f" (source is {cells['source']!r}; a folder of one's own starts "
+                    "with ./, ../ or /)"
+                )
             raise InputError(
-                f"{where}: {column} is {cells[column]!r}, expected {expected}"
+                f"{where}: {column} is {cells[column]!r}, expected {expected}{hint}"
             ) from None
 
-    own = _is_own(cells["source"])
     tasks = (_name, "a name") if own else (_one_of(TASKS), f"one of {', '.join(TASKS)}")
     counts = dict.fromkeys(("bases", "epochs", "batch_size"), _count)
     for split in SPLITS:

@@ -35,6 +35,7 @@ from randommask.settings import FAMILIES
 MODULES = {"bert": "bert", "esm": "esm", "hyenadna": "hyena"}  # by model_type
 # One's own module serves the model_type of its own name.
 MODULES |= {name: name for name in FAMILIES if name not in MODULES.values()}
+NEEDED = ("TOKENIZATIONS", "read_config", "tokenize", "load", "save", "from_released")
 # tanh(x / 4096) * 4096 is x, to 6e-6 of it up to |x| = 17; a power of two, so that
 # scaling rounds nothing.
 SMALL = 2.0**-12
@@ -59,7 +60,11 @@ def named(kind: str | None, source: str | Path) -> ModuleType:
     if kind not in MODULES:
         known = ", ".join(MODULES)
         raise InputError(f"{source}: model_type is {kind!r}, expected one of {known}")
-    return import_module(f"{__name__}.{MODULES[kind]}")
+    module = import_module(f"{__name__}.{MODULES[kind]}")
+    for name in NEEDED:
+        if not hasattr(module, name):
+            raise InputError(f"{module.__file__}: no {name}, which a family has")
+    return module
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
