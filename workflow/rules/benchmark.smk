@@ -63,8 +63,9 @@ rule prepare:
         "<logs>/benchmarks/benchmark/{dataset}.tsv"
     conda:
         "../../envs/model.yaml"
+    resources:
+        datasets=DATASETS_LIST,
     params:
-        datasets=config["benchmark"]["datasets"],
         folder=subpath(output.summary, parent=True),
         hparams=lambda wildcards: json.dumps(settings.preparation(config)),
         row=lambda wildcards: prepared_row(wildcards.dataset),
@@ -72,7 +73,7 @@ rule prepare:
         r"""
         python -m randommask.benchmark \
             --source {input.source:q} \
-            --datasets {params.datasets:q} \
+            --datasets {resources.datasets:q} \
             --dataset {wildcards.dataset} \
             --hparams {params.hparams:q} \
             --output {params.folder:q} >{log:q} 2>&1

@@ -4,8 +4,6 @@ if "synthetic" in config:
 
     rule synthesize:
         """A made world from one seed: a genome, the GUE sets and DeepSTARR, as published."""
-        input:
-            datasets=config["benchmark"]["datasets"],
         output:
             genome=directory("<results>/world/genome"),
             gue=directory("<results>/world/GUE"),
@@ -16,12 +14,15 @@ if "synthetic" in config:
             "<logs>/benchmarks/world.tsv"
         conda:
             "../../envs/model.yaml"
+        resources:
+            datasets=DATASETS_LIST,
         params:
+            rows=made_rows(),
             hparams=lambda wildcards: json.dumps(config["synthetic"]),
         shell:
             r"""
             python -m randommask.synthetic \
-                --datasets {input.datasets:q} \
+                --datasets {resources.datasets:q} \
                 --hparams {params.hparams:q} \
                 --genome {output.genome:q} \
                 --gue {output.gue:q} \

@@ -2,11 +2,15 @@
 
 import json
 
+from randommask.datasets import read as read_datasets
+
 RESULTS = config["pathvars"]["results"]
 CHECKSUMS = os.path.join(config["pathvars"]["resources"], "checksums.tsv")
 BENCHMARKS = os.path.join(config["pathvars"]["logs"], "benchmarks")
 # A job's resource and no parameter: another mirror fetches nothing anew.
 MIRRORS = json.dumps(config["mirrors"])
+# Likewise the list's file: in another one the same row is not prepared again.
+DATASETS_LIST = config["benchmark"]["datasets"]
 PARTIAL = "--partial" if config.get("partial") else ""
 OURS = [name for name in config["encoders"] if settings.is_ours(config, name)]
 TAKEN = [name for name, entry in config["encoders"].items() if "milestone" in entry]
@@ -73,7 +77,24 @@ def rows_from(wildcards):
 def prepared_row(dataset):
     """What preparation takes from a dataset's row: another value prepares it again."""
     row = DATASETS[dataset]
-    return [row.source, row.classes, *row.targets, row.bases, *row.rows.values()]
+    return [
+        row.task,
+        row.source,
+        row.classes,
+        *row.targets,
+        row.bases,
+        *row.rows.values(),
+    ]
+
+
+def made_rows():
+    """What the made world takes from the list: no dataset of one's own, no task."""
+    listed = read_datasets(DATASETS_LIST)
+    return sorted(
+        f"{row.source} {row.bases} {row.classes}"
+        for row in listed
+        if not row.own_folder
+    )
 
 
 def rows_of(table, **options):
