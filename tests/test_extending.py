@@ -197,11 +197,11 @@ def test_one_more_row_in_another_list_redoes_nothing_else(clone):
     config["benchmark"]["datasets"] = "config/more.tsv"
     row = blocks("tsv")[0].replace("my-marks\t", "more\t", 1)
     (clone / "config" / "more.tsv").write_text(table + row)
-    (clone / "config" / "more.yaml").write_text(yaml.safe_dump(config))
+    (clone / "more.yaml").write_text(yaml.safe_dump(config))
     runs = "results/demo/finetune/{}/overlapping/{}/seed1/metrics.json"
     old = [runs.format(encoder, "CPD-tata") for encoder in ("my-checkpoint", "dnabert")]
     new = runs.format("untrained", "more")
-    flags = "--configfile config/more.yaml --dry-run"
+    flags = "--configfile more.yaml --dry-run"
     said = typed(f"snakemake {' '.join(old)} {new} {flags}", clone)
     jobs = re.findall(r"^(?:local)?rule (\w+):", said, re.MULTILINE)
     assert sorted(jobs) == ["finetune", "prepare"]
