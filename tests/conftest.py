@@ -1,10 +1,7 @@
 """What several tests are given."""
 
 import hypothesis
-import loopback
 import pytest
-
-from randommask import transfer
 
 # a busy machine is slow, not wrong
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -14,6 +11,11 @@ hypothesis.settings.load_profile("patient")
 @pytest.fixture
 def server(monkeypatch):
     """A server of this machine that is asked again without a pause."""
+    # here: a machine for the GPU's tests need not have what downloads need
+    import loopback
+
+    from randommask import transfer
+
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
     with loopback.serving() as served:

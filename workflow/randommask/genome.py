@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -151,28 +152,36 @@ def _strict_codes(path: str | Path, name: str, piece: bytes, before: int) -> byt
 
 def _pieces(path: Path) -> Iterator[bytes]:
     """Cut a FASTA file into header lines and stretches of whole sequence lines."""
-    from isal import igzip, isal_zlib  # twice as fast as gzip; only readers need it
-
-    with open(path, "rb") as raw:
-        is_gzip = raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-        file = igzip.IGzipFile(fileobj=raw) if is_gzip else raw
+    with open(path, "rb") as file:
+        is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         started = False
-        try:
-            # The line that a block ends in is completed: all cuts are at line starts.
-            while block := file.read(BLOCK_BYTES) + file.readline():
-                if not started:
-                    block = block.lstrip()
-                    _check_start(path, block)
-                    started = bool(block)
-                yield from _cut(block)
-        except EOFError:
-            raise InputError(
-                f"{path}: the gzip ends too early (truncated), expected all of it"
-            ) from None
-        except (igzip.BadGzipFile, isal_zlib.error) as error:
-            raise InputError(f"{path}: broken gzip ({error})") from None
+        for block in _unpacked_blocks(path, file) if is_gzip else _blocks(file):
+            if not started:
+                block = block.lstrip()
+                _check_start(path, block)
+                started = bool(block)
+            yield from _cut(block)
     if not started:
         raise InputError(f"{path}: empty file, expected FASTA")
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    # The line that a block ends in is completed: all cuts are at line starts.
+    while block := file.read(BLOCK_BYTES) + file.readline():
+        yield block
+
+
+def _unpacked_blocks(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    from isal import igzip, isal_zlib  # twice as fast as gzip; plain files need none
+
+    try:
+        yield from _blocks(igzip.IGzipFile(fileobj=file))
+    except EOFError:
+        raise InputError(
+            f"{path}: the gzip ends too early (truncated), expected all of it"
+        ) from None
+    except (igzip.BadGzipFile, isal_zlib.error) as error:
+        raise InputError(f"{path}: broken gzip ({error})") from None
 
 
 def _check_start(path: Path, block: bytes) -> None:
