@@ -1,6 +1,7 @@
 """HyenaDNA against the reference's outputs, a slow convolution, and a planted motif."""
 
 import json
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from randommask import families, metrics
 from randommask.errors import InputError
 from randommask.families import hyena
-from randommask.hyena import fft_length
+from randommask.hyena import Filter, fft_length
 from randommask.released import convert
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "hyenadna"
@@ -170,6 +171,28 @@ def test_filters_are_kept_until_weights_or_length_change(monkeypatch):
         assert not torch.allclose(model(ids), changed)
     model(ids).sum().backward()  # evaluation mode, but a gradient is asked
     assert filters.bias.grad is not None
+
+
+def test_a_compiled_filter_never_asks_whether_a_graph_is_captured(monkeypatch):
+    monkeypatch.setattr(
+        torch.cuda, "is_current_stream_capturing", torch._dynamo.graph_break
+    )
+
+    class OnCuda(Filter):
+        def __init__(self):
+            torch.nn.Module.__init__(self)
+            self.bias = types.SimpleNamespace(is_cuda=True, is_inference=lambda: False)
+
+        def _transform(self, length):
+            return length
+
+    filters = OnCuda().eval()
+    compiled = torch.compile(
+        lambda x: x * filters.spectrum(4), backend="eager", fullgraph=True
+    )
+    with torch.no_grad():
+        assert compiled(torch.ones(2)).tolist() == [4, 4]
+    torch._dynamo.reset()
 
 
 def test_bf16_computes_its_transforms_in_float32():

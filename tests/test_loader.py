@@ -81,6 +81,24 @@ def test_a_batch_that_asks_more_is_larger(settings, windows):
     assert len(many.places_C) == 4096 and many.asked == few.asked
 
 
+@pytest.mark.parametrize("sequences", [1, 5, 8])
+def test_halves_ask_what_the_whole_asks(settings, windows, sequences):
+    ids = kmers.batch_ids(settings, windows.windows(1, 3, 0, sequences))
+    whole = loader.mask(settings, ids, 8, 3, 0, places=512)
+    halves = whole.halves()
+    assert len(halves) == min(sequences, 2)
+    assert sum(half.asked for half in halves) == whole.asked > 0
+    assert torch.equal(torch.cat([half.inputs_MT for half in halves]), whole.inputs_MT)
+    found = torch.full((whole.inputs_MT.numel(),), loader.IGNORED)
+    expected, first = found.clone(), 0
+    expected[whole.places_C[: whole.asked]] = whole.targets_C[: whole.asked]
+    for half in halves:
+        asks = half.targets_C != loader.IGNORED
+        found[first + half.places_C[asks]] = half.targets_C[asks]
+        first += half.inputs_MT.numel()
+    assert torch.equal(found, expected)
+
+
 def test_a_failure_in_the_thread_is_raised(settings, windows, monkeypatch):
     def fail(*_):
         raise ValueError("no windows")

@@ -107,7 +107,21 @@ def test_gradients_stay_parts_of_one(corpus):
     place = 0
     for parameter in made.model.parameters():
         assert parameter.grad.data_ptr() == first + 4 * place
-        place += parameter.numel()
+        place += -(-parameter.numel() // trainer.ALIGNED) * trainer.ALIGNED
+    assert place == len(made.gradient)
+
+
+def test_the_gradient_is_the_sum_of_what_backward_gives(corpus):
+    made = trainer.Trainer(settings(), [corpus])
+    batches = made.loader.make(0)
+    for batch in batches:
+        made.learn(batch)
+    found = made.gradient.clone()
+    made.gradient.zero_()
+    for batch in batches:
+        made.loss(batch).backward()
+    assert torch.equal(made.gradient, found) and found.any()
+    made.close()
 
 
 def watch(folder, **options):

@@ -105,10 +105,15 @@ class Filter(nn.Module):
         The skip connection is a tap at distance 0: a constant in the spectrum. Where no
         gradient is asked it is kept until length or weights change.
         """
-        # a CUDA graph would go on with the filters of the day it was made
-        captured = self.bias.is_cuda and torch.cuda.is_current_stream_capturing()
-        untold = self.bias.is_inference() or torch.compiler.is_compiling()
-        if self.training or torch.is_grad_enabled() or captured or untold:
+        # what is compiled or captured would go on with the filters of that day; the
+        # compiler is asked first: it cannot follow what comes after
+        if (
+            self.training
+            or torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+            or self.bias.is_inference()
+            or (self.bias.is_cuda and torch.cuda.is_current_stream_capturing())
+        ):
             self._kept = None
             return self._transform(length)
         key = (length, *((w.data_ptr(), w._version) for w in self.parameters()))

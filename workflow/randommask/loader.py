@@ -38,13 +38,30 @@ class MicroBatch:
     asked: int
     """Places that do ask."""
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The three tensors."""
+        return self.inputs_MT, self.places_C, self.targets_C
+
     def to(self, device: torch.device) -> "MicroBatch":
         """The same on a device, without waiting for the copies."""
         if device.type == "cpu":
             return self
-        tensors = (self.inputs_MT, self.places_C, self.targets_C)
-        moved = (tensor.to(device, non_blocking=True) for tensor in tensors)
+        moved = (tensor.to(device, non_blocking=True) for tensor in self.tensors)
         return MicroBatch(self.first, *moved, self.asked)
+
+    def halves(self) -> list["MicroBatch"]:
+        """The first and the second half of the sequences, each with its own places."""
+        middle = -(-len(self.inputs_MT) // 2)
+        made, before = [], 0
+        for inputs in self.inputs_MT.split(middle):
+            places = self.places_C - before
+            is_in = (places >= 0) & (places < inputs.numel())
+            targets = self.targets_C[is_in]
+            asked = int((targets != IGNORED).sum())
+            made.append(MicroBatch(self.first, inputs, places[is_in], targets, asked))
+            before += inputs.numel()
+        return made
 
 
 def capacity(settings: dict) -> int:
@@ -164,5 +181,5 @@ class Loader:
 
 def _pin(batch: MicroBatch) -> MicroBatch:
     """The same in memory that a GPU copies from while it computes."""
-    tensors = (batch.inputs_MT, batch.places_C, batch.targets_C)
-    return MicroBatch(batch.first, *(t.pin_memory() for t in tensors), batch.asked)
+    pinned = (tensor.pin_memory() for tensor in batch.tensors)
+    return MicroBatch(batch.first, *pinned, batch.asked)

@@ -5,7 +5,7 @@ it, learning rate and phase follow from it and the encoder's total.
 
 Nothing in a step waits for the device: `collect` brings in what the steps since its
 last call gave. On a GPU one forward pass is compiled for one static shape; a batch that
-asks more than fits is computed uncompiled, at its own size.
+asks more than fits is computed uncompiled, in two halves.
 
 Shapes: M sequences a micro-batch, T tokens, C places that are asked.
 """
@@ -24,10 +24,12 @@ from torch.nn import functional as F
 from randommask import checkpoint, cost, curriculum, encoder, kmers, loader
 from randommask.adamw import AdamW
 from randommask.corpus import VALIDATION_STEP, Corpus
+from randommask.dropout import keep_exact
 from randommask.errors import InputError
 
 COMPILER = "inductor"
 WARM_UP_STEPS = 2  # compilation is over; another shape would compile again: an error
+ALIGNED = 64  # elements (256 bytes) at which a tensor may start in one of many
 
 
 class Trainer:
@@ -46,8 +48,12 @@ class Trainer:
         if torch.cuda.is_available():
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(self.device)
+        is_cuda = self.device.type == "cuda"
         if self.world > 1:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            dist.init_process_group(
+                "nccl" if is_cuda else "gloo",
+                device_id=self.device if is_cuda else None,
+            )
         self.micro = settings["micro_batch"]
         if settings["batch"] % (self.micro * self.world):
             raise InputError(
@@ -63,8 +69,9 @@ class Trainer:
         )
         self.model.initialise(torch.Generator().manual_seed(settings["seed"]))
         self.model.to(self.device).train()
-        self.gradient = _one_gradient(list(self.model.parameters()))
+        keep_exact(self.model.config.dropout)
         self.names = dict(self.model.named_parameters())
+        self.gradient = _one_gradient(list(self.names.values()))
         self.optimizer = AdamW(
             self.names.values(),
             tuple(settings["betas"]),
@@ -78,7 +85,7 @@ class Trainer:
             manifests, bases, settings["held_out"], settings["reverse_complement"]
         )
         self.autocast = autocast(settings["precision"], self.device)
-        is_compiled = self.device.type == "cuda" if compiled is None else compiled
+        is_compiled = is_cuda if compiled is None else compiled
         self.places = loader.capacity(settings) if is_compiled else 0
         self.compiled = self._losses
         if is_compiled:
@@ -102,9 +109,7 @@ class Trainer:
             # dropout: a seed of its own for each (seed, step, micro-batch)
             key = (settings["seed"], step, batch.first // self.micro)
             torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-            loss = self.loss(batch, self.taken >= WARM_UP_STEPS)
-            loss.backward()
-            losses.append(loss.detach())
+            losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
             asked += batch.asked
         losses = torch.stack(losses).double()
         totals = torch.tensor([0.0, asked, stop], dtype=torch.float64)
@@ -159,15 +164,35 @@ class Trainer:
             f"the loss is {losses[wrong[0]].item()}, expected a number"
         )
 
+    def learn(self, batch: loader.MicroBatch, is_warm: bool = True) -> Tensor:
+        """Add a micro-batch's gradient; return the sum of its losses (nats)."""
+        if not self.places or len(batch.places_C) <= self.places:
+            loss = self.loss(batch, is_warm)
+            self.accumulate(loss)
+            return loss.detach()
+        # uncompiled takes more memory, and comes when hours are already spent
+        total = torch.zeros((), device=self.device)
+        for half in batch.halves():
+            loss = self._losses(*half.to(self.device).tensors)
+            self.accumulate(loss)
+            total += loss.detach()
+        return total
+
     def loss(self, batch: loader.MicroBatch, is_warm: bool = True) -> Tensor:
         """Sum of the losses (nats) over the tokens that a micro-batch asks."""
-        moved = batch.to(self.device)
-        tensors = (moved.inputs_MT, moved.places_C, moved.targets_C)
-        if not self.places or len(batch.places_C) > self.places:
+        tensors = batch.to(self.device).tensors
+        if not self.places:
             return self._losses(*tensors)
         stance = "fail_on_recompile" if is_warm else "default"
         with torch.compiler.set_stance(stance):
             return self.compiled(*tensors)
+
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradient of `loss` to what the step has so far."""
+        parameters = list(self.names.values())
+        # all at once: a kernel for many tensors, where `backward` has one for each
+        parts = [parameter.grad for parameter in parameters]
+        torch._foreach_add_(parts, torch.autograd.grad(loss, parameters))
 
     def _losses(self, inputs_MT: Tensor, places_C: Tensor, targets_C: Tensor) -> Tensor:
         with self.autocast:
@@ -243,13 +268,14 @@ class Trainer:
 
 
 def _one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
-    """One tensor behind all gradients: one sum over processes, one norm."""
-    gradient = torch.zeros(
-        sum(p.numel() for p in parameters), device=parameters[0].device
-    )
-    sizes = [p.numel() for p in parameters]
+    """One tensor behind all gradients: one sum over processes, one norm.
+
+    Each starts at a multiple of `ALIGNED`, as kernels that read 16 bytes at once need.
+    """
+    sizes = [-(-p.numel() // ALIGNED) * ALIGNED for p in parameters]
+    gradient = torch.zeros(sum(sizes), device=parameters[0].device)
     for parameter, part in zip(parameters, gradient.split(sizes), strict=True):
-        parameter.grad = part.view_as(parameter)
+        parameter.grad = part[: parameter.numel()].view_as(parameter)
     return gradient
 
 

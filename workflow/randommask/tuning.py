@@ -8,7 +8,8 @@ gradient of attention may differ in its last ones.
 A CPU computes a batch in parts that fit its cache, each as long as its longest row. On
 CUDA a batch has one shape, the longest row of its split, so that its forward and
 backward pass can be compiled and replayed as one CUDA graph, and no code here waits for
-the device within an epoch.
+the device within an epoch. Transformers' does in ESM's uncompiled batches that are
+padded: it asks the device whether any place of the mask is masked.
 
 Shapes: B rows computed at once, T tokens, N rows of a split, O outputs.
 """
@@ -26,6 +27,7 @@ from torch.nn import functional as F
 from randommask import heads, metrics
 from randommask.adamw import AdamW
 from randommask.curriculum import learning_rate
+from randommask.dropout import keep_exact
 from randommask.examples import Examples
 from randommask.hyperparameters import Settings
 from randommask.trainer import autocast
@@ -83,6 +85,7 @@ class Tuning:
         model = heads.build(
             folder, data.outputs, settings.dropout, settings.seed, settings.lora
         )
+        keep_exact(settings.dropout)
         self.model = model.to(self.device)
         self.config = model.encoder.config
         self.trained = model.trained()
