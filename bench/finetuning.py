@@ -1,6 +1,6 @@
 """Fine-tuning on the CPU, against transformers' Trainer as DNABERT-2 runs it.
 
-    PYTHONPATH=workflow python bench/finetuning.py [--repeats 3]
+    CUDA_VISIBLE_DEVICES= PYTHONPATH=workflow python bench/finetuning.py [--repeats 3]
 
 The same encoder (4 x 256, random weights), the same made rows of 300 bases, batch and
 dropout for all. Runs alternate, medians are shown. DNABERT-2's way: fp32, every row
