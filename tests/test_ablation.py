@@ -821,7 +821,8 @@ def test_cleaning_an_unknown_group_is_one_line(made):
 
 def test_make_cleans_nothing_without_a_config_and_a_yes():
     def shown(*words):
-        command = ["make", "-n", "--old-file", ".venv/.ready", "clean-ablation", *words]
+        flags = ["-n", "--no-print-directory", "--old-file", ".venv/.ready"]
+        command = ["make", *flags, "clean-ablation", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout
 
