@@ -70,6 +70,15 @@ def test_intervals_are_students():
     assert measures.interval(values) == pytest.approx(expected)
 
 
+def test_rows_are_told_apart_by_tukeys_interval():
+    found = [[61.0, 63.5, 60.2], [70.0, 71.0, 72.0], [62.0, 61.0, 66.0]]
+    expected = stats.tukey_hsd(*found).confidence_interval(0.95)
+    half = (expected.high - expected.low) / 2
+    assert measures.margin(found) == pytest.approx(half[0, 1])
+    assert measures.margin(found) == pytest.approx(half[1, 2])
+    assert measures.margin([[61.0], [70.0]]) is measures.margin(found[:1]) is None
+
+
 def test_one_seed_says_that_it_cannot_be_told():
     [text] = answer.sentences(*group([60.0], [62.5], [61.0]), "")
     assert text.startswith('"row 1" has the highest mean over 1 data set, 62.50 per')
@@ -288,10 +297,14 @@ def test_a_group_becomes_a_table_a_figure_and_an_answer(tmp_path):
     assert value(tmp_path, "spans of 14", "loss", "14") == pytest.approx(2.4)
     assert value(tmp_path, "growing", "purity", "") == 0.75
     assert value(tmp_path, "growing", "cls_mass", "") == pytest.approx(0.3)
-    # the reference's differences are none; the others' are seed by seed
-    assert value(tmp_path, "spans of 6", "difference", "mean") == 0
+    base = lines(tmp_path)["spans of 6", "difference", "mean"]
+    assert (float(base["value"]), base["low"], base["high"]) == (0, "", "")
     gain = lines(tmp_path)["growing", "difference", "EMP-H3"]
-    assert [float(gain[k]) for k in ("value", "low", "high")] == pytest.approx([20] * 3)
+    gain, low, high = (float(gain[key]) for key in ("value", "low", "high"))
+    assert gain == pytest.approx(20)
+    # the same about each difference: rows have one spread
+    assert high - gain == pytest.approx(gain - low)
+    assert 0.2 < high - gain < 0.3
     # (4 x 10 % + 4 x 20 % + 2 x 30 %) / 10
     assert value(tmp_path, "growing", "masked", "") == pytest.approx(18)
     # half of the job's steps, 2 hours on 2 GPUs, half a core

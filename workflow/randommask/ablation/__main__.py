@@ -75,7 +75,7 @@ def ablate(
     shared = [dataset for dataset in datasets if dataset.dataset in compared[0]]
     records = []
     for row, own in zip(rows, scores, strict=True):
-        records += measures.score_records(row, own, compared[0], shared)
+        records += measures.score_records(row, own, compared, shared)
         records += measures.pretraining_records(results, row, partial)
         records += hours.hours_records(results, logs, row, own)
     said = answer.sentences(kept, compared, hparams["axis"])

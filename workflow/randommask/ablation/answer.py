@@ -1,8 +1,7 @@
 """What the scores of a group say, in sentences made from the numbers.
 
-Rows are compared by their mean over the data sets, seed by seed. The best row is told
-from another by Tukey's test of all pairs; along the axis and between series, a
-difference is beyond the spread of the seeds where its own 95 % interval leaves out 0.
+Rows are compared by their mean over the data sets. A difference is beyond the spread
+of the seeds where Tukey's interval, which holds for all pairs at once, leaves out 0.
 The first row is the reference.
 """
 
@@ -10,9 +9,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
-from randommask.ablation.measures import LEVEL, Scores, by_seed, interval
+from randommask.ablation.measures import Scores, by_seed, margin
 from randommask.tables.records import Record
 from randommask.tables.sheet import number, signed
 
@@ -58,26 +55,16 @@ def best(rows: Sequence[Record], found: Sequence[list[float]], datasets: int) ->
         if row in others
     ]
     text += f", {' and '.join(gaps)}"
-    if len(found[0]) < 2:
+    half = margin(found)
+    if half is None:
         return f"{text}; {ONE_SEED}."
-    chances = tukey(found)[top[0]]
-    alike = [name(rows, row) for row in others if chances[row] >= 1 - LEVEL]
+    alike = [
+        name(rows, row) for row in others if difference(found, top[0], row) <= half
+    ]
     spread = f"the spread of {len(found[0])} seeds of fine-tuning"
     if not alike:
         return f"{text}: beyond {spread} for every row below {it}."
     return f"{text}. Within {spread}, so not to be told from {it}: {', '.join(alike)}."
-
-
-def tukey(found: Sequence[list[float]]) -> np.ndarray:
-    """Make p for each pair of rows, adjusted for all pairs; rows spread alike.
-
-    Of nine equal rows with three seeds, some are called worse in 5 % of groups; by
-    t-tests of each pair in 47 %, with Holm's adjustment in 9 %.
-    """
-    from scipy.stats import tukey_hsd
-
-    with np.errstate(divide="ignore", invalid="ignore"):  # seeds that all agree
-        return tukey_hsd(*found).pvalue
 
 
 def odd(rows: Sequence[Record], scores: Sequence[Scores]) -> list[str]:
@@ -152,20 +139,18 @@ def shown(at: float | str) -> str:
 
 def verdict(found: Sequence[list[float]], row: int, other: int) -> str:
     """The difference of two rows in points, and what the seeds say of it."""
-    each = differences(found, row, other)
-    text, ends = f"{signed(statistics.fmean(each))} points", interval(each)
-    if ends is None:
+    gap, half = difference(found, row, other), margin(found)
+    text = f"{signed(gap)} points"
+    if half is None:
         return text
-    side = "within" if ends[0] <= 0 <= ends[1] else "beyond"
-    low, high = map(signed, ends)
+    side = "within" if abs(gap) <= half else "beyond"
+    low, high = signed(gap - half), signed(gap + half)
     return f"{text}, {side} the spread of seeds (95 % interval {low} to {high})"
 
 
-def differences(found: Sequence[list[float]], row: int, other: int) -> list[float]:
-    """One row's mean minus another's, for each seed."""
-    return [
-        mine - theirs for mine, theirs in zip(found[row], found[other], strict=True)
-    ]
+def difference(found: Sequence[list[float]], row: int, other: int) -> float:
+    """One row's mean minus another's."""
+    return statistics.fmean(found[row]) - statistics.fmean(found[other])
 
 
 def gaps(

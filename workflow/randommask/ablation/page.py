@@ -129,8 +129,8 @@ def _remarks(
         yield (
             "With \u00b1: half of the 95 % interval over the seeds of fine-tuning."
             " Each encoder was pretrained once; what another seed of pretraining would"
-            " change is not in it. The best row is told from another by Tukey's test"
-            " of all pairs; other intervals are each for itself."
+            " change is not in it. Differences have Tukey's 95 % interval, which holds"
+            " for all pairs of rows at once; other intervals are each for itself."
         )
     masked = [r["value"] for r in records if r["measure"] == "masked" and r["value"]]
     if masked and max(masked) - min(masked) > 1:

@@ -1,7 +1,7 @@
 """The figure of an ablation: its answer above, scores left, validation losses right.
 
-Scores are drawn as differences from the reference's, paired by seed. A colour means the
-same in all panels: a series where there is an axis, else a row.
+Scores are drawn as differences from the reference's. A colour means the same in all
+panels: a series where there is an axis, else a row.
 """
 
 import textwrap
@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from randommask.ablation import answer
 from randommask.ablation.measures import MEAN
@@ -32,6 +33,7 @@ COLOURS = (
 MARKERS = "osD^vP"
 LETTERS, SMALL_LETTERS = 140, 176  # of a line above the panels, and below
 LINE = 0.125  # inches of height
+BESIDE, POINTS_PER_INCH = 4, 72  # points from one series to the next, side by side
 LIGHTEST = 0.3  # share of a series' colour at its first place on the axis
 
 
@@ -109,7 +111,9 @@ def _caption(
         " per cent; large: mean over the data sets"
     )
     if mean["seeds"] > 1:
-        text += f", bar: its 95 % interval over {mean['seeds']} seeds of fine-tuning"
+        text += (
+            f", bar: Tukey's 95 % interval over {mean['seeds']} seeds of fine-tuning"
+        )
     if len(datasets) > 1:
         text += "; small: single data sets"
     if any(notes):
@@ -143,20 +147,27 @@ def _differences(
 
 
 def _marks(
-    axes: Axes, found: tuple[Record, list[Record]], at: float, order: int, flat: bool
+    axes: Axes,
+    found: tuple[Record, list[Record]],
+    at: float,
+    order: int,
+    upright: Transform | None = None,
 ) -> None:
-    """A row's marks and its interval at a place, lying `flat` or upright."""
+    """A row's marks and its interval at a place, lying or, as said where, upright."""
     colour, marker = _style(order)
     mean, single = found
 
     def draw_at(place: float, values: Sequence[float], **options: float | str) -> None:
         places = [place] * len(values)
-        axes.plot(*((values, places) if flat else (places, values)), **options)
+        if upright is None:
+            axes.plot(values, places, **options)
+        else:
+            axes.plot(places, values, transform=upright, **options)
 
     for one in single if len(single) > 1 else ():
         fill = "none" if one["note"] else colour
         small = {"ms": 2.2, "mew": 0.5, "alpha": 0.45, "zorder": 1.5}
-        below = at + 0.25 if flat else at
+        below = at + 0.25 if upright is None else at
         draw_at(below, [one["value"]], marker="o", color=colour, mfc=fill, **small)
     if mean["low"] is not None:
         draw_at(at, [mean["low"], mean["high"]], color=colour, lw=1.3)
@@ -173,7 +184,7 @@ def _style(order: int) -> tuple[str, str]:
 def _listed(axes: Axes, rows: Sequence[Record], found: Sequence[tuple]) -> None:
     """One line a row, the first row on top."""
     for place, one in enumerate(found):
-        _marks(axes, one, place, place, flat=True)
+        _marks(axes, one, place, place)
     names = [answer.name(rows, place).replace('"', "") for place in range(len(rows))]
     axes.axvline(0, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
     axes.set(yticks=range(len(rows)), yticklabels=names, xlim=_limits(found))
@@ -207,14 +218,19 @@ def _against(
     else:
         places = [float(ticks.index(place)) for place in at]
         axes.set(xlim=(-0.4, len(ticks) - 0.6))
+    shift = BESIDE / POINTS_PER_INCH
     for order, series in enumerate(_series(rows)):
         colour, marker = _style(order)
+        aside = (order - (len(_series(rows)) - 1) / 2) * shift
+        beside = axes.transData + ScaledTranslation(
+            aside, 0, axes.get_figure().dpi_scale_trans
+        )
         own = [i for i, row in enumerate(rows) if row["series"] == series]
         own.sort(key=lambda i: places[i])
         for i in own:
-            _marks(axes, found[i], places[i], order, flat=False)
+            _marks(axes, found[i], places[i], order, beside)
         line = [[places[i] for i in own], [found[i][0]["value"] for i in own]]
-        axes.plot(*line, color=colour)
+        axes.plot(*line, color=colour, transform=beside)
         if series:
             axes.plot([], [], marker=marker, ms=4, color=colour, label=series)
     axes.axhline(0, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
