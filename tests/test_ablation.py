@@ -513,6 +513,19 @@ def test_marks_stand_where_their_differences_are():
     assert len(losses.lines) == 3
 
 
+@pytest.mark.parametrize("at", [(13.4, 14.2, 15.7), (1, 10, 100), (3, 3, 3)])
+def test_lines_lie_inside_their_panel(at):
+    rows = [{"at": place, "series": "AB"[place > 2]} for place in at]
+    scores = drawn(rows, axis="x")[0]
+    places = [x for own in marks(scores).values() for x, _, _ in own]
+    assert set(places) == set(at)
+    ends = scores.transAxes.inverted().transform(
+        scores.transData.transform([(place, 0) for place in at])
+    )
+    assert 0.02 < min(ends[:, 0]) and max(ends[:, 0]) < 0.98
+    assert len(set(at)) == 1 or max(ends[:, 0]) - min(ends[:, 0]) > 0.8
+
+
 def test_marks_of_constant_predictions_are_hollow():
     scores, _ = drawn([{}, {}], note="constant predictions in 1 of 6 runs")
     small, big = (own for _, own in sorted(marks(scores).items()))

@@ -34,6 +34,7 @@ MARKERS = "osD^vP"
 LETTERS, SMALL_LETTERS = 140, 176  # of a line above the panels, and below
 LINE = 0.125  # inches of height
 BESIDE, POINTS_PER_INCH = 4, 72  # points from one series to the next, side by side
+AROUND = 0.06  # of the axis, before the first place and after the last
 LIGHTEST = 0.3  # share of a series' colour at its first place on the axis
 
 
@@ -213,8 +214,14 @@ def _against(
     if answer.is_numeric(rows):
         ticks.sort()
         places = [float(place) for place in at]
-        if min(places) > 0 and max(places) / min(places) > 10:
+        low, high = min(places), max(places)
+        if low > 0 and high / low > 10:
             axes.set_xscale("log")
+            factor = (high / low) ** AROUND
+            axes.set_xlim(low / factor, high * factor)
+        else:
+            around = AROUND * (high - low) or 1
+            axes.set_xlim(low - around, high + around)
     else:
         places = [float(ticks.index(place)) for place in at]
         axes.set(xlim=(-0.4, len(ticks) - 0.6))
