@@ -522,7 +522,7 @@ def test_lines_lie_inside_their_panel(at):
     ends = scores.transAxes.inverted().transform(
         scores.transData.transform([(place, 0) for place in at])
     )
-    assert 0.02 < min(ends[:, 0]) and max(ends[:, 0]) < 0.98
+    assert min(ends[:, 0]) > 0.02 and max(ends[:, 0]) < 0.98
     assert len(set(at)) == 1 or max(ends[:, 0]) - min(ends[:, 0]) > 0.8
 
 
