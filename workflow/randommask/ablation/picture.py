@@ -4,10 +4,10 @@ Scores are drawn as differences from the reference's. A colour means the same in
 panels: a series where there is an axis, else a row.
 """
 
+import math
 import textwrap
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -33,6 +33,7 @@ COLOURS = (
 MARKERS = "osD^vP"
 LETTERS, SMALL_LETTERS = 140, 176  # of a line above the panels, and below
 LINE = 0.125  # inches of height
+LETTER = 0.06  # inches of width, of a tick's label
 BESIDE, POINTS_PER_INCH = 4, 72  # points from one series to the next, side by side
 AROUND = 0.06  # of the axis, before the first place and after the last
 LIGHTEST = 0.3  # share of a series' colour at its first place on the axis
@@ -57,10 +58,11 @@ def draw(
     below = textwrap.wrap(_caption(rows, records, datasets, kinds, axis), SMALL_LETTERS)
     top = 0.42 + LINE * len(above)
     height = 2.2 if axis else max(1.7, 0.19 * len(rows) + 0.25)
-    whole = top + height + 0.42 + LINE * len(below)
+    caption = top + height + 0.38 + (LINE if axis else 0)  # places may need two lines
+    whole = caption + 0.04 + LINE * len(below)
     figure = style.new(style.TWO_COLUMNS, whole, notice)
     _write(figure, above, 0.1, 6.5)
-    _write(figure, below, top + height + 0.38, 5.5)
+    _write(figure, below, caption, 5.5)
     left, width = (0.5, 2.75) if axis else (1.55, 2.1)
     if not kinds:
         width = style.TWO_COLUMNS - left - 0.2
@@ -212,7 +214,6 @@ def _against(
     at = [row["at"] for row in rows]
     ticks = list(dict.fromkeys(at))
     if answer.is_numeric(rows):
-        ticks.sort()
         places = [float(place) for place in at]
         low, high = min(places), max(places)
         if low > 0 and high / low > 10:
@@ -241,11 +242,30 @@ def _against(
         if series:
             axes.plot([], [], marker=marker, ms=4, color=colour, label=series)
     axes.axhline(0, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
-    axes.set_xticks(sorted(set(places)), [answer.shown(tick) for tick in ticks])
+    axes.set_xticks(*_staggered(axes, dict(zip(places, at, strict=True))))
     axes.minorticks_off()
     axes.set(xlabel=axis, ylim=_limits(found))
     if any(_series(rows)):
         axes.legend(loc="best")
+
+
+def _staggered(
+    axes: Axes, ticks: dict[float, float | str]
+) -> tuple[list[float], list[str]]:
+    """Ticks and their labels, on a second line where they would touch."""
+    places = sorted(ticks)
+    axis = axes.transData + axes.transAxes.inverted()
+    width = axes.get_position().width * style.TWO_COLUMNS
+    labels, ends = [], [-math.inf, -math.inf]  # of what stands on each line, inches
+    for place, (share, _) in zip(
+        places, axis.transform([(p, 0) for p in places]), strict=True
+    ):
+        text = answer.shown(ticks[place])
+        half = len(text) * LETTER / 2
+        line = 0 if share * width - half > ends[0] or not labels else 1
+        ends[line] = share * width + half + LETTER
+        labels.append("\n" * line + text)
+    return places, labels
 
 
 def _series(rows: Sequence[Record]) -> list[str]:
@@ -287,7 +307,9 @@ def _losses(
         axes.plot(
             *zip(*losses, strict=True), marker=marker, ms=2.5, lw=0.9, color=colour
         )
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    spans = sorted({span for _, losses in curves for span, _ in losses})
+    axes.set_xticks(spans)
+    axes.set_xlim(spans[0] - 0.6, spans[-1] + 0.6)
 
 
 def _lighter(colour: str, place: int, places: int) -> tuple[float, ...]:
