@@ -7,14 +7,10 @@ that the device spends in them. `--tiny` rehearses on any machine.
 """
 
 import argparse
-import tempfile
-from pathlib import Path
-from unittest.mock import patch
 
-from gpu_pretraining import CUDA, make_settings, show, write_corpus
+from gpu_pretraining import CUDA, make_settings, random_corpus, show
 from torch.profiler import DeviceType, ProfilerActivity, profile
 
-from randommask import trainer
 from randommask.trainer import Trainer
 
 
@@ -56,12 +52,8 @@ def main(argv: list[str] | None = None) -> None:
     if not (CUDA or flags.tiny):
         print("No CUDA device: not measured.")
         return
-    compiler = trainer.COMPILER if CUDA else "eager"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        patch.object(trainer, "COMPILER", compiler),
-    ):
-        kernels(write_corpus(Path(folder)), flags.tiny, flags.micro_batch)
+    with random_corpus() as manifest:
+        kernels(manifest, flags.tiny, flags.micro_batch)
 
 
 if __name__ == "__main__":

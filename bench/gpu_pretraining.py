@@ -21,7 +21,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,17 @@ def make_settings(tiny: bool, micro: int, dropout: float) -> dict[str, Any]:
         "precision": "bf16",
         "validation_windows": 8,
     }
+
+
+@contextmanager
+def random_corpus() -> Iterator[str]:
+    """A corpus to train on, its manifest; without a GPU nothing is really compiled."""
+    compiler = trainer.COMPILER if CUDA else "eager"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(trainer, "COMPILER", compiler),
+    ):
+        yield write_corpus(Path(folder))
 
 
 def write_corpus(folder: Path) -> str:
@@ -337,12 +349,7 @@ def main(argv: list[str] | None = None) -> None:
     if not (CUDA or flags.tiny):
         print("No CUDA device: not measured.")
         return
-    compiler = trainer.COMPILER if CUDA else "eager"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        patch.object(trainer, "COMPILER", compiler),
-    ):
-        manifest = write_corpus(Path(folder))
+    with random_corpus() as manifest:
         compare(manifest, flags.tiny, flags.budget, flags.rows)
 
 

@@ -11,11 +11,9 @@ faster leaves it within the noise of dropout. Rows are printed as they come, unt
 
 import argparse
 import sys
-import tempfile
 import time
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -29,8 +27,8 @@ from gpu_pretraining import (
     flops,
     make_settings,
     ours,
+    random_corpus,
     show,
-    write_corpus,
 )
 from torch import Tensor
 from torch.nn import functional as F
@@ -183,10 +181,7 @@ def main(argv: list[str] | None = None) -> None:
     rate = dense_rate(64 if flags.tiny else PRODUCT)
     show(HEADER)
     show(["---"] * len(HEADER))
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        if not CUDA:
-            stack.enter_context(patch.object(trainer, "COMPILER", "eager"))
-        manifest = write_corpus(Path(folder))
+    with random_corpus() as manifest:
         for way in flags.ways:
             begun = time.monotonic()
             if begun - start + longest > flags.budget:
