@@ -212,7 +212,6 @@ def _against(
 ) -> None:
     """A line a series, against the place on the axis, in its order where it is text."""
     at = [row["at"] for row in rows]
-    ticks = list(dict.fromkeys(at))
     if answer.is_numeric(rows):
         places = [float(place) for place in at]
         low, high = min(places), max(places)
@@ -224,6 +223,7 @@ def _against(
             around = AROUND * (high - low) or 1
             axes.set_xlim(low - around, high + around)
     else:
+        ticks = list(dict.fromkeys(at))
         places = [float(ticks.index(place)) for place in at]
         axes.set(xlim=(-0.4, len(ticks) - 0.6))
     shift = BESIDE / POINTS_PER_INCH
