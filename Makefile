@@ -68,7 +68,7 @@ slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 
 clean-ablation: $(READY)  ## list what one group alone has: NAME=group CONFIG=file; delete it: YES=1
 	@test -n "$(NAME)" && test -n "$(CONFIG)" || { echo "usage: make clean-ablation NAME=<group in ablations> CONFIG=<config/demo.yaml, config/slice.yaml or config/config.yaml> [YES=1]"; exit 2; }
-	@PYTHONPATH=workflow python -m randommask.ablation.clean --config "$(CONFIG)" --name "$(NAME)" $(if $(filter 1,$(YES)),--delete)
+	@PYTHONPATH=workflow python -m randommask.report.ablations.clean --config "$(CONFIG)" --name "$(NAME)" $(if $(filter 1,$(YES)),--delete)
 	@test "$(YES)" = 1 || echo "YES=1 deletes it"
 
 clean-demo:  ## delete what the demo made

@@ -22,7 +22,7 @@ from pyfaidx import Fasta
 from transformers import PreTrainedTokenizer
 
 from randommask import genome, kmers, masking
-from randommask.corpus import Corpus
+from randommask.data.windows import Corpus
 
 SEQUENCES = TOKENS = 512
 CHROMOSOMES, BASES = 4, 8_000_000

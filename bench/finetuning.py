@@ -35,15 +35,17 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
-from randommask import encoder, examples, kmers
-from randommask.fitting import fit
-from randommask.hyperparameters import Settings
-from randommask.tuning import Tuning
+from randommask import kmers
+from randommask.encoders import bert
+from randommask.finetuning import examples
+from randommask.finetuning.fitting import fit
+from randommask.finetuning.settings import Settings
+from randommask.finetuning.tuning import Tuning
 
 K, BASES, BATCH, DEV_ROWS = 6, 300, 8, 20
 STEPS, EVALUATE_EVERY = 20, 10
 LEARNING_RATE, WARMUP_STEPS, DROPOUT = 3e-5, 5, 0.1
-SIZES = encoder.EncoderConfig(4, 256, 4, 1024, 512, K, "overlapping", DROPOUT)
+SIZES = bert.EncoderConfig(4, 256, 4, 1024, 512, K, "overlapping", DROPOUT)
 TOKENIZED_ROWS, TOKENIZED_BASES, SHARE = 400_000, 249, 200
 HEADER = (
     "work",
@@ -65,9 +67,9 @@ def sequences(rows: int, bases: int) -> list[str]:
 
 def write_inputs(folder: Path, steps: int) -> None:
     """An encoder and a data set of two classes that say nothing."""
-    model = encoder.Encoder(SIZES)
+    model = bert.Encoder(SIZES)
     model.initialise(torch.Generator().manual_seed(0))
-    encoder.save(model, folder / "encoder")
+    bert.save(model, folder / "encoder")
     data = folder / "data"
     data.mkdir()
     for name, rows in (("train", steps * BATCH), ("dev", DEV_ROWS), ("test", 2)):

@@ -5,7 +5,7 @@
 The base encoder with random weights, made rows of one length, batches of 32, dropout
 0.1. Steps a second, evaluations left out on both sides. transformers is run as
 DNABERT-2 runs it (its Trainer, every row padded to the longest); ours as
-`randommask.finetune` runs long jobs: deterministic kernels where there are some, a
+`randommask.finetuning` runs long jobs: deterministic kernels where there are some, a
 compiled step that is replayed as a CUDA graph. Every measurement is a process of its
 own, and the last columns have several at once on the one GPU, all their steps together.
 
@@ -28,10 +28,12 @@ import pyarrow.parquet as pq
 import torch
 from gpu_pretraining import CUDA, memory, wait
 
-from randommask import encoder, examples, genome, kmers
-from randommask.finetune import _make_deterministic
-from randommask.hyperparameters import Settings
-from randommask.tuning import COMPILER, Tuning
+from randommask import genome, kmers
+from randommask.encoders import bert
+from randommask.finetuning import examples
+from randommask.finetuning.__main__ import _make_deterministic
+from randommask.finetuning.settings import Settings
+from randommask.finetuning.tuning import COMPILER, Tuning
 
 K, BATCH, ROWS, STEPS = 6, 32, 2048, 100_000
 SECONDS, STRETCH = 8.0, 25  # timed; steps between two looks at the clock
@@ -53,10 +55,10 @@ HEADER = (
 def write_inputs(folder: Path, bases: int, tiny: bool) -> None:
     """An encoder and a data set of two classes that say nothing."""
     folder.mkdir()
-    sizes = encoder.EncoderConfig(*(TINY if tiny else BASE), K, "overlapping", 0.1)
-    model = encoder.Encoder(sizes)
+    sizes = bert.EncoderConfig(*(TINY if tiny else BASE), K, "overlapping", 0.1)
+    model = bert.Encoder(sizes)
     model.initialise(torch.Generator().manual_seed(0))
-    encoder.save(model, folder / "encoder")
+    bert.save(model, folder / "encoder")
     data = folder / "data"
     data.mkdir()
     rng = np.random.default_rng(0)

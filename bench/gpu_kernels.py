@@ -11,7 +11,7 @@ import argparse
 from gpu_pretraining import CUDA, make_settings, random_corpus, show
 from torch.profiler import DeviceType, ProfilerActivity, profile
 
-from randommask.trainer import Trainer
+from randommask.pretraining.trainer import Trainer
 
 
 def kernels(manifest: str, tiny: bool, micro: int) -> None:

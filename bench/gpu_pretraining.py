@@ -31,9 +31,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from randommask import cost, encoder, loader, trainer
-from randommask.corpus import Corpus
-from randommask.trainer import Trainer
+from randommask.data.windows import Corpus
+from randommask.encoders import bert, cost
+from randommask.pretraining import loader, trainer
+from randommask.pretraining.trainer import Trainer
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
@@ -242,11 +243,11 @@ def peer(settings: dict[str, Any], manifest: str, way: str) -> Measured:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    sizes = encoder.EncoderConfig(
+    sizes = bert.EncoderConfig(
         **settings["architecture"], k=settings["k"], tokenization="overlapping"
     )
     with tempfile.TemporaryDirectory() as folder:
-        encoder.save(encoder.Encoder(sizes), folder)
+        bert.save(bert.Encoder(sizes), folder)
         model = BertForMaskedLM.from_pretrained(
             folder, attn_implementation=way.split()[1]
         )

@@ -33,10 +33,11 @@ from gpu_pretraining import (
 from torch import Tensor
 from torch.nn import functional as F
 
-from randommask import encoder, trainer
-from randommask.dropout import dropout
-from randommask.encoder import Encoder, Layer
-from randommask.trainer import Trainer
+from randommask.encoders import bert
+from randommask.encoders.bert import Encoder, Layer
+from randommask.encoders.dropout import dropout
+from randommask.pretraining import trainer
+from randommask.pretraining.trainer import Trainer
 
 SHIPPED = "as it is"
 HEADER = (
@@ -70,8 +71,8 @@ def mixed_layer(
 ) -> Tensor:
     """A layer between whose parts bf16 is handed on."""
     mixed_BTH = self._attend(*self._project(x_BTH), bias)
-    out = dropout(self.out(encoder._only(mixed_BTH, asked)), self.dropout)
-    x = mixed(self.attention_norm(encoder._only(x_BTH, asked) + out))
+    out = dropout(self.out(bert._only(mixed_BTH, asked)), self.dropout)
+    x = mixed(self.attention_norm(bert._only(x_BTH, asked) + out))
     down = dropout(self.down(F.gelu(self.up(x))), self.dropout)
     return mixed(self.norm(x + down))
 
@@ -130,7 +131,7 @@ WAYS = {
     SHIPPED: [],
     "bf16 residual": [partial(patch.object, Layer, "forward", mixed_layer)],
     "hash dropout": [
-        partial(patch.object, encoder, "dropout", hash_dropout),
+        partial(patch.object, bert, "dropout", hash_dropout),
         partial(patch, f"{__name__}.dropout", hash_dropout),
     ],
     "padded vocabulary": [partial(patch.object, Encoder, "head", padded_head)],

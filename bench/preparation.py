@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from randommask import datasets
-from randommask.datasets import SPLITS, Dataset
-from randommask.splits import DEEPSTARR_FOLDS
+from randommask.data.splits import DEEPSTARR_FOLDS
+from randommask.experiment import datasets
+from randommask.experiment.datasets import SPLITS, Dataset
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "config" / "datasets.tsv"
@@ -117,7 +117,7 @@ def prepare(
     while waiting or running:
         while waiting and len(running) < PROCESSES:
             name = waiting.pop(0).dataset
-            command = [sys.executable, "-m", "randommask.benchmark"]
+            command = [sys.executable, "-m", "randommask.data.prepare"]
             command += ["--source", folder / "source", "--datasets", LIST]
             command += ["--dataset", name, "--hparams", "{}", "--output", folder / name]
             process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

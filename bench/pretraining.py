@@ -26,13 +26,14 @@ from torch.nn import functional as F
 from transformers import BertForMaskedLM
 from transformers.utils import logging
 
-from randommask import encoder, kmers, masking
-from randommask.adamw import AdamW
+from randommask import kmers, masking
+from randommask.encoders import bert
+from randommask.training.optimizer import AdamW
 
 K, MAX_SPAN = 6, 6
 CLIP, WEIGHT_DECAY, LEARNING_RATE = 1.0, 0.01, 1e-4
-MINI = encoder.EncoderConfig(4, 256, 4, 1024, 512, K, "overlapping")
-BASE = encoder.EncoderConfig(12, 768, 12, 3072, 512, K, "overlapping")
+MINI = bert.EncoderConfig(4, 256, 4, 1024, 512, K, "overlapping")
+BASE = bert.EncoderConfig(12, 768, 12, 3072, 512, K, "overlapping")
 SIZES = [  # encoder, tokens, sequences
     (MINI, 128, 16),
     (MINI, 512, 4),
@@ -82,8 +83,8 @@ def peer(folder: str, attention: str, inputs: Tensor, labels: Tensor) -> Callabl
 
 
 def ours(folder: str, is_bf16: bool, inputs: Tensor, labels: Tensor) -> Callable:
-    """One step as `randommask.trainer` takes it; it returns the loss."""
-    model = encoder.load(folder).train()
+    """One step as `randommask.pretraining.trainer` takes it; it returns the loss."""
+    model = bert.load(folder).train()
     parameters = list(model.parameters())
     optimizer = AdamW(parameters, (0.9, 0.999), 1e-8, WEIGHT_DECAY)
 
@@ -103,14 +104,14 @@ def ours(folder: str, is_bf16: bool, inputs: Tensor, labels: Tensor) -> Callable
 
 
 def measure(
-    config: encoder.EncoderConfig, tokens: int, sequences: int, repeats: int
+    config: bert.EncoderConfig, tokens: int, sequences: int, repeats: int
 ) -> list[float]:
     """Milliseconds a step: peer eager, peer SDPA, ours fp32, ours bf16."""
-    model = encoder.Encoder(config)
+    model = bert.Encoder(config)
     model.initialise(torch.Generator().manual_seed(0))
     data = batch(tokens, sequences)
     with tempfile.TemporaryDirectory() as folder:
-        encoder.save(model, folder)
+        bert.save(model, folder)
         steps = [
             peer(folder, "eager", *data),
             peer(folder, "sdpa", *data),

@@ -25,7 +25,7 @@ import yaml
 from safetensors.numpy import save_file
 
 from randommask import kmers
-from randommask.embeddings import TENSOR
+from randommask.measures.embeddings import TENSOR
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -113,7 +113,7 @@ def commands(
     def table(name: str, hparams: dict, *flags: object, tex: bool = True) -> tuple:
         made = [f"--{kind}={tables / name}.{kind}" for kind in ("csv", "md", "tex")]
         words = [
-            "randommask.tables",
+            "randommask.report.tables",
             name,
             f"--hparams={json.dumps(experiment | hparams)}",
         ]
@@ -140,7 +140,7 @@ def commands(
     yield table("datasets", {}, "--summaries", *summaries, tex=False)
     text = f"--hparams={json.dumps(experiment)}"
     flags = [text, "--published", CONFIG / "published", "--output", tables / "audit.md"]
-    yield "audit", ["randommask.audit", *flags]
+    yield "audit", ["randommask.report.tables.audit", *flags]
 
     tsne = config["figures"]["tsne"] | {"steps": list(range(len(checkpoints)))}
     flags = ["--checkpoints", *checkpoints, f"--hparams={json.dumps(tsne)}"]
@@ -150,7 +150,7 @@ def commands(
         "--purity",
         folder / "picture.purity.csv",
     ]
-    yield "embed", ["randommask.embeddings", *flags]
+    yield "embed", ["randommask.measures.embeddings", *flags]
 
     def by_role(ending: str, roles: tuple[str, ...]) -> list[str]:
         return [f"{role}={folder / ending.format(role)}" for role in roles]
@@ -158,7 +158,7 @@ def commands(
     def figure(name: str, hparams: dict, *flags: object) -> tuple[str, list]:
         made = [f"--{kind}={figures / name}.{kind}" for kind in ("png", "pdf", "csv")]
         text = f"--hparams={json.dumps(experiment | hparams)}"
-        return name, ["randommask.figures", name, text, *flags, *made]
+        return name, ["randommask.report.figures", name, text, *flags, *made]
 
     sequence = {
         "sequence": "ATGACGTTCAGGCTAACGTACTGA",
@@ -186,7 +186,7 @@ def commands(
     flags += ["--purity", *by_role("{}.purity.csv", spaces)]
     flags += ["--attention", *by_role("{}.attention.csv", maps)]
     flags += [f"--{kind}={tables}/observations.{kind}" for kind in ("csv", "md")]
-    yield "observations", ["randommask.observations", *flags]
+    yield "observations", ["randommask.measures.observations", *flags]
     text = f"--hparams={json.dumps(experiment | {'config': config})}"
     flags = [text, "--tables", tables, "--figures", figures, "--repository", ROOT]
     flags += ["--runs", folder / "finetune", "--benchmarks", folder / "none"]

@@ -22,7 +22,7 @@ from time import process_time
 
 import numpy as np
 
-from randommask.corpus import Corpus
+from randommask.data.windows import Corpus
 
 GENOMES, CHROMOSOMES, BASES = 320, 24, 130_000_000
 WINDOW, BATCH, REPEATS = 515, 512, 9

@@ -14,7 +14,7 @@ def server(monkeypatch):
     # here: a machine for the GPU's tests need not have what downloads need
     import loopback
 
-    from randommask import transfer
+    from randommask.data import transfer
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from randommask import download, sources
+from randommask.data import download, sources
 
 ROOT = Path(__file__).parents[1]
 BODY = bytes(range(256)) * 12_000  # about 3 MB, more than two pieces
@@ -70,4 +70,4 @@ def command(spec, output, *flags):
 
     words = ["--name", "x", "--hparams", json.dumps(spec), "--output", output]
     words += ["--checksums", output.parent / "checksums.tsv", *flags]
-    return [sys.executable, "-m", "randommask.download", *map(str, words)]
+    return [sys.executable, "-m", "randommask.data.download", *map(str, words)]

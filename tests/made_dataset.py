@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from randommask import encoder
-from randommask.hyperparameters import Settings
+from randommask.encoders import bert
+from randommask.finetuning.settings import Settings
 
 K, BASES = 3, 36
 MOTIFS = ("TGACGT", "CCATAG")  # of class 1, of class 2
@@ -38,10 +38,10 @@ def hparams(**changes):
 
 def tiny_encoder(folder):
     """Random weights in the encoder's own format."""
-    sizes = encoder.EncoderConfig(2, 64, 4, 128, BASES + 2, K, "overlapping", 0.1)
-    model = encoder.Encoder(sizes)
+    sizes = bert.EncoderConfig(2, 64, 4, 128, BASES + 2, K, "overlapping", 0.1)
+    model = bert.Encoder(sizes)
     model.initialise(torch.Generator().manual_seed(0))
-    encoder.save(model, folder)
+    bert.save(model, folder)
     return folder
 
 

@@ -16,10 +16,11 @@ from made_results import EXPERIMENT, make_attention, make_run, metrics_path
 from matplotlib.colors import same_color, to_rgb
 from scipy import stats
 
-from randommask import config as checker
-from randommask.ablation import __main__ as command
-from randommask.ablation import answer, clean, hours, measures, picture, plan
 from randommask.errors import InputError
+from randommask.experiment import ablations
+from randommask.experiment import check as checker
+from randommask.report.ablations import __main__ as command
+from randommask.report.ablations import answer, clean, hours, measures, picture
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -564,18 +565,18 @@ def test_any_number_of_rows_or_series_is_drawn():
 
 def test_jobs_behind_an_encoder_go_through_its_branches():
     paper = load("config")
-    jobs = plan.segments(paper, "phases-share-15", 100000)
+    jobs = ablations.segments(paper, "phases-share-15", 100000)
     assert [job[:2] for job in jobs][-2:] == [
         ("phases-share-15", 10000),
         ("share-15", 6250),
     ]
-    assert sum(end * share for _, end, share in plan.segments(paper, "dnabert", 30000)
+    assert sum(end * share for _, end, share in ablations.segments(paper, "dnabert", 30000)
                ) == 30000  # fmt: skip
-    found = plan.pretraining(paper, "dnabert-10k")
+    found = ablations.pretraining(paper, "dnabert-10k")
     assert found["kept"] == "dnabert/step-30000" and found["step"] == 10000
     assert found["jobs"] == {"dnabert/step-30000": pytest.approx(1 / 3)}
     assert found["tokens"] == "6-mers, overlapping"
-    assert plan.pretraining(paper, "nt") is None
+    assert ablations.pretraining(paper, "nt") is None
 
 
 @pytest.mark.parametrize(
@@ -603,25 +604,27 @@ def test_shares_beside_the_masking_rate_are_the_maskers():
 
     Rows with one target share a place, though their spans differ at the rows' ends.
     """
-    from randommask import curriculum, settings
+    from randommask.experiment import encoders
+    from randommask.pretraining import curriculum
 
     for name in ("config", "demo", "slice"):
         config = load(name)
         for row in config["ablations"]["masking-rate"]["rows"]:
-            end = settings.segment_ends(config, row["encoder"])[-1]
-            keys = settings.settings(config, row["encoder"], end)
+            end = encoders.segment_ends(config, row["encoder"])[-1]
+            keys = encoders.settings(config, row["encoder"], end)
             exact = 100 * curriculum.masked_share(keys)
             near = 0.05 if keys["target_share"] is None else 0.15
             assert row["at"] == pytest.approx(exact, abs=near), (name, row)
 
 
 def test_weights_beside_the_sizes_are_the_encoders():
-    from randommask import encoder, settings
+    from randommask.encoders import bert as encoder
+    from randommask.experiment import encoders
 
     for name in ("config", "demo"):
         config = load(name)
         for row in config["ablations"]["size"]["rows"]:
-            keys = settings.merged(config, row["encoder"])
+            keys = encoders.merged(config, row["encoder"])
             sizes = config["architectures"][keys["architecture"]]
             made = encoder.EncoderConfig(
                 **sizes, k=keys["k"], tokenization=keys["tokenization"]
@@ -635,10 +638,10 @@ def test_weights_beside_the_sizes_are_the_encoders():
 
 def test_a_group_owns_what_nothing_else_needs():
     paper = load("config")
-    own = plan.own(paper, "replacement")
+    own = ablations.own(paper, "replacement")
     assert own.encoders == own.measured == {"phases-90-10", "phases-100"}
     assert {run.split("/")[0] for run in own.runs} == own.encoders
-    own = plan.own(paper, "curriculum")
+    own = ablations.own(paper, "curriculum")
     assert "spans-6" not in own.encoders  # other groups begin with it
     assert {"spans-10", "phases-1", "phases-reversed"} <= own.encoders
     assert "spans-6/overlapping/PD-tata/seed3" in own.runs  # no other group's set
@@ -648,19 +651,19 @@ def test_a_group_owns_what_nothing_else_needs():
 
 def test_an_encoder_that_branches_from_it_keeps_its_parent():
     paper = load("config")
-    before = plan.own(paper, "masking-rate").encoders
+    before = ablations.own(paper, "masking-rate").encoders
     assert {"share-15", "phases-share-15", "share-21"} == before
     paper["encoders"]["mine"] = {
         **paper["encoders"]["phases-share-15"],
         "from": {"encoder": "share-15", "step": 6250},
     }
     checker.check(paper, SCHEMA)
-    assert "share-15" not in plan.own(paper, "masking-rate").encoders
+    assert "share-15" not in ablations.own(paper, "masking-rate").encoders
 
 
 def test_a_milestones_folder_is_its_rows_alone_or_stays():
     paper = load("config")
-    own = plan.own(paper, "steps")
+    own = ablations.own(paper, "steps")
     assert "dnabert" not in own.encoders and "dnabert-10k" in own.encoders
     assert not own.steps  # a segment's ends, or steps that Figure 2 shows
     taken = {"encoder": "spans-6", "step": 3000}
@@ -672,13 +675,13 @@ def test_a_milestones_folder_is_its_rows_alone_or_stays():
         ],
     }
     checker.check(paper, SCHEMA)
-    own = plan.own(paper, "early")
+    own = ablations.own(paper, "early")
     assert own.steps == {"spans-6/step-3000"} and own.encoders == {"spans-6-3k"}
     other = load("config")  # where the same step ends a job
     other["encoders"]["spans-6"]["segments"] = [3000]
-    assert not plan.own(paper, "early", [other]).steps
+    assert not ablations.own(paper, "early", [other]).steps
     paper["encoders"]["again"] = {"milestone": taken}
-    assert not plan.own(paper, "early").steps
+    assert not ablations.own(paper, "early").steps
 
 
 @pytest.fixture

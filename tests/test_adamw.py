@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from randommask.adamw import AdamW
+from randommask.training.optimizer import AdamW
 
 
 def made(seed=0):

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from randommask import archive
+from randommask.data import archive
 from randommask.errors import InputError
 
 REAL, DECLARED = 40 << 20, 10

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from randommask import attention, encoder, kmers
+from randommask import kmers
+from randommask.encoders import bert
 from randommask.errors import InputError
+from randommask.measures import attention
 
 SIZES = dict(layers=3, hidden=16, heads=2, feed_forward=16, positions=32, k=4)
 
@@ -24,7 +26,7 @@ def manifest(tmp_path):
 
 @pytest.fixture
 def model():
-    made = encoder.Encoder(encoder.EncoderConfig(tokenization="overlapping", **SIZES))
+    made = bert.Encoder(bert.EncoderConfig(tokenization="overlapping", **SIZES))
     made.initialise(torch.Generator().manual_seed(0))
     return made
 
@@ -69,7 +71,7 @@ def test_attention_to_neither_kmer_has_no_distance():
 
 def test_planted_cls_attention_is_reported(model, manifest, tmp_path):
     plant_cls_attention(model, layer=1)
-    encoder.save(model, tmp_path / "encoder")
+    bert.save(model, tmp_path / "encoder")
     hparams = {"encoder": "x", "windows": 3, "seed": 1, "tokens": 20, "held_out": []}
     made = []
     for name in ("first", "second"):
@@ -101,7 +103,7 @@ def test_maps_are_the_mean_of_the_heads(model):
 
 
 def test_too_many_tokens(model, manifest, tmp_path):
-    encoder.save(model, tmp_path / "encoder")
+    bert.save(model, tmp_path / "encoder")
     options = dict(windows=1, seed=0, tokens=33, held_out=[])
     with pytest.raises(InputError, match="tokens: 33, expected 5 to 32"):
         attention.attend(

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from made_results import CONFIG, EXPERIMENT
 
-from randommask.audit import checks
-from randommask.audit.__main__ import main
 from randommask.errors import InputError
+from randommask.measures import audit as checks
+from randommask.report.tables.audit import main
 
 PUBLISHED = CONFIG / "published"
 

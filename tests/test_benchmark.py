@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from randommask import benchmark, datasets, splits
-from randommask.benchmark import Settings
+from randommask.data import prepare as benchmark
+from randommask.data import splits
+from randommask.data.prepare import Settings
 from randommask.errors import InputError
+from randommask.experiment import datasets
 
 ROOT = Path(__file__).parents[1]
 
@@ -499,7 +501,7 @@ def test_the_command_writes_the_folder_or_one_line(gue, tmp_path):
             "--output": tmp_path / "out",
         }
         return subprocess.run(
-            [sys.executable, "-m", "randommask.benchmark"]
+            [sys.executable, "-m", "randommask.data.prepare"]
             + [str(word) for pair in arguments.items() for word in pair],
             cwd=ROOT / "workflow",
             capture_output=True,

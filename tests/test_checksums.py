@@ -6,7 +6,8 @@ import threading
 import pytest
 from fetching import BODY, book_of, content, entry, fetch, found_in, spec_of
 
-from randommask import checksums, files
+from randommask import files
+from randommask.data import checksums
 from randommask.errors import InputError
 
 OTHER = BODY[::-1]

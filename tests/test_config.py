@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from randommask import config as checker
-from randommask import settings
-from randommask.ablation import plan
 from randommask.errors import InputError
+from randommask.experiment import ablations, encoders
+from randommask.experiment import check as checker
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -165,9 +164,9 @@ def test_a_circle_of_branches_is_refused(paper):
 
 
 def changed_segments(before, after):
-    names = settings.segment_names(before)
+    names = encoders.segment_names(before)
     cut = [
-        [settings.segment(c, *settings.split(n)) for n in names]
+        [encoders.segment(c, *encoders.split(n)) for n in names]
         for c in (before, after)
     ]
     return {name for name, a, b in zip(names, *cut, strict=True) if a != b}
@@ -178,7 +177,7 @@ def test_one_encoders_setting_changes_its_segments_only(paper):
     other["encoders"]["nonoverlapping"]["learning_rate"] = 2e-4
     changed = changed_segments(paper, other)
     assert changed == {
-        name for name in settings.segment_names(paper) if name.startswith("nonover")
+        name for name in encoders.segment_names(paper) if name.startswith("nonover")
     }
 
 
@@ -191,19 +190,19 @@ def test_a_later_phase_leaves_earlier_segments_as_they_are(paper):
 
 
 def test_a_branch_starts_where_the_other_ends(paper):
-    assert settings.predecessor(paper, "randommask", 60000) == ("dnabert", 30000)
-    assert settings.predecessor(paper, "randommask", 100000) == ("randommask", 60000)
-    assert settings.predecessor(paper, "dnabert", 30000) is None
-    lineage = settings.lineage(paper, "randommask")
+    assert encoders.predecessor(paper, "randommask", 60000) == ("dnabert", 30000)
+    assert encoders.predecessor(paper, "randommask", 100000) == ("randommask", 60000)
+    assert encoders.predecessor(paper, "dnabert", 30000) is None
+    lineage = encoders.lineage(paper, "randommask")
     assert lineage[0] == "dnabert/step-0"
     assert lineage[-1] == "randommask/step-480000"
 
 
 def test_spans_are_validated_with_one_masking(paper):
     masks = {
-        encoder: settings.span_masking(paper, encoder)
+        encoder: encoders.span_masking(paper, encoder)
         for encoder in paper["encoders"]
-        if settings.is_ours(paper, encoder)
+        if encoders.is_ours(paper, encoder)
     }
     shared = paper["pretrain"]
     assert masks["spans-6"] == masks["phases-share-15"] == masks["phases-100"]
@@ -212,7 +211,7 @@ def test_spans_are_validated_with_one_masking(paper):
 
 
 def test_milestones_belong_to_the_segment_that_passes_them(paper):
-    kept = settings.milestone_segments(paper)
+    kept = encoders.milestone_segments(paper)
     assert kept["dnabert/step-0"] == kept["dnabert/step-10000"] == "dnabert/step-30000"
     assert "dnabert/step-100000" not in kept  # a segment's end has its own folder
 
@@ -224,9 +223,9 @@ def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
     for name in ("nt", "dnabert"):
         paper["encoders"][name]["finetune"] = own
     checker.check(paper, SCHEMA)
-    rows = settings.benchmark(paper)
+    rows = encoders.benchmark(paper)
     before, after, other = (
-        settings.finetuning(config, name, "overlapping", rows[0], 1)
+        encoders.finetuning(config, name, "overlapping", rows[0], 1)
         for config, name in ((plain, "nt"), (paper, "nt"), (paper, "randommask"))
     )
     assert before["lora"] is None and before["truncate"] is False
@@ -242,12 +241,12 @@ def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
     config["sources"]["gue"]["path"] = str(tmp_path)
     checker.check(config, SCHEMA)
     group = config["ablations"]["curriculum"]
-    assert settings.table_datasets(config, group) == ["EMP-H3"]
+    assert encoders.table_datasets(config, group) == ["EMP-H3"]
     other = config["ablations"]["masking-rate"]
     other["datasets"] = ["SSP"]
     checker.check(config, SCHEMA)  # `make slice` asks for no group
     with pytest.raises(InputError, match="data sets are not here: SSP"):
-        plan.measured(config, other)
+        ablations.measured(config, other)
     group["datasets"].append("EMP-H5")
     with pytest.raises(InputError, match="no dataset 'EMP-H5'"):
         checker.check(config, SCHEMA)
@@ -263,9 +262,9 @@ def test_an_ablations_setting_changes_its_own_encoder_only(paper):
 
 
 def test_a_milestone_has_the_settings_of_its_encoder(paper):
-    assert settings.merged(paper, "dnabert-10k") == settings.merged(paper, "dnabert")
-    assert not settings.is_ours(paper, "dnabert-10k")
-    assert "dnabert-10k/step-480000" not in settings.segment_names(paper)
+    assert encoders.merged(paper, "dnabert-10k") == encoders.merged(paper, "dnabert")
+    assert not encoders.is_ours(paper, "dnabert-10k")
+    assert "dnabert-10k/step-480000" not in encoders.segment_names(paper)
 
 
 def test_sequences_that_are_cut_need_not_fit(paper):
@@ -277,17 +276,17 @@ def test_sequences_that_are_cut_need_not_fit(paper):
 
 
 def test_recipes_change_what_they_name(paper):
-    rows = {row.dataset: row for row in settings.benchmark(paper)}
-    assert settings.recipe(paper, "table5", rows["SSP"])["learning_rate"] == 1e-4
-    assert settings.recipe(paper, "table4", rows["SSP"])["learning_rate"] == 3e-5
+    rows = {row.dataset: row for row in encoders.benchmark(paper)}
+    assert encoders.recipe(paper, "table5", rows["SSP"])["learning_rate"] == 1e-4
+    assert encoders.recipe(paper, "table4", rows["SSP"])["learning_rate"] == 3e-5
     paper["recipes"]["own"] = {"all": {"epochs": 2}, "SSP": {"epochs": 7}}
-    assert settings.recipe(paper, "own", rows["SSP"])["epochs"] == 7
-    assert settings.recipe(paper, "own", rows["EAP"])["epochs"] == 2
+    assert encoders.recipe(paper, "own", rows["SSP"])["epochs"] == 7
+    assert encoders.recipe(paper, "own", rows["EAP"])["epochs"] == 2
 
 
 def test_dnabert2s_recipe_is_the_scripts(paper):
     """Per group: epochs, steps in all, warm-up; learning rate and decay for all."""
-    rows = {row.dataset: row for row in settings.benchmark(paper)}
+    rows = {row.dataset: row for row in encoders.benchmark(paper)}
     paper["finetune"]["recipe"] = "dnabert2"
     due = {
         "EMP-H3": (3, None, 50),
@@ -300,7 +299,7 @@ def test_dnabert2s_recipe_is_the_scripts(paper):
         "SSP": (5, None, 50),
     }
     for name, numbers in due.items():
-        run = settings.finetuning(paper, "dnabert", "overlapping", rows[name], 1)
+        run = encoders.finetuning(paper, "dnabert", "overlapping", rows[name], 1)
         assert (run["epochs"], run["max_steps"], run["warmup_steps"]) == numbers
         assert (run["batch_size"], run["learning_rate"]) == (32, 3e-5)
         assert run["weight_decay"] == 0.01

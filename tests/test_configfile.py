@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from randommask import configfile
 from randommask.errors import InputError
+from randommask.experiment import file
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
@@ -20,7 +20,7 @@ GROUP = "\nablations:\n  mine: {datasets: all}\n"
 @pytest.mark.parametrize("name", ["config", "demo", "slice"])
 def test_a_good_config_is_what_yaml_says(name):
     path = ROOT / "config" / f"{name}.yaml"
-    assert configfile.read(path) == yaml.safe_load(path.read_text())
+    assert file.read(path) == yaml.safe_load(path.read_text())
 
 
 def test_merged_mappings_may_hold_what_they_change(tmp_path):
@@ -29,7 +29,7 @@ def test_merged_mappings_may_hold_what_they_change(tmp_path):
         "c: {d: {<<: &one {<<: &two {x: 1, y: 2}, x: 3}, x: 4}}\ne: {<<: *one, y: 5}\n"
     )
     expected = {"c": {"d": {"x": 4, "y": 2}}, "e": {"x": 3, "y": 5}}
-    assert configfile.read(path) == expected
+    assert file.read(path) == expected
 
 
 LINES = DEMO.count("\n") + 1
@@ -55,17 +55,17 @@ def test_what_yaml_would_drop_or_misread_is_one_line(text, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        configfile.read(path)
+        file.read(path)
     assert str(error.value).startswith(f"{path}: {WRONG[text]}")
     assert "\n" not in str(error.value)
 
 
 def test_a_file_that_is_missing_or_no_text_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"mine\.yaml: no such file"):
-        configfile.read(tmp_path / "mine.yaml")
+        file.read(tmp_path / "mine.yaml")
     (tmp_path / "mine.yaml").write_bytes(b"a: \xff\xfe\n")
     with pytest.raises(InputError, match=r"mine\.yaml: not YAML"):
-        configfile.read(tmp_path / "mine.yaml")
+        file.read(tmp_path / "mine.yaml")
 
 
 def planned(path, target):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from made_genome import make_corpus
 
-from randommask import corpus
-from randommask.corpus import Corpus
+from randommask.data import windows as corpus
+from randommask.data.windows import Corpus
 from randommask.errors import InputError
 from randommask.genome import decode
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from randommask import cost, encoder, settings
-from randommask.datasets import read
+from randommask.encoders import bert, cost
+from randommask.experiment import encoders
+from randommask.experiment.datasets import read
 
 ROOT = Path(__file__).parents[1]
 BASE = cost.Sizes(12, 768, 3072, 512)
@@ -18,7 +19,7 @@ def test_the_papers_pretraining_by_hand():
     # 84.9 M weights, 6 FLOP each; attention 12 x 12 x 512 x 768; the head for 14 %
     by_hand = 6 * 84_934_656 + 56_623_104 + 6 * 0.1409 * (589_824 + 3_149_568)
     assert cost.training_flops(BASE, 4101, 512, 0.1409) == pytest.approx(by_hand)
-    hparams = settings.segment(PAPER, "dnabert", 480_000)
+    hparams = encoders.segment(PAPER, "dnabert", 480_000)
     hparams["start"] = 0
     work = cost.segment(hparams, 4101)
     assert work.steps == 480_000 and work.tokens == 480_000 * 512 * 512
@@ -29,10 +30,10 @@ def test_the_papers_pretraining_by_hand():
 
 def test_segments_add_up_to_the_whole():
     parts = [
-        cost.segment(settings.segment(PAPER, "dnabert", end), 4101)
-        for end in settings.segment_ends(PAPER, "dnabert")
+        cost.segment(encoders.segment(PAPER, "dnabert", end), 4101)
+        for end in encoders.segment_ends(PAPER, "dnabert")
     ]
-    whole = settings.segment(PAPER, "dnabert", 480_000) | {"start": 0}
+    whole = encoders.segment(PAPER, "dnabert", 480_000) | {"start": 0}
     assert len(parts) == 7
     assert sum(part.flops for part in parts) == pytest.approx(
         cost.segment(whole, 4101).flops
@@ -40,8 +41,8 @@ def test_segments_add_up_to_the_whole():
 
 
 def test_longer_spans_ask_more_of_the_head():
-    ours = settings.segment(PAPER, "randommask", 480_000)
-    theirs = settings.segment(PAPER, "dnabert", 480_000)
+    ours = encoders.segment(PAPER, "randommask", 480_000)
+    theirs = encoders.segment(PAPER, "dnabert", 480_000)
     more = cost.segment(ours, 4101).flops - cost.segment(theirs, 4101).flops
     # 22.33 % of the tokens instead of 14.09 %, over 110,000 steps
     head = 6 * (768**2 + 768 * 4101)
@@ -52,17 +53,15 @@ def test_longer_spans_ask_more_of_the_head():
 @pytest.mark.parametrize("layers, hidden, heads", [(12, 768, 12), (2, 64, 2)])
 def test_weights_are_those_of_the_encoder(layers, hidden, heads):
     sizes = cost.Sizes(layers, hidden, 4 * hidden, 512)
-    made = encoder.EncoderConfig(
-        layers, hidden, heads, 4 * hidden, 512, 6, "overlapping"
-    )
-    assert cost.parameters(sizes, 4101) == encoder.parameters(made)
+    made = bert.EncoderConfig(layers, hidden, heads, 4 * hidden, 512, 6, "overlapping")
+    assert cost.parameters(sizes, 4101) == bert.parameters(made)
 
 
 def test_a_finetuning_run_by_hand():
     dataset = next(
         row for row in read(ROOT / "config/datasets.tsv") if row.dataset == "EMP-H3"
     )
-    run = settings.finetuning(PAPER, "dnabert", "overlapping", dataset, 1)
+    run = encoders.finetuning(PAPER, "dnabert", "overlapping", dataset, 1)
     work = cost.finetuning(run, dataset, dataset.rows, BASE, 6)
     assert work.steps == 100 * 375  # 11,971 rows by 32, rounded up
     tokens = 500 - 6 + 1 + 2
@@ -81,7 +80,7 @@ def test_tokens_of_a_sequence(tokenization, tokens):
 
 
 def test_what_a_segment_leaves(tmp_path):
-    hparams = settings.segment(PAPER, "dnabert", 30_000)
+    hparams = encoders.segment(PAPER, "dnabert", 30_000)
     weights = 4 * 89_196_549
     left, meanwhile = cost.segment_bytes(hparams, 4101)
     assert left == weights * (1 + 3 + 6)  # milestones 0, 100, ... 10,000

@@ -12,11 +12,14 @@ from made_encoders import publish_esm, write_dataset
 from made_genome import random_corpus, segment
 from torch.nn import functional as F
 
-from randommask import checkpoint, encoder, examples, loader, released, tuning
-from randommask.dropout import dropout, keep_exact
-from randommask.families import hyena
-from randommask.trainer import Trainer
-from randommask.tuning import Tuning
+from randommask.encoders import bert, released
+from randommask.encoders.dropout import dropout, keep_exact
+from randommask.encoders.families import hyena
+from randommask.finetuning import examples, tuning
+from randommask.finetuning.tuning import Tuning
+from randommask.pretraining import loader
+from randommask.pretraining.trainer import Trainer
+from randommask.training import state
 
 pytestmark = [
     pytest.mark.gpu,
@@ -62,7 +65,7 @@ def padded(tmp_path_factory):
 
 @pytest.fixture
 def deterministic():
-    from randommask.finetune import _make_deterministic
+    from randommask.finetuning.__main__ import _make_deterministic
 
     _make_deterministic()
     yield
@@ -119,7 +122,7 @@ def test_the_loss_is_that_of_transformers(corpus, tmp_path):
     from transformers import BertForMaskedLM
 
     run = Trainer(settings(), [corpus])
-    encoder.save(run.model, tmp_path)
+    bert.save(run.model, tmp_path)
     theirs = BertForMaskedLM.from_pretrained(tmp_path).to(run.device).eval()
     for batch in run.loader.make(0):
         labels = torch.full((batch.inputs_MT.numel(),), loader.IGNORED)
@@ -158,7 +161,7 @@ def test_a_seed_gives_the_same_losses_again(corpus):
 def test_pretraining_goes_on_from_a_checkpoint(corpus, tmp_path):
     run = Trainer(settings(0.1), [corpus])
     losses(run, range(4))
-    checkpoint.save(tmp_path / "state", run.snapshot(), {"step": 4})
+    state.save(tmp_path / "state", run.snapshot(), {"step": 4})
     expected = losses(run, range(4, 7))
     run.close()
     resumed = Trainer(settings(0.1), [corpus])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from randommask import datasets
 from randommask.errors import InputError
+from randommask.experiment import datasets
 
 CONFIG = Path(__file__).parents[1] / "config"
 

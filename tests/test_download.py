@@ -28,7 +28,7 @@ from fetching import (
     spec_of,
 )
 
-from randommask import archive, transfer
+from randommask.data import archive, transfer
 from randommask.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -400,7 +400,7 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
         words = ["--name", "own", "--hparams", hparams, "--output", tmp_path / "out"]
         words += ["--checksums", tmp_path / "checksums.tsv"]
         return subprocess.run(
-            [sys.executable, "-m", "randommask.download", *words],
+            [sys.executable, "-m", "randommask.data.download", *words],
             cwd=ROOT / "workflow",
             capture_output=True,
             text=True,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from randommask import embeddings, kmers
+from randommask import kmers
 from randommask.errors import InputError
+from randommask.measures import embeddings
 
 
 def planted(k, spread, seed=0, hidden=12):

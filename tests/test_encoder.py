@@ -7,21 +7,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from randommask import encoder, kmers
-from randommask.dropout import dropout
+from randommask import kmers
+from randommask.encoders import bert
+from randommask.encoders.dropout import dropout
 from randommask.errors import InputError
 
-CONFIG = encoder.EncoderConfig(2, 32, 4, 64, 40, 4, "overlapping")
+CONFIG = bert.EncoderConfig(2, 32, 4, 64, 40, 4, "overlapping")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    model = encoder.Encoder(CONFIG)
+    model = bert.Encoder(CONFIG)
     model.initialise(torch.Generator().manual_seed(0))
     torch.nn.init.normal_(model.output_bias)  # zero would hide a missing bias
     torch.nn.init.normal_(model.layers[1].norm.bias)
     path = tmp_path_factory.mktemp("encoder")
-    encoder.save(model, path)
+    bert.save(model, path)
     return path
 
 
@@ -42,7 +43,7 @@ def test_bert_loads_the_folder_with_identical_logits(folder, batch):
 
     ids, keep = batch
     theirs = BertForMaskedLM.from_pretrained(folder).eval()
-    ours = encoder.load(folder).eval()
+    ours = bert.load(folder).eval()
     with torch.no_grad():
         expected = theirs(ids, attention_mask=keep.long()).logits
         found = ours.head(ours(ids, keep))
@@ -54,7 +55,7 @@ def test_bert_loads_the_folder_with_identical_logits(folder, batch):
 @pytest.mark.parametrize("bf16", [False, True])
 def test_only_what_is_asked_is_the_same(folder, batch, bf16):
     ids, keep = batch
-    model = encoder.load(folder).eval()
+    model = bert.load(folder).eval()
     places = torch.tensor([89, 0, 31, 31])
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         whole, part = model(ids, keep), model(ids, keep, asked=1)
@@ -67,7 +68,7 @@ def test_only_what_is_asked_is_the_same(folder, batch, bf16):
 
 def test_gradients_do_not_depend_on_how_the_head_is_asked(folder, batch):
     ids, _ = batch
-    model = encoder.load(folder, dropout=0.0).train()
+    model = bert.load(folder, dropout=0.0).train()
     places = torch.tensor([2, 3, 40, 88])
     gradients = []
     for hidden in (model(ids, asked=places), model(ids).flatten(0, 1)[places]):
@@ -81,7 +82,7 @@ def test_gradients_do_not_depend_on_how_the_head_is_asked(folder, batch):
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.parametrize("rate", [0.0, 0.1])
 def test_a_training_step_is_one_graph_compiled_once(folder, batch, backend, rate):
-    model = encoder.load(folder, dropout=rate).train()
+    model = bert.load(folder, dropout=rate).train()
 
     def step(ids, places, labels):
         return loss(model.head(model(ids, asked=places)), labels)
@@ -109,7 +110,7 @@ def test_attention_maps_equal_berts(folder, batch):
     theirs = BertModel.from_pretrained(folder, attn_implementation="eager").eval()
     with torch.no_grad():
         expected = torch.stack(theirs(ids, output_attentions=True).attentions)
-        found = encoder.load(folder).eval().attention_maps(ids)
+        found = bert.load(folder).eval().attention_maps(ids)
     assert torch.allclose(found, expected, atol=1e-6)
 
 
@@ -120,7 +121,7 @@ def test_auto_model_gives_our_hidden_states(folder, batch):
     theirs = AutoModel.from_pretrained(folder).eval()
     with torch.no_grad():
         expected = theirs(ids, attention_mask=keep.long()).last_hidden_state
-        found = encoder.load(folder).eval()(ids, keep)
+        found = bert.load(folder).eval()(ids, keep)
     assert torch.allclose(found[keep], expected[keep], atol=1e-5)
 
 
@@ -145,7 +146,7 @@ def test_fill_mask_pipeline_gives_our_most_likely_kmers(folder):
     found = pipeline("fill-mask", model=str(folder))(words.replace("GTAC", "[MASK]"))
     ids = torch.from_numpy(kmers.tokenize(["ACGTACCA"], "overlapping", 4)).long()
     ids[0, 3] = kmers.MASK
-    model = encoder.load(folder).eval()
+    model = bert.load(folder).eval()
     with torch.no_grad():
         shares = model.head(model(ids))[0, 3].softmax(-1)
     best = shares.topk(5)
@@ -156,35 +157,35 @@ def test_fill_mask_pipeline_gives_our_most_likely_kmers(folder):
 
 
 def test_round_trip_and_description(folder):
-    model = encoder.load(folder)
+    model = bert.load(folder)
     assert model.config == CONFIG
     saved = load_file(folder / "model.safetensors")
-    again = encoder.to_bert(model)
+    again = bert.to_bert(model)
     assert saved.keys() == again.keys()
     assert all(torch.equal(saved[name], again[name]) for name in saved)
 
 
 def test_the_papers_sizes():
-    base = encoder.EncoderConfig(12, 768, 12, 3072, 512, 6, "overlapping")
-    mini = encoder.EncoderConfig(4, 256, 4, 1024, 512, 6, "overlapping")
-    assert encoder.parameters(base) == 89_196_549
-    assert encoder.parameters(mini) == 4_411_397
+    base = bert.EncoderConfig(12, 768, 12, 3072, 512, 6, "overlapping")
+    mini = bert.EncoderConfig(4, 256, 4, 1024, 512, 6, "overlapping")
+    assert bert.parameters(base) == 89_196_549
+    assert bert.parameters(mini) == 4_411_397
 
 
 def test_bf16_is_close_to_fp32_on_both_attention_paths(batch):
     ids, keep = batch
-    model = encoder.Encoder(CONFIG)
+    model = bert.Encoder(CONFIG)
     model.initialise(torch.Generator().manual_seed(0))
     model.eval()
     with torch.no_grad():
         exact = model(ids, keep)
         with torch.autocast("cpu", torch.bfloat16):
             short = model(ids, keep)
-            limit, encoder.SHORT = encoder.SHORT, 0
+            limit, bert.SHORT = bert.SHORT, 0
             try:
                 fused = model(ids, keep)
             finally:
-                encoder.SHORT = limit
+                bert.SHORT = limit
     for found in (short, fused):
         assert (found - exact)[keep].abs().max() < 0.1
 
@@ -221,7 +222,7 @@ def test_training_with_dropout_agrees_with_berts_on_the_average(folder, batch):
     from transformers import BertForMaskedLM
 
     ids, _ = batch
-    ours = encoder.load(folder, dropout=0.1).train()
+    ours = bert.load(folder, dropout=0.1).train()
     theirs = BertForMaskedLM.from_pretrained(
         folder,
         attn_implementation="eager",
@@ -259,7 +260,7 @@ def test_weights_that_do_not_fit_are_named(folder, tmp_path, change):
     if change == "truncated":
         path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(InputError, match=name) as error:
-        encoder.load(tmp_path)
+        bert.load(tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -268,4 +269,4 @@ def test_a_config_without_a_key_is_named(folder, tmp_path):
     del config["tokenization"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="no key tokenization"):
-        encoder.load(tmp_path)
+        bert.load(tmp_path)

@@ -20,9 +20,9 @@ from made_config import micro
 from made_encoders import publish_bert
 from safetensors.torch import save_file
 
-from randommask import config as checker
-from randommask import families
+from randommask.encoders import families
 from randommask.errors import InputError
+from randommask.experiment import check as checker
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -312,7 +312,7 @@ def test_a_family_without_one_of_its_functions_is_one_line(monkeypatch):
     half = ModuleType("half")
     half.__file__ = "families/half.py"
     half.TOKENIZATIONS = half.read_config = half.tokenize = half.load = ()
-    monkeypatch.setitem(sys.modules, "randommask.families.half", half)
+    monkeypatch.setitem(sys.modules, "randommask.encoders.families.half", half)
     monkeypatch.setitem(families.MODULES, "half", "half")
     with pytest.raises(InputError, match=r"^families/half\.py: no save, which a fam"):
         families.named("half", "config.json")

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_encoders import publish_bert, publish_esm, write_dataset
 
-from randommask import examples, families, heads, kmers, lora, released
+from randommask import kmers
+from randommask.encoders import families, released
+from randommask.encoders.families import bert, esm
 from randommask.errors import InputError
-from randommask.families import bert, esm
-from randommask.fitting import fit
-from randommask.hyperparameters import Settings
-from randommask.lora import Lora
-from randommask.tuning import Tuning
+from randommask.finetuning import examples, heads, lora
+from randommask.finetuning.fitting import fit
+from randommask.finetuning.lora import Lora
+from randommask.finetuning.settings import Settings
+from randommask.finetuning.tuning import Tuning
 
 torch.set_num_threads(1)
 BOTH = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)

@@ -5,7 +5,9 @@ import os
 import pytest
 from fetching import BODY, ROOT, content, entry, fetch
 
-from randommask import benchmark, fetched, genome, released
+from randommask import genome
+from randommask.data import fetched, prepare
+from randommask.encoders import released
 from randommask.errors import InputError
 
 FASTA = b">chr1\nACGTACGTAC\n"
@@ -94,7 +96,7 @@ def test_the_benchmark_is_checked_before_it_is_read(server, tmp_path):
     words = ["--source", tmp_path / "gue", "--output", tmp_path / "set"]
     words += ["--datasets", ROOT / "config/datasets.tsv", "--dataset", "EMP-H3"]
     with pytest.raises(InputError, match=r"data\.bin: edited since it was fetched"):
-        benchmark.main([*map(str, words), "--hparams", "{}"])
+        prepare.main([*map(str, words), "--hparams", "{}"])
 
 
 def test_an_encoder_is_checked_before_it_is_converted(folder, tmp_path):

@@ -7,18 +7,11 @@ import pytest
 from matplotlib.colors import to_hex
 
 from randommask import kmers
-from randommask.embeddings import center
 from randommask.errors import InputError
-from randommask.figures import __main__ as command
-from randommask.figures import (
-    clusters,
-    curves,
-    datapage,
-    inputs,
-    ranking,
-    style,
-    tokens,
-)
+from randommask.measures import readers
+from randommask.measures.embeddings import center
+from randommask.report.figures import __main__ as command
+from randommask.report.figures import clusters, curves, datapage, ranking, style, tokens
 
 SEQUENCE = "ATTGCACGTACGGATCCTAGTCAGGA"
 NOTICE = "Demo: synthetic DNA, tiny encoders. Not the paper's numbers."
@@ -328,38 +321,38 @@ def test_colours_differ():
 @pytest.mark.parametrize("pair", ["baseline", "other=x", "baseline=", "mini=a mini=b"])
 def test_bad_roles_are_refused(pair):
     with pytest.raises(InputError, match=r"--history: .*expected role=path"):
-        inputs.by_role("--history", pair.split())
+        readers.by_role("--history", pair.split())
 
 
 def test_bad_tables_are_named(tmp_path):
     path = tmp_path / "a.csv"
     with pytest.raises(InputError, match="no such file"):
-        inputs.table(path, inputs.PURITY)
+        readers.table(path, readers.PURITY)
     path.write_text("")
     with pytest.raises(InputError, match="not a csv"):
-        inputs.table(path, inputs.PURITY)
+        readers.table(path, readers.PURITY)
     path.write_text("step,purity\n1,1\n")
     with pytest.raises(InputError, match="expected one named silhouette"):
-        inputs.table(path, inputs.PURITY)
+        readers.table(path, readers.PURITY)
     path.write_text("step,silhouette,purity,chance\n")
     with pytest.raises(InputError, match="no rows"):
-        inputs.table(path, inputs.PURITY)
+        readers.table(path, readers.PURITY)
     path.write_text("step,silhouette,purity,chance\n1,0,1,0\n2.5,0,1,0\n")
     with pytest.raises(InputError, match=r"line 3: step is '2\.5', expected a whole"):
-        inputs.table(path, inputs.PURITY)
+        readers.table(path, readers.PURITY)
     path.write_text("step,silhouette,purity,chance\n1,0,oops,0\n")
     with pytest.raises(InputError, match="line 2: purity is 'oops', expected a number"):
-        inputs.table(path, inputs.PURITY)
+        readers.table(path, readers.PURITY)
 
 
 def test_bad_maps_are_named(folder):
     path = folder / "broken.npz"
     path.write_bytes(b"PK half")
     with pytest.raises(InputError, match="no array named map"):
-        inputs.attention_map(path)
+        readers.attention_map(path)
     np.savez(path, map=np.zeros((2, 3)))
     with pytest.raises(InputError, match=r"expected \(layers, T, T\)"):
-        inputs.attention_map(path)
+        readers.attention_map(path)
     write_attention(folder, "mini", layers=2)
     np.savez(folder / "mini.npz", map=np.full((3, 4, 4), 0.25, np.float32))
     with pytest.raises(InputError, match=r"layers \[1, 2\], expected the 3"):

@@ -14,13 +14,14 @@ import torch
 from made_dataset import BASES, HPARAMS, K, hparams, made, planted, tiny_encoder, write
 from sklearn import metrics as reference
 
-from randommask import examples, files, heads, kmers, metrics, tuning
-from randommask.adamw import AdamW
+from randommask import files, kmers, metrics
 from randommask.errors import InputError
-from randommask.finetune import finetune
-from randommask.fitting import fit
-from randommask.hyperparameters import Settings
-from randommask.tuning import Tuning, order
+from randommask.finetuning import examples, heads, tuning
+from randommask.finetuning.__main__ import finetune
+from randommask.finetuning.fitting import fit
+from randommask.finetuning.settings import Settings
+from randommask.finetuning.tuning import Tuning, order
+from randommask.training.optimizer import AdamW
 
 torch.set_num_threads(1)
 

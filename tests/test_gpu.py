@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from randommask import gpu
 from randommask.errors import InputError
+from randommask.training import gpu
 
 WORKFLOW = Path(gpu.__file__).parents[1]
 # says which GPUs it got and waits until it may end
@@ -40,7 +40,7 @@ def machine(tmp_path):
             words = ["--gpus", str(count), "--share", str(share), "--"]
             words += [sys.executable, "-c", HOLD, str(note), str(self.stop)]
             process = subprocess.Popen(
-                [sys.executable, "-m", "randommask.gpu", *words],
+                [sys.executable, "-m", "randommask.training.gpu", *words],
                 env={
                     **os.environ,
                     "PYTHONPATH": str(WORKFLOW),
@@ -92,7 +92,7 @@ def test_many_at_once_are_never_two_on_one(tmp_path):
         "RANDOMMASK_LOCKS": str(tmp_path / "locks"),
         "PLACE": str(tmp_path / "gpu"),
     }
-    words = [sys.executable, "-m", "randommask.gpu", "--gpus", "1", "--"]
+    words = [sys.executable, "-m", "randommask.training.gpu", "--gpus", "1", "--"]
     words += [sys.executable, "-c", alone]
     running = [subprocess.Popen(words, env=environment) for _ in range(8)]
     assert [process.wait(30) for process in running] == [0] * 8

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from randommask import grammar
+from randommask.data import grammar
 from randommask.genome import decode, encode
 
 

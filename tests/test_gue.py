@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from randommask import benchmark, datasets
-from randommask.benchmark import Settings
+from randommask.data import prepare
+from randommask.data.prepare import Settings
+from randommask.experiment import datasets
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -71,7 +72,7 @@ def summaries(tmp_path_factory, official):
     for dataset in datasets.read(ROOT / "config" / "datasets.tsv"):
         if dataset.source in official:
             output = folder / dataset.dataset
-            benchmark.prepare(REAL, dataset, Settings(), output)
+            prepare.prepare(REAL, dataset, Settings(), output)
             summary = json.loads((output / "summary.json").read_text())
             found[dataset.source] = summary
     return found

@@ -12,9 +12,11 @@ from fetching import ROOT, book_of, content, fetch, found_in
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-from randommask import datasets, files, hub, transfer
+from randommask import files
+from randommask.data import hub, transfer
+from randommask.data.sources import RefusedError
 from randommask.errors import InputError
-from randommask.sources import RefusedError
+from randommask.experiment import datasets
 
 COMMIT = "55e0c0e" + "1" * 33
 WEIGHTS = bytes(range(256)) * 12_000

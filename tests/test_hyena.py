@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from randommask import families, metrics
+from randommask import metrics
+from randommask.encoders import families
+from randommask.encoders.families import hyena
+from randommask.encoders.hyena import Filter, fft_length
+from randommask.encoders.released import convert
 from randommask.errors import InputError
-from randommask.families import hyena
-from randommask.hyena import Filter, fft_length
-from randommask.released import convert
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "hyenadna"
 TINY = hyena.Config(

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from randommask import datasets, inputs
+from randommask.data import facts
 from randommask.errors import InputError
+from randommask.experiment import datasets
 
 ROOT = Path(__file__).parents[1]
 CONFIG, FACTS = ROOT / "config" / "config.yaml", ROOT / "config" / "inputs.tsv"
@@ -15,7 +16,7 @@ LISTED = ROOT / "config" / "datasets.tsv"
 
 def made(config, listed=None):
     rows = datasets.read(LISTED) if listed is None else listed
-    return inputs.page(config, rows, inputs.read_facts(FACTS))
+    return facts.page(config, rows, facts.read_facts(FACTS))
 
 
 @pytest.fixture
@@ -30,10 +31,10 @@ def line(text, start):
 def test_the_committed_page_is_up_to_date(tmp_path):
     paths = {"config": CONFIG, "datasets": LISTED, "facts": FACTS}
     flags = [f"--{name}={path}" for name, path in paths.items()]
-    inputs.main([*flags, f"--output={tmp_path}/inputs.md"])
+    facts.main([*flags, f"--output={tmp_path}/inputs.md"])
     text = (tmp_path / "inputs.md").read_text()
     assert text == (ROOT / "docs" / "inputs.md").read_text(), (
-        "run: PYTHONPATH=workflow python -m randommask.inputs " + " ".join(flags)
+        "run: PYTHONPATH=workflow python -m randommask.data.facts " + " ".join(flags)
     )
 
 
@@ -112,9 +113,9 @@ def test_a_dataset_of_ones_own_needs_no_fact(config, tmp_path):
 )
 def test_a_bad_table_of_facts_is_one_line(tmp_path, text, message):
     path = tmp_path / "inputs.tsv"
-    path.write_text(text.replace("{head}", "\t".join(inputs.COLUMNS)))
+    path.write_text(text.replace("{head}", "\t".join(facts.COLUMNS)))
     with pytest.raises(InputError, match=message):
-        inputs.read_facts(path)
+        facts.read_facts(path)
     path.unlink()
     with pytest.raises(InputError, match="no such file"):
-        inputs.read_facts(path)
+        facts.read_facts(path)

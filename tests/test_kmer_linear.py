@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from randommask import encoder, kmer_linear, linear, metrics, settings, untrained
-from randommask.datasets import SPLITS
+from randommask import metrics
+from randommask.encoders import bert, untrained
 from randommask.errors import InputError
+from randommask.experiment import encoders
+from randommask.experiment.datasets import SPLITS
+from randommask.finetuning import kmer_linear, linear
 
 HPARAMS = {
     "encoder": "kmer-linear",
@@ -245,12 +248,12 @@ def test_untrained_weights_are_those_pretraining_starts_from(tmp_path):
         "architectures": {"tiny": sizes | {"dropout": 0.1}},
         "encoders": {"none": {"control": "untrained", "architecture": "tiny"}},
     }
-    hparams = settings.initial(config, "none")
+    hparams = encoders.initial(config, "none")
     folder = tmp_path / "none"
     untrained.main(["--hparams", json.dumps(hparams), "--output", str(folder)])
-    found = encoder.load(folder)
-    due = encoder.Encoder(found.config)
-    due.initialise(encoder.torch.Generator().manual_seed(5))
+    found = bert.load(folder)
+    due = bert.Encoder(found.config)
+    due.initialise(bert.torch.Generator().manual_seed(5))
     for name, tensor in due.state_dict().items():
-        assert encoder.torch.equal(found.state_dict()[name], tensor)
+        assert bert.torch.equal(found.state_dict()[name], tensor)
     assert found.config.k == 2 and found.config.positions == 12

@@ -16,9 +16,9 @@ from made_results import (
     make_runs,
 )
 
-from randommask.tables import sheet
-from randommask.tables.__main__ import main
-from randommask.tables.sheet import Cell, Column, Grid, Sheet
+from randommask.report.tables import sheet
+from randommask.report.tables.__main__ import main
+from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 NAMES = ("table1", "table2", "table3", "table5", "statistics", "hostile")
 PREAMBLE = r"""\documentclass[twocolumn]{article}

@@ -5,7 +5,9 @@ import pytest
 import torch
 from made_genome import random_corpus, segment
 
-from randommask import corpus, kmers, loader, masking
+from randommask import kmers, masking
+from randommask.data import windows as corpus
+from randommask.pretraining import loader
 
 
 @pytest.fixture(scope="module")

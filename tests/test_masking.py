@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from randommask import curriculum, masking
+from randommask import masking
+from randommask.pretraining import curriculum
 
 # DNABERT's MASK_LIST: which neighbours of a centre are masked with it.
 MASK_LIST = {3: [-1, 1], 4: [-1, 1, 2], 5: [-2, -1, 1, 2], 6: [-2, -1, 1, 2, 3]}

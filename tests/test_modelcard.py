@@ -7,7 +7,8 @@ import pytest
 import torch
 import yaml
 
-from randommask import encoder, modelcard
+from randommask.encoders import bert
+from randommask.pretraining import card as modelcard
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = {
@@ -95,11 +96,11 @@ def test_its_examples_run_as_they_stand_in_its_folder(
     tmp_path, tokenization, monkeypatch
 ):
     text = card(tmp_path, tokenization=tokenization)
-    model = encoder.Encoder(
-        encoder.EncoderConfig(**ARCHITECTURE, k=3, tokenization=tokenization)
+    model = bert.Encoder(
+        bert.EncoderConfig(**ARCHITECTURE, k=3, tokenization=tokenization)
     )
     model.initialise(torch.Generator().manual_seed(0))
-    encoder.save(model, tmp_path)
+    bert.save(model, tmp_path)
     monkeypatch.chdir(tmp_path)
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

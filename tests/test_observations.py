@@ -17,10 +17,10 @@ from made_results import (
     stairs,
 )
 
-from randommask import observations
 from randommask.errors import InputError
-from randommask.observations import FAILS, HOLDS, UNMEASURED
-from randommask.tables.__main__ import main as tables
+from randommask.measures import observations
+from randommask.measures.observations import FAILS, HOLDS, UNMEASURED
+from randommask.report.tables.__main__ import main as tables
 
 START = math.log(4101)
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from randommask import overlaps
-from randommask.splits import letter_counts, reverse_complements, values
+from randommask.data import overlaps
+from randommask.data.splits import letter_counts, reverse_complements, values
 
 SEQUENCES = st.lists(st.text("ACG", min_size=1, max_size=3), min_size=1, max_size=12)
 SPLITS = st.fixed_dictionaries({"train": SEQUENCES, "dev": SEQUENCES})

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import yaml
 
-from randommask import benchmark, datasets, encoder, examples, settings
-from randommask import config as checker
+from randommask.data import prepare
+from randommask.encoders import bert
 from randommask.errors import InputError
+from randommask.experiment import check as checker
+from randommask.experiment import datasets, encoders
+from randommask.finetuning import examples
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
-SIZES = encoder.EncoderConfig(1, 8, 1, 8, 64, 6, "overlapping", 0.0)
+SIZES = bert.EncoderConfig(1, 8, 1, 8, 64, 6, "overlapping", 0.0)
 
 ROWS = {  # name: task, classes, targets, metric
     "mine-five": ("cells", "5", "", "mcc"),
@@ -67,8 +70,8 @@ def prepared(own, name):
         "--hparams": "{}",
         "--output": own / "out" / name,
     }
-    benchmark.main([str(word) for pair in flags.items() for word in pair])
-    encoder.save(encoder.Encoder(SIZES), own / "encoder")
+    prepare.main([str(word) for pair in flags.items() for word in pair])
+    bert.save(bert.Encoder(SIZES), own / "encoder")
     return examples.read(own / "out" / name, "overlapping", own / "encoder")
 
 
@@ -110,11 +113,11 @@ def paper(own, monkeypatch):
 def test_the_check_takes_own_tasks_and_wants_their_files(own, paper):
     paper["recipes"]["table5"] = {"cells": {"epochs": 3}}
     checker.check(paper, SCHEMA)
-    rows = {row.dataset: row for row in settings.benchmark(paper)}
-    assert settings.recipe(paper, "table5", rows["mine-five"])["epochs"] == 3
-    assert settings.recipe(paper, "table5", rows["SSP"])["epochs"] == 10
+    rows = {row.dataset: row for row in encoders.benchmark(paper)}
+    assert encoders.recipe(paper, "table5", rows["mine-five"])["epochs"] == 3
+    assert encoders.recipe(paper, "table5", rows["SSP"])["epochs"] == 10
     for row in rows.values():
-        assert bool(settings.own_files(row)) == row.dataset.startswith("mine")
+        assert bool(encoders.own_files(row)) == row.dataset.startswith("mine")
 
     (own / "data" / "mine-one" / "dev.csv").unlink()
     message = "mine-one: data/mine-one/dev.csv: no such file"
@@ -122,8 +125,8 @@ def test_the_check_takes_own_tasks_and_wants_their_files(own, paper):
         checker.check(paper, SCHEMA)
     # what is not there is left out where that is asked for
     paper["benchmark"]["include"] = "present"
-    assert "mine-one" not in [row.dataset for row in settings.benchmark(paper)]
-    assert "mine-two" in [row.dataset for row in settings.benchmark(paper)]
+    assert "mine-one" not in [row.dataset for row in encoders.benchmark(paper)]
+    assert "mine-two" in [row.dataset for row in encoders.benchmark(paper)]
 
 
 def test_the_workflow_prepares_it_and_again_where_a_file_is_edited(own):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from randommask import plan, speeds
 from randommask.errors import InputError
+from randommask.plan import __main__ as plan
+from randommask.plan import speeds
 
 ROOT = Path(__file__).parents[1]
 PAPER = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

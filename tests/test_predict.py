@@ -15,11 +15,12 @@ import pytest
 import torch
 from made_dataset import BASES, hparams, made, planted, tiny_encoder, write
 
-from randommask import predict, task
+from randommask import predict
+from randommask.encoders.families import hyena
+from randommask.encoders.hyena import Config, Hyena
 from randommask.errors import InputError
-from randommask.families import hyena
-from randommask.finetune import finetune
-from randommask.hyena import Config, Hyena
+from randommask.finetuning import task
+from randommask.finetuning.__main__ import finetune
 
 torch.set_num_threads(1)
 

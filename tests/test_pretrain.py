@@ -16,8 +16,11 @@ import torch
 from made_genome import random_corpus, segment
 from safetensors.torch import load_file
 
-from randommask import checkpoint, curriculum, files, pretrain
+from randommask import files
 from randommask.errors import InputError
+from randommask.pretraining import __main__ as pretrain
+from randommask.pretraining import curriculum
+from randommask.training import state as checkpoint
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -63,7 +66,7 @@ def pretrain_on_one_thread(*arguments, **options):
 
 def command(corpus, hparams, output, *flags):
     return [
-        *(sys.executable, "-m", "randommask.pretrain", "--corpus", corpus),
+        *(sys.executable, "-m", "randommask.pretraining", "--corpus", corpus),
         *("--hparams", json.dumps(hparams), "--output", str(output), *flags),
     ]
 
@@ -116,7 +119,7 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_bits(
     pretrain.pretrain([corpus], None, hparams, whole)
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])  # for its preload
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["randommask.pretrain"])
+    context.set_forkserver_preload(["randommask.pretraining"])
     output, moments, kills = tmp_path / "made" / "step-70", random.Random(0), 0
     while not output.exists():
         child = context.Process(

@@ -65,13 +65,13 @@ def planned(name, **environment):
 def test_local_jobs_wait_for_free_gpus():
     jobs = planned("local", RANDOMMASK_GPUS="0,1,2")
     command = " ".join(jobs["pretrain"]["command"].split())
-    alone = "python -m randommask.gpu --gpus 3 --share 1 -- torchrun --standalone"
+    alone = (
+        "python -m randommask.training.gpu --gpus 3 --share 1 -- torchrun --standalone"
+    )
     assert command.startswith(alone)
     assert jobs["pretrain"]["resources"]["gpu_parts"] == 12  # all there are
     command = " ".join(jobs["model"]["command"].split())
-    shared = (
-        "python -m randommask.gpu --gpus 1 --share 4 -- python -m randommask.finetune"
-    )
+    shared = "python -m randommask.training.gpu --gpus 1 --share 4 -- python -m randommask.finetuning"
     assert command.startswith(shared)
     assert jobs["model"]["resources"]["gpu_parts"] == 1
 
@@ -90,7 +90,7 @@ def test_a_scheduler_hands_out_its_gpus_itself():
     jobs = planned("slurm")
     assert jobs["pretrain"]["resources"]["gpu"] == 8
     for rule in RULES & jobs.keys():
-        assert "randommask.gpu" not in jobs[rule]["command"]
+        assert "randommask.training.gpu" not in jobs[rule]["command"]
 
 
 @pytest.mark.parametrize("name", PLUGINS)

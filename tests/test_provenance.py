@@ -7,8 +7,8 @@ import yaml
 from made_results import CONFIG, make_attention, make_history, make_run, stairs
 
 from randommask.errors import InputError
-from randommask.figures import __main__ as figures
 from randommask.report import captions, provenance
+from randommask.report.figures import __main__ as figures
 
 HEADER = (
     "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"

@@ -16,10 +16,13 @@ import yaml
 from huggingface_hub import ModelCard
 from made_results import EXPERIMENT, make_run
 
-from randommask import checkpoint, config, metrics
+from randommask import metrics
 from randommask.errors import InputError
-from randommask.release import __main__ as command
-from randommask.release import card, plan, reproduce
+from randommask.experiment import check as config
+from randommask.experiment import releases
+from randommask.report.release import __main__ as command
+from randommask.report.release import card, reproduce
+from randommask.training import state
 
 ROOT = Path(__file__).parents[1]
 SEEDS = [1, 2]
@@ -75,7 +78,7 @@ def write_run(finetuned, encoder, dataset, seed, spoil=None):
 def sources(tmp_path):
     """What the jobs leave: an encoder, its last segment, its runs and the controls'."""
     for folder, names in (
-        ("encoder", checkpoint.ENCODER_FILES),
+        ("encoder", state.ENCODER_FILES),
         ("step", ("history.csv", "spans.csv")),
     ):
         (tmp_path / folder).mkdir()
@@ -221,7 +224,7 @@ def test_a_config_may_name_a_license(monkeypatch):
     schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
     demo["experiment"]["license"] = {"id": "CC-BY-4.0"}
     config.check(demo, schema)
-    assert plan.page(demo, "randommask")["license"] == {"id": "CC-BY-4.0"}
+    assert releases.page(demo, "randommask")["license"] == {"id": "CC-BY-4.0"}
     demo["experiment"]["license"] = {"id": "our terms"}
     with pytest.raises(InputError, match=r"experiment\.license\.id: found"):
         config.check(demo, schema)
@@ -382,7 +385,7 @@ def test_the_row_is_of_the_first_table_that_has_the_encoder(paper):
         ("randommask", "+RandomMask (overlapping tokens)", 28),
         ("spans-10", "spans of 10 (overlapping tokens)", 7),
     ):
-        found = plan.shown(paper, encoder)
+        found = releases.shown(paper, encoder)
         assert [row["label"] for row in found["rows"]] == [label]
         assert len(found["datasets"]) == datasets
 
@@ -391,8 +394,10 @@ def test_two_labels_of_the_same_runs_are_one_row(paper):
     rows = paper["tables"]["table3"]["rows"]
     [known] = [row for row in rows if row["encoder"] == "randommask"]
     rows.append(known | {"label": "the same again"})
-    assert len(plan.shown(paper, "randommask")["rows"]) == 1
-    assert len(plan.shown(paper, "nonoverlapping")["rows"]) == 2  # two tokenizations
+    assert len(releases.shown(paper, "randommask")["rows"]) == 1
+    assert (
+        len(releases.shown(paper, "nonoverlapping")["rows"]) == 2
+    )  # two tokenizations
 
 
 def test_controls_are_table_3s_and_random_weights_of_its_architecture_and_k(paper):
@@ -402,19 +407,19 @@ def test_controls_are_table_3s_and_random_weights_of_its_architecture_and_k(pape
         ("dnabert-mini", ["kmer-linear"], 5),
         ("k3", ["kmer-linear"], 5),
     ):
-        found = plan.controls(paper, encoder)
+        found = releases.controls(paper, encoder)
         assert [row["encoder"] for row in found["rows"]] == controls
         assert len(found["datasets"]) == datasets
     table = paper["tables"]["table3"]
     table["datasets"] = ["EMP-H3"]
-    assert plan.controls(paper, "dnabert-10k")["datasets"] == ["EMP-H3"]
+    assert releases.controls(paper, "dnabert-10k")["datasets"] == ["EMP-H3"]
     table["rows"] = [row for row in table["rows"] if row["encoder"] == "dnabert"]
-    assert plan.controls(paper, "dnabert-10k")["rows"] == []
+    assert releases.controls(paper, "dnabert-10k")["rows"] == []
 
 
 def test_the_recipe_has_every_setting(paper):
     paper["benchmark"] |= {"max_rows": 500, "drop_leaks": True}
-    recipe = plan.recipe(paper, "dnabert-10k")
+    recipe = releases.recipe(paper, "dnabert-10k")
     assert (recipe["pretrained_as"], recipe["step"]) == ("dnabert", 10000)
     assert recipe["pretraining"]["curriculum"] == [{"until": 10000, "max_span": 6}]
     assert recipe["chromosomes"]["hg38"][-1] == "chrY"
@@ -432,4 +437,4 @@ def test_what_is_not_pretrained_here_is_refused_by_name(paper):
         with pytest.raises(
             InputError, match=f"results/release/{encoder}: {kind}, .*: dnabert, "
         ):
-            plan.tables(paper, encoder)
+            releases.tables(paper, encoder)

@@ -10,7 +10,7 @@ import torch
 from made_encoders import publish_bert, publish_esm
 from safetensors.torch import save_file
 
-from randommask import encoder, families, released
+from randommask.encoders import bert, families, released
 from randommask.errors import InputError
 
 torch.set_num_threads(1)
@@ -62,7 +62,7 @@ def test_dnabert_is_one_of_ours_and_transformers(tmp_path):
 
     theirs = publish_bert(tmp_path / "published")
     released.convert(tmp_path / "published", "bert", tmp_path / "out")
-    ours = encoder.load(tmp_path / "out").eval()
+    ours = bert.load(tmp_path / "out").eval()
     assert (ours.config.k, ours.config.positions, ours.config.dropout) == (3, 40, 0.1)
     again = BertForMaskedLM.from_pretrained(tmp_path / "out").eval()
     ids = torch.randint(5, 69, (2, 20), generator=torch.manual_seed(0))
@@ -222,7 +222,12 @@ def test_the_command_prints_one_line(dnabert):
         paths = ["--source", dnabert, "--output", dnabert.parent / "out"]
         arguments = [*paths, "--hparams", '{"family": "bert"}']
         return subprocess.run(
-            [sys.executable, "-m", "randommask.released", *map(str, arguments)],
+            [
+                sys.executable,
+                "-m",
+                "randommask.encoders.released",
+                *map(str, arguments),
+            ],
             env={"PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
@@ -230,7 +235,7 @@ def test_the_command_prints_one_line(dnabert):
 
     done = command()
     assert done.returncode == 0 and done.stderr == ""
-    assert encoder.read_config(dnabert.parent / "out").k == 3
+    assert bert.read_config(dnabert.parent / "out").k == 3
     change(dnabert, more=torch.ones(1))
     done = command()
     assert done.returncode == 1

@@ -26,14 +26,14 @@ from made_results import (
     stairs,
 )
 
-from randommask import observations
-from randommask.audit.__main__ import main as audit
+from randommask.measures import observations
+from randommask.measures.records import write_csv
 from randommask.report.__main__ import main
 from randommask.report.pictures import DATASETS as DATASETS_FIGURE
 from randommask.report.pictures import FIGURES, RANKS
-from randommask.tables import tested
-from randommask.tables.__main__ import main as tables
-from randommask.tables.records import write_csv
+from randommask.report.tables import tested
+from randommask.report.tables.__main__ import main as tables
+from randommask.report.tables.audit import main as audit
 
 VOID = {"meta", "link", "img", "br", "hr"}
 

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from fetching import ROOT
 
-from randommask import checksums, fetched, settings
+from randommask.data import checksums, fetched
+from randommask.experiment import encoders
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 COMMIT = "a" * 40
@@ -80,11 +81,11 @@ def test_what_the_papers_tables_need():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     released = [f"encoders/{name}" for name in ("dnabert-released", "hyenadna", "nt")]
     config["benchmark"]["datasets"] = str(ROOT / "config/datasets.tsv")
-    assert settings.resources(config) == ["deepstarr", *released, "gue", "hg38"]
+    assert encoders.resources(config) == ["deepstarr", *released, "gue", "hg38"]
     config["benchmark"]["include"] = ["SSP"]
     config["tables"]["table2"]["rows"] = config["tables"]["table3"]["rows"][3:5]
     del config["tables"]["table3"]["rows"][0:3]
-    assert settings.resources(config) == ["encoders/dnabert-released", "gue", "hg38"]
+    assert encoders.resources(config) == ["encoders/dnabert-released", "gue", "hg38"]
 
 
 # --- The whole, once ------------------------------------------------------------------

@@ -10,10 +10,11 @@ import pytest
 import torch
 from made_dataset import HPARAMS, hparams, made, tiny_encoder
 
-from randommask import checkpoint, metrics
+from randommask import metrics
 from randommask.errors import InputError
-from randommask.finetune import finetune
-from randommask.tuning import Tuning
+from randommask.finetuning.__main__ import finetune
+from randommask.finetuning.tuning import Tuning
+from randommask.training import state as checkpoint
 
 torch.set_num_threads(1)
 SETTINGS = {"epochs": 3}  # 20 steps each

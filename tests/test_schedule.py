@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from randommask.schedule import Task, bound, longest_paths, makespan
+from randommask.plan.schedule import Task, bound, longest_paths, makespan
 
 
 def test_a_chain_takes_its_sum_and_more_gpus_change_nothing():

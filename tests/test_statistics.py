@@ -15,8 +15,8 @@ from scipy import stats
 
 from randommask import metrics
 from randommask.errors import InputError
-from randommask.tables import ranks, resampling, statistics
-from randommask.tables.__main__ import main
+from randommask.measures import ranks, resampling, statistics
+from randommask.report.tables.__main__ import main
 
 ROWS = ROWS3[:3]
 BETTER = {"nt": 0.5, "dnabert": 0.5, "randommask": 0.9}

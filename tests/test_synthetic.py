@@ -13,8 +13,11 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import matthews_corrcoef
 
-from randommask import datasets, genome, grammar, synthetic
+from randommask import genome
+from randommask.data import grammar
+from randommask.data import world as synthetic
 from randommask.errors import InputError
+from randommask.experiment import datasets
 from randommask.files import sha256
 
 TABLE = Path(__file__).parents[1] / "config" / "datasets.tsv"

@@ -21,8 +21,8 @@ from made_results import (
 )
 
 from randommask.errors import InputError
-from randommask.tables import datapage, sheet
-from randommask.tables.__main__ import main
+from randommask.report.tables import datapage, sheet
+from randommask.report.tables.__main__ import main
 
 TASK = {line["dataset"]: line["task"] for line in dataset_lines()}
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from made_genome import random_corpus, segment
 
-from randommask import monitor, trainer
 from randommask.errors import InputError
+from randommask.pretraining import monitor, trainer
 
 
 @pytest.fixture(scope="module")

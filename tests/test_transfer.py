@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 from fetching import BODY, ROOT, command, entry, fetch, found_in, parts_in, spec_of
 
-from randommask import archive, transfer
+from randommask.data import archive, transfer
 from randommask.errors import InputError
 
 

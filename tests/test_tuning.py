@@ -7,10 +7,11 @@ import pytest
 import torch
 from made_dataset import hparams, made, planted, tiny_encoder, write
 
-from randommask import examples, metrics
-from randommask.finetune import finetune
-from randommask.fitting import fit
-from randommask.tuning import Tuning, keep_mask
+from randommask import metrics
+from randommask.finetuning import examples
+from randommask.finetuning.__main__ import finetune
+from randommask.finetuning.fitting import fit
+from randommask.finetuning.tuning import Tuning, keep_mask
 
 torch.set_num_threads(1)
 

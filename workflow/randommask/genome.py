@@ -20,8 +20,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from randommask.data.fetched import verify
 from randommask.errors import InputError, run
-from randommask.fetched import verify
 from randommask.files import sha256, write_aside, write_json
 
 ALPHABET = "ATCG"

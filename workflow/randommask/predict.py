@@ -31,10 +31,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from randommask import families, files, genome, heads, task, tuning
+from randommask import files, genome
+from randommask.encoders import families
 from randommask.errors import InputError, run
-from randommask.task import Task
-from randommask.trainer import autocast
+from randommask.finetuning import heads, task, tuning
+from randommask.finetuning.task import Task
+from randommask.pretraining.trainer import autocast
 
 CHUNK = 1024  # windows tokenized together
 _LETTERS = str.maketrans("", "", genome.IUPAC + genome.IUPAC.lower())

@@ -36,7 +36,7 @@ rule purity:
         ),
     shell:
         r"""
-        python -m randommask.embeddings \
+        python -m randommask.measures.embeddings \
             --checkpoints {input:q} \
             --hparams {params.hparams:q} \
             --purity {output:q} >{log:q} 2>&1
@@ -72,7 +72,7 @@ rule ablation:
         ),
     shell:
         r"""
-        python -m randommask.ablation \
+        python -m randommask.report.ablations \
             --results {params.results:q} \
             --logs {params.logs:q} \
             --datasets {input.datasets:q} \

@@ -22,7 +22,7 @@ rule download_gue:
         spec=lambda wildcards: source_spec("gue"),
     shell:
         r"""
-        python -m randommask.download \
+        python -m randommask.data.download \
             --name {params.name} \
             --hparams {params.spec:q} \
             --checksums {params.checksums:q} \
@@ -71,7 +71,7 @@ rule prepare:
         row=lambda wildcards: prepared_row(wildcards.dataset),
     shell:
         r"""
-        python -m randommask.benchmark \
+        python -m randommask.data.prepare \
             --source {input.source:q} \
             --datasets {resources.datasets:q} \
             --dataset {wildcards.dataset} \

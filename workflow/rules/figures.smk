@@ -31,7 +31,7 @@ rule embed:
         ),
     shell:
         r"""
-        python -m randommask.embeddings \
+        python -m randommask.measures.embeddings \
             --checkpoints {input:q} \
             --hparams {params.hparams:q} \
             --csv {output.csv:q} \
@@ -63,7 +63,7 @@ rule attend:
         ),
     shell:
         r"""
-        python -m randommask.attention \
+        python -m randommask.measures.attention \
             --encoder {input.encoder:q} \
             --corpus {input.corpus:q} \
             --hparams {params.hparams:q} \
@@ -94,7 +94,7 @@ rule figure1:
         ),
     shell:
         r"""
-        python -m randommask.figures fig1 \
+        python -m randommask.report.figures fig1 \
             --hparams {params.hparams:q} \
             --png {output.png:q} \
             --pdf {output.pdf:q} \
@@ -130,7 +130,7 @@ rule figure2:
         hparams=lambda wildcards: figure_hparams(),
     shell:
         r"""
-        python -m randommask.figures fig2 \
+        python -m randommask.report.figures fig2 \
             --embeddings {params.embeddings:q} \
             --purity {params.purity:q} \
             --history {params.history:q} \
@@ -167,7 +167,7 @@ rule figure3:
         hparams=lambda wildcards: figure_hparams(),
     shell:
         r"""
-        python -m randommask.figures fig3 \
+        python -m randommask.report.figures fig3 \
             --embeddings {params.embeddings:q} \
             --purity {params.purity:q} \
             --hparams {params.hparams:q} \
@@ -199,7 +199,7 @@ rule figure4:
         hparams=lambda wildcards: figure_hparams(),
     shell:
         r"""
-        python -m randommask.figures fig4 \
+        python -m randommask.report.figures fig4 \
             --attention {params.attention:q} \
             --summary {params.summary:q} \
             --hparams {params.hparams:q} \
@@ -231,7 +231,7 @@ rule figure5:
         hparams=lambda wildcards: figure_hparams(),
     shell:
         r"""
-        python -m randommask.figures fig5 \
+        python -m randommask.report.figures fig5 \
             --history {params.history:q} \
             --hparams {params.hparams:q} \
             --png {output.png:q} \
@@ -257,7 +257,7 @@ rule figure_datasets:
         hparams=lambda wildcards: figure_hparams(),
     shell:
         r"""
-        python -m randommask.figures datasets \
+        python -m randommask.report.figures datasets \
             --table {input:q} \
             --hparams {params.hparams:q} \
             --png {output.png:q} \
@@ -283,7 +283,7 @@ rule ranks:
         hparams=lambda wildcards: figure_hparams(roles=config["roles"]),
     shell:
         r"""
-        python -m randommask.figures ranks \
+        python -m randommask.report.figures ranks \
             --table {input:q} \
             --hparams {params.hparams:q} \
             --png {output.png:q} \

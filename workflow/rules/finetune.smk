@@ -31,7 +31,7 @@ rule finetune:
         hparams=lambda wildcards: finetune_hparams(wildcards, wildcards.seed),
     shell:
         r"""
-        {params.device} python -m randommask.finetune \
+        {params.device} python -m randommask.finetuning \
             --encoder {input.encoder:q} \
             --data {params.data:q} \
             --hparams {params.hparams:q} \
@@ -67,7 +67,7 @@ rule model:
         hparams=lambda wildcards: finetune_hparams(wildcards, config["seeds"][0]),
     shell:
         r"""
-        {params.device} python -m randommask.finetune \
+        {params.device} python -m randommask.finetuning \
             --encoder {input.encoder:q} \
             --data {params.data:q} \
             --hparams {params.hparams:q} \
@@ -103,7 +103,7 @@ rule kmer_linear:
         hparams=counting_hparams,
     shell:
         r"""
-        python -m randommask.kmer_linear \
+        python -m randommask.finetuning.kmer_linear \
             --data {params.data:q} \
             --hparams {params.hparams:q} \
             --metrics {output.metrics:q} \

@@ -21,7 +21,7 @@ if "synthetic" in config:
             hparams=lambda wildcards: json.dumps(config["synthetic"]),
         shell:
             r"""
-            python -m randommask.synthetic \
+            python -m randommask.data.world \
                 --datasets {resources.datasets:q} \
                 --hparams {params.hparams:q} \
                 --genome {output.genome:q} \
@@ -50,7 +50,7 @@ rule download_genome:
         spec=lambda wildcards: source_spec(wildcards.genome),
     shell:
         r"""
-        python -m randommask.download \
+        python -m randommask.data.download \
             --name {wildcards.genome} \
             --hparams {params.spec:q} \
             --checksums {params.checksums:q} \

@@ -219,7 +219,7 @@ def device(wildcards, resources):
         return "CUDA_VISIBLE_DEVICES="
     if not resources.get("gpu_share"):
         return ""
-    return f"python -m randommask.gpu --gpus {resources.gpu} --share {resources.gpu_share} --"
+    return f"python -m randommask.training.gpu --gpus {resources.gpu} --share {resources.gpu_share} --"
 
 
 def processes(wildcards, resources):

@@ -28,7 +28,7 @@ rule pretrain:
         tensorboard=subpath(output[0], parent=True),
     shell:
         r"""
-        {params.device} {params.launcher} randommask.pretrain \
+        {params.device} {params.launcher} randommask.pretraining \
             --processes {params.processes} --gpus {params.gpus} \
             --corpus {input.corpus:q} \
             {params.start} \
@@ -53,7 +53,7 @@ rule milestone:
         step=lambda wildcards: wildcards.milestone.rpartition("/")[2],
     shell:
         r"""
-        python -m randommask.checkpoint \
+        python -m randommask.training.state \
             --source {input:q}/milestones/{params.step:q} \
             --output {output:q} >{log:q} 2>&1
         """
@@ -77,7 +77,7 @@ rule download_encoder:
         spec=lambda wildcards: json.dumps(settings.released(config, wildcards.released)),
     shell:
         r"""
-        python -m randommask.download \
+        python -m randommask.data.download \
             --name encoders/{wildcards.released} \
             --hparams {params.spec:q} \
             --checksums {params.checksums:q} \
@@ -104,7 +104,7 @@ rule convert_encoder:
         ),
     shell:
         r"""
-        python -m randommask.released \
+        python -m randommask.encoders.released \
             --source {input:q} \
             --hparams {params.hparams:q} \
             --output {output:q} >{log:q} 2>&1
@@ -126,7 +126,7 @@ rule encoder:
         "../../envs/model.yaml"
     shell:
         r"""
-        python -m randommask.checkpoint \
+        python -m randommask.training.state \
             --source {input:q} \
             --output {output:q} >{log:q} 2>&1
         """
@@ -147,7 +147,7 @@ rule initialise:
         ),
     shell:
         r"""
-        python -m randommask.untrained \
+        python -m randommask.encoders.untrained \
             --hparams {params.hparams:q} \
             --output {output:q} >{log:q} 2>&1
         """

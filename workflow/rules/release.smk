@@ -35,7 +35,7 @@ rule release:
         ),
     shell:
         r"""
-        python -m randommask.release \
+        python -m randommask.report.release \
             --encoder {input.encoder:q} \
             --pretrained {input.pretrained:q} \
             --runs {params.results:q}/finetune \

@@ -21,7 +21,7 @@ rule table1:
         hparams=lambda wildcards: json.dumps({**EXPERIMENT, "datasets": list(DATASETS)}),
     shell:
         r"""
-        python -m randommask.tables table1 \
+        python -m randommask.report.tables table1 \
             --datasets {input.datasets:q} \
             --hparams {params.hparams:q} \
             --csv {output.csv:q} \
@@ -51,7 +51,7 @@ rule table2:
         hparams=lambda wildcards: rows_of(config["tables"]["table2"]),
     shell:
         r"""
-        python -m randommask.tables table2 \
+        python -m randommask.report.tables table2 \
             --runs {params.results:q}/finetune \
             --datasets {input.datasets:q} \
             --published {input.published:q} \
@@ -84,7 +84,7 @@ rule table3:
         hparams=lambda wildcards: rows_of(config["tables"]["table3"], controls=CONTROLS),
     shell:
         r"""
-        python -m randommask.tables table3 \
+        python -m randommask.report.tables table3 \
             --runs {params.results:q}/finetune \
             --datasets {input.datasets:q} \
             --published {input.published:q} \
@@ -123,7 +123,7 @@ rule statistics:
         ),
     shell:
         r"""
-        python -m randommask.tables statistics \
+        python -m randommask.report.tables statistics \
             --table3 {input.table3:q} \
             --runs {params.results:q}/finetune \
             --benchmark {params.results:q}/benchmark \
@@ -153,7 +153,7 @@ rule recipe:
         hparams=lambda wildcards: recipe_hparams(wildcards.recipe),
     shell:
         r"""
-        python -m randommask.tables {wildcards.recipe} \
+        python -m randommask.report.tables {wildcards.recipe} \
             --datasets {input.datasets:q} \
             --hparams {params.hparams:q} \
             --csv {output.csv:q} \
@@ -178,7 +178,7 @@ rule datasets:
         hparams=lambda wildcards: json.dumps(EXPERIMENT),
     shell:
         r"""
-        python -m randommask.tables datasets \
+        python -m randommask.report.tables datasets \
             --summaries {input:q} \
             --hparams {params.hparams:q} \
             --csv {output.csv:q} \
@@ -204,7 +204,7 @@ rule audit:
         hparams=lambda wildcards: json.dumps(EXPERIMENT),
     shell:
         r"""
-        python -m randommask.audit \
+        python -m randommask.report.tables.audit \
             --published {params.published:q} \
             --hparams {params.hparams:q} \
             --output {output:q} >{log:q} 2>&1
@@ -243,7 +243,7 @@ rule observations:
         ),
     shell:
         r"""
-        python -m randommask.observations \
+        python -m randommask.measures.observations \
             --table2 {input.table2:q} \
             --history {params.history:q} \
             --purity {params.purity:q} \

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from randommask import cost, kmers, settings
+from randommask import kmers
+from randommask.data.sources import Repository, Source, parse
 from randommask.doctor.finding import ASK_SECONDS, Finding
-from randommask.plan import amount
-from randommask.sources import Repository, Source, parse
+from randommask.encoders import cost
+from randommask.experiment import encoders
+from randommask.plan.__main__ import amount
 
 SKEW_SECONDS = 1.0  # Snakemake compares the times of files
 
@@ -42,10 +44,10 @@ def _needed(config: dict[str, Any], results: Path) -> int:
         if not (results / "corpus" / genome / "manifest.json").exists():
             need += cost.genome_bases(config, genome)
     wanted = _pretrained(config)
-    for name in settings.segment_names(config):
-        is_wanted = settings.split(name)[0] in wanted
+    for name in encoders.segment_names(config):
+        is_wanted = encoders.split(name)[0] in wanted
         if is_wanted and not (results / "pretrain" / name).exists():
-            hparams = settings.segment(config, *settings.split(name))
+            hparams = encoders.segment(config, *encoders.split(name))
             vocabulary = kmers.vocab_size(hparams["settings"]["k"])
             left, meanwhile = cost.segment_bytes(hparams, vocabulary)
             need, rolling = need + left, max(rolling, meanwhile)
@@ -142,7 +144,7 @@ def sources(config: dict[str, Any], offline: bool) -> Iterator[Finding]:
 def _specs(config: dict[str, Any]) -> dict[str, Any]:
     """What is fetched, by its place in `resources`."""
     released = {
-        f"encoders/{name}": settings.released(config, name)
+        f"encoders/{name}": encoders.released(config, name)
         for name, entry in config["encoders"].items()
         if "released" in entry
     }

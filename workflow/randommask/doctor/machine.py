@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from randommask import settings
 from randommask.doctor.finding import Finding, ask
-from randommask.plan import amount
+from randommask.experiment import encoders
+from randommask.plan.__main__ import amount
 
 ROOT = Path(__file__).parents[3]
 OLDEST, NEWEST = (3, 11), (3, 12)  # Pythons that the tests run with
@@ -57,12 +57,12 @@ def packages(root: Path = ROOT) -> Iterator[Finding]:
             other.append(f"{name} {found} (lock: {pinned})")
     install = "pip install -r requirements.lock"
     if lacking := [name for name in missing if name in needed]:
-        yield Finding("problem", "packages", f"no {settings.listing(lacking)}", install)
+        yield Finding("problem", "packages", f"no {encoders.listing(lacking)}", install)
     elif missing:
-        found = f"no {settings.listing(missing)}, for development only"
+        found = f"no {encoders.listing(missing)}, for development only"
         yield Finding("warning", "packages", found, install)
     if other:
-        found = f"other versions: {settings.listing(other)}"
+        found = f"other versions: {encoders.listing(other)}"
         yield Finding("warning", "packages", found, install)
     if not missing and not other:
         yield Finding("ok", "packages", f"{len(lock)} as in requirements.lock")

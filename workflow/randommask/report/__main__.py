@@ -20,7 +20,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from randommask.errors import run
-from randommask.experiment import read_hparams
+from randommask.experiment.hparams import read_hparams
 from randommask.files import write_text
 from randommask.report import captions, pictures, sections
 

@@ -9,10 +9,10 @@ from statistics import fmean
 from typing import Any
 
 from randommask import kmers
-from randommask.audit.checks import parameters
-from randommask.figures.style import LABELS
-from randommask.observations import phases
-from randommask.tables.records import Record, read_csv
+from randommask.measures.audit import parameters
+from randommask.measures.observations import phases
+from randommask.measures.records import Record, read_csv
+from randommask.report.figures.style import LABELS
 
 
 def measured(folder: Path, config: Any) -> dict[str, str]:

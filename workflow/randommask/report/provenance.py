@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from randommask import __version__
-from randommask.checksums import read
+from randommask.data.checksums import read
 from randommask.errors import InputError
 from randommask.files import read_json
-from randommask.tables.sheet import Cell, Column, Grid
+from randommask.report.tables.sheet import Cell, Column, Grid
 
 _DRAWN_WITH = ("snakemake", "matplotlib", "numpy", "pandas", "scipy", "openTSNE")
 

@@ -12,11 +12,11 @@ import yaml
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from randommask import observations
+from randommask.measures import observations
+from randommask.measures.records import Record, mean, percent, read_csv, tasks_of
 from randommask.report import provenance as found
-from randommask.tables import recipes, scores, sheet, tested
-from randommask.tables.records import Record, mean, percent, read_csv, tasks_of
-from randommask.tables.sheet import Cell, Column, Grid, Sheet
+from randommask.report.tables import recipes, scores, sheet, tested
+from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 
 def answer(tables: Path) -> Markup:

@@ -1,0 +1,246 @@
+"""Which files a repository on the Hugging Face hub has at a revision, and their sums.
+
+`huggingface_hub` finds the commit, lists its files and builds their addresses; so
+HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the proxies of the environment count. The
+bytes then come by `randommask.data.transfer`, like those of any other source: one pass,
+resumed, checked. Of a model only its config, weights and vocabulary are taken, never
+code. Offline, a model is taken from the hub's own cache, where it is there.
+"""
+
+import os
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import httpx2
+
+from randommask.data import transfer
+from randommask.data.sources import RefusedError, RemoteFile, Repository
+from randommask.data.transfer import check_status, persist
+
+CONFIG = "config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""In the order to prefer; the second is a pickle."""
+TOKENIZER = ("vocab.txt", "tokenizer_config.json")
+"""Taken where they are there."""
+
+
+def resolve(repository: Repository) -> tuple[RemoteFile, ...]:
+    """The wanted files of a repository at the commit that its revision means.
+
+    Raises `RefusedError` where the hub cannot be asked, or has not what is wanted.
+    """
+    from huggingface_hub import is_offline_mode
+
+    if is_offline_mode():
+        return _cached(repository)
+    try:
+        info = persist(str(repository), lambda: _ask_hub(repository))
+    except RefusedError as error:
+        raise RefusedError(f"{repository}: {error}") from None
+    listed = {entry.rfilename: entry for entry in info.siblings}
+    if repository.kind == "model":
+        names = {
+            name: name for name in choose(str(repository), listed, repository.known)
+        }
+    else:
+        names = _renamed(repository, listed)
+    return tuple(
+        _remote_file(repository, info.sha, listed[path], name)
+        for path, name in names.items()
+    )
+
+
+def choose(
+    where: str, names: Collection[str], known: Collection[str] = ()
+) -> list[str]:
+    """Of the names in a model's folder, those to take.
+
+    Raises `RefusedError` where there is no config, no weights, or not one of the files
+    that are `known`.
+    """
+    weights = [name for name in WEIGHTS if name in names]
+    weights.sort(key=lambda name: name not in known)
+    chosen = [CONFIG, *weights[:1], *(name for name in TOKENIZER if name in names)]
+    missing = [name for name in (CONFIG, *known) if name not in names]
+    if missing or not weights:
+        missing = missing or [" or ".join(WEIGHTS)]
+        raise RefusedError(f"{where}: no {missing[0]}, expected an encoder's files")
+    return chosen
+
+
+def _renamed(repository: Repository, paths: Collection[str]) -> dict[str, str]:
+    """Where each wanted file of a data set is to lie here, by its path there."""
+    names = {}
+    for start, replacement in repository.rename.items():
+        found = [path for path in paths if path.startswith(start)]
+        if not found:
+            raise RefusedError(f"{repository}: no file whose path starts {start!r}")
+        names |= {path: replacement + path.removeprefix(start) for path in found}
+    if len(set(names.values())) < len(names):
+        raise RefusedError(f"{repository}: rename gives two files one name")
+    for name in names.values():
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or any(part.startswith(".") for part in parts):
+            raise RefusedError(f"{repository}: {name!r} leads out or is hidden")
+    return names
+
+
+def _remote_file(
+    repository: Repository, commit: str, entry: Any, name: str
+) -> RemoteFile:
+    """What the hub and the config say of a file; they must not contradict."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+
+    known = repository.known.get(name)
+    pinned = dict(known.digests) if known else {}
+    announced = {"sha256": entry.lfs.sha256} if entry.lfs else {}
+    digests = announced | pinned
+    where = f"{repository}: {name}"
+    if known and known.bytes not in (None, entry.size):
+        raise RefusedError(f"{where} has {entry.size} bytes, expected {known.bytes}")
+    if announced and digests["sha256"] != announced["sha256"]:
+        raise RefusedError(
+            f"{where}: sha256 is {announced['sha256']}, expected {digests['sha256']}"
+        )
+    url = hf_hub_url(
+        repository.repository,
+        entry.rfilename,
+        repo_type=repository.kind,
+        revision=commit,
+        endpoint=_endpoint(),
+    )
+    return RemoteFile(
+        name=name,
+        urls=(url,),
+        digests=digests,
+        bytes=entry.size,
+        is_pinned=bool(pinned),
+        is_fixed=True,
+        origin=f"{repository.repository}@{commit}",
+        expected_by="" if pinned else "the hub says so",
+        headers=build_hf_headers(),
+    )
+
+
+def _ask_hub(repository: Repository) -> Any:
+    """The hub's answer: commit, and names, sizes and sums of its files."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(endpoint=_endpoint())
+    ask = partial(
+        api.repo_info,
+        repository.repository,
+        repo_type=repository.kind,
+        timeout=transfer.TIMEOUT_SECONDS,
+        files_metadata=True,
+    )
+    try:
+        try:
+            info = ask(revision=repository.revision)
+        except HfHubHTTPError as error:
+            if error.response.status_code not in (400, 404):
+                raise
+            info = ask(revision=_commit(api, repository, error))
+    except HfHubHTTPError as error:
+        with suppress(RefusedError):
+            check_status(error.response)
+        said, _, _ = str(error).partition("For more information")
+        raise RefusedError(" ".join(said.split())) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise RefusedError(f"no answer of a hub ({error!r})") from None
+    if not info.sha or info.siblings is None:
+        raise RefusedError("no answer of a hub (no commit, no files)")
+    return info
+
+
+def _commit(api: Any, repository: Repository, error: Exception) -> str:
+    """The commit that a shortened hash means, where the hub itself knew none.
+
+    Raises `error` where there is none.
+    """
+    if re.fullmatch("[0-9a-f]{7,39}", repository.revision):
+        commits = api.list_repo_commits(
+            repository.repository, repo_type=repository.kind
+        )
+        for commit in commits:
+            if commit.commit_id.startswith(repository.revision):
+                return commit.commit_id
+    raise error
+
+
+def _cached(repository: Repository) -> tuple[RemoteFile, ...]:
+    """A model's files in the hub's cache on this machine."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = {}
+    if repository.kind == "model":
+        for name in (CONFIG, *WEIGHTS, *TOKENIZER):
+            path = try_to_load_from_cache(
+                repository.repository, name, revision=repository.revision
+            )
+            if isinstance(path, str):
+                found[name] = Path(path)
+    if not found:
+        raise RefusedError(
+            f"{repository}: HF_HUB_OFFLINE is set and the hub's cache has it not"
+        )
+    commit = found[CONFIG].parent.name if CONFIG in found else repository.revision
+    return tuple(
+        local_file(repository, name, str(found[name]), f"cache of {commit}")
+        for name in choose(str(repository), found, repository.known)
+    )
+
+
+def local_file(
+    repository: Repository, name: str, place: str, origin: str | None = None
+) -> RemoteFile:
+    """A model's file at another place, held to what is known of it."""
+    known = repository.known.get(name)
+    return RemoteFile(
+        name=name,
+        urls=(place,),
+        digests=known.digests if known else {},
+        bytes=known.bytes if known else None,
+        is_pinned=bool(known and known.digests),
+        origin=origin,
+    )
+
+
+def on_mirror(
+    client: httpx2.Client, repository: Repository, folder: str
+) -> tuple[RemoteFile, ...]:
+    """A model's files in a mirror's folder (a path or an address).
+
+    Raises `RefusedError` where it has not the config and the weights.
+    """
+    names = (CONFIG, *WEIGHTS, *TOKENIZER)
+    found = [name for name in names if _is_there(client, f"{folder}/{name}")]
+    return tuple(
+        local_file(repository, name, f"{folder}/{name}")
+        for name in choose(folder, found, repository.known)
+    )
+
+
+def _is_there(client: httpx2.Client, place: str) -> bool:
+    if not re.match("https?://", place):
+        return Path(place).is_file()
+
+    def ask() -> bool:
+        with client.stream("GET", place) as response:
+            if response.status_code in (403, 404, 410):
+                return False
+            check_status(response)
+            return True
+
+    return persist(place, ask)
+
+
+def _endpoint() -> str | None:
+    """The hub to ask, as the environment says now."""
+    return os.environ.get("HF_ENDPOINT") or None

@@ -1,0 +1,1 @@
+"""Architectures, and the folders that encoders live in."""

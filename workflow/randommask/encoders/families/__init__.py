@@ -1,0 +1,140 @@
+"""The families of encoders that fine-tuning knows, one module each.
+
+`model_type` in an encoder's config.json chooses the module. Each has
+
+- `TOKENIZATIONS`: the tokenizations its encoders read,
+- `read_config(folder)`: sizes, and `positions` (tokens, specials among them), `k`
+  (bases of a token), `pad` (id), `dropout`,
+- `tokenize(sequences, tokenization, config)`: ids (N, T) int16, padded, and the tokens
+  of each row (N,), padding not counted,
+- `load(folder, dropout)`: a torch module with `config` and `features(ids_BT, keep_BT)`,
+  the (B, H) that a head sits on; what fine-tuning has no use for is frozen,
+- `save(model, folder)`: the same folder again,
+- `from_released(weights, config, source)`: config.json and weights as `load` wants
+  them, from published ones,
+
+and where they apply: `LORA_TARGETS`, the linear layers that adapters are put on, by
+name; `vocabulary(k)`, its words; `CLASSIFIER`, the class of transformers that
+classifies sequences with this architecture, and `classifier_weights`.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from randommask import kmers
+from randommask.errors import InputError
+from randommask.experiment.encoders import FAMILIES
+from randommask.files import read_json
+
+MODULES = {"bert": "bert", "esm": "esm", "hyenadna": "hyena"}  # by model_type
+# One's own module serves the model_type of its own name.
+MODULES |= {name: name for name in FAMILIES if name not in MODULES.values()}
+NEEDED = ("TOKENIZATIONS", "read_config", "tokenize", "load", "save", "from_released")
+# tanh(x / 4096) * 4096 is x, to 6e-6 of it up to |x| = 17; a power of two, so that
+# scaling rounds nothing.
+SMALL = 2.0**-12
+
+
+def of(folder: str | Path) -> ModuleType:
+    """The module for the encoder in `folder`; `InputError` where there is none."""
+    return named(model_type(folder), Path(folder) / "config.json")
+
+
+def model_type(folder: str | Path) -> str:
+    """What config.json in `folder` says that the encoder is."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, expected an encoder")
+    config = read_json(folder / "config.json")
+    return config.get("model_type") if isinstance(config, dict) else None
+
+
+def named(kind: str | None, source: str | Path) -> ModuleType:
+    """The module for a `model_type`, which `source` names."""
+    if kind not in MODULES:
+        known = ", ".join(MODULES)
+        raise InputError(f"{source}: model_type is {kind!r}, expected one of {known}")
+    module = import_module(f"{__name__}.{MODULES[kind]}")
+    for name in NEEDED:
+        if not hasattr(module, name):
+            raise InputError(f"{module.__file__}: no {name}, which a family has")
+    return module
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file; `InputError` where it is not readable."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{path}: not readable as safetensors ({first})") from None
+
+
+def check_weights(
+    expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str | Path
+) -> None:
+    """Raise `InputError`, which names every weight, where names or shapes differ."""
+    parts = []
+    for state, names in (
+        ("missing", expected.keys() - weights.keys()),
+        ("unexpected", weights.keys() - expected.keys()),
+    ):
+        if names:
+            noun = "weight" if len(names) == 1 else "weights"
+            parts.append(f"{state} {noun} {', '.join(sorted(names))}")
+    if parts:
+        raise InputError(f"{source}: {'; '.join(parts)}")
+    for name, tensor in expected.items():
+        if weights[name].shape != tensor.shape:
+            found, due = tuple(weights[name].shape), tuple(tensor.shape)
+            raise InputError(f"{source}: {name} has shape {found}, expected {due}")
+
+
+def check_values(
+    config: Mapping[str, Any], due: Mapping[str, Any], source: str | Path
+) -> None:
+    """Raise `InputError` where a key of config.json has another value; it may lack."""
+    for key, value in due.items():
+        if (found := config.get(key, value)) != value:
+            raise InputError(
+                f"{source}/config.json: {key} is {found!r}, expected {value!r}"
+            )
+
+
+def bases_of_token(
+    config: Mapping[str, Any], other_words: int, source: str | Path
+) -> int:
+    """The k of a vocabulary of all k-mers and `other_words` words."""
+    size = config.get("vocab_size")
+    for k in range(1, kmers.MAX_K + 1):
+        if size == 4**k + other_words:
+            return k
+    raise InputError(
+        f"{source}/config.json: vocab_size is {size}, expected 4**k + {other_words} "
+        f"for a k from 1 to {kmers.MAX_K}"
+    )
+
+
+def tanh_head(
+    weight_OH: Tensor, bias_O: Tensor, inner: str, outer: str
+) -> dict[str, Tensor]:
+    """A linear head as `outer(tanh(inner(x)))`, the form transformers' heads have.
+
+    The inner layer scales by `SMALL`, where tanh is straight, and the outer one back.
+    """
+    hidden = weight_OH.shape[1]
+    return {
+        f"{inner}.weight": SMALL * torch.eye(hidden),
+        f"{inner}.bias": torch.zeros(hidden),
+        f"{outer}.weight": weight_OH / SMALL,
+        f"{outer}.bias": bias_O.clone(),
+    }

@@ -1,0 +1,140 @@
+"""BERT: our own encoders and the released DNABERT, of k-mer tokens between specials.
+
+The head sits on the last hidden state of [CLS]. Shapes: N rows, B rows computed at
+once, T tokens, H hidden units, O outputs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from randommask import kmers
+from randommask.encoders import bert, families
+from randommask.errors import InputError
+
+TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
+# query, key and value are one layer here, so their adapters share the first factor
+LORA_TARGETS = ("qkv", "out", "up", "down")
+CLASSIFIER = "BertForSequenceClassification"
+
+# What transformers' BertConfig fills in where an old config.json says nothing.
+DEFAULTS = {
+    "num_hidden_layers": 12,
+    "hidden_size": 768,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "hidden_dropout_prob": 0.1,
+}
+# What `randommask.encoders.bert` cannot do otherwise.
+FIXED = {
+    "hidden_act": "gelu",
+    "layer_norm_eps": bert.NORM_EPS,
+    "type_vocab_size": 2,
+    "pad_token_id": kmers.PAD,
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+}
+DROPPED = (
+    "bert.embeddings.position_ids",
+    "bert.pooler.dense.weight",
+    "bert.pooler.dense.bias",
+)
+# Copies that old checkpoints keep of tied weights, and the weights.
+TIED = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+
+
+@dataclass(frozen=True)
+class Config(bert.EncoderConfig):
+    """Sizes of the encoder, and the id that pads its rows."""
+
+    pad: int = kmers.PAD
+
+
+class Model(bert.Encoder):
+    """The encoder, with what a head sits on."""
+
+    def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
+        """Last hidden state of [CLS], (B, H); `keep_BT` is False at padding."""
+        # An adapter works where its layer is called; `asked` takes the layer apart.
+        is_plain = type(self.layers[-1].qkv) is nn.Linear
+        return self(ids_BT, keep_BT, asked=1 if is_plain else None)[:, 0]
+
+
+def read_config(folder: str | Path) -> Config:
+    """Sizes of the encoder saved in `folder`; `InputError` where a key is missing."""
+    return Config(**asdict(bert.read_config(folder)))
+
+
+def tokenize(
+    sequences: Sequence[str], tokenization: str, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
+    """`[CLS] k-mers [SEP]`, padded on the right: ids (N, T) int16, tokens (N,)."""
+    ids = kmers.tokenize(sequences, tokenization, config.k).view(np.int16)
+    bases = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    step = kmers.stride(tokenization, config.k)
+    return ids, np.maximum((bases - config.k) // step + 1, 0) + 2
+
+
+def load(folder: str | Path, dropout: float | None = None) -> Model:
+    """The encoder saved in `folder`, its masked-language-model head frozen.
+
+    With `dropout` it has this rate instead of the saved one. A classifier that was
+    saved with it is left out. `InputError` names what does not fit.
+    """
+    config = read_config(folder)
+    model = Model(config if dropout is None else replace(config, dropout=dropout))
+    path = Path(folder) / "model.safetensors"
+    weights = families.read_weights(path)
+    if "classifier.weight" in weights:
+        for name in classifier_weights(torch.empty(1, config.hidden), torch.empty(1)):
+            weights.pop(name, None)
+    families.check_weights(bert.to_bert(model), weights, path)
+    bert.from_bert(model, weights, path)
+    for part in (model.transform, model.transform_norm):
+        part.requires_grad_(False)
+    model.output_bias.requires_grad_(False)
+    return model
+
+
+def classifier_weights(weight_OH: Tensor, bias_O: Tensor) -> dict[str, Tensor]:
+    """A linear head under the names of `CLASSIFIER`."""
+    return families.tanh_head(weight_OH, bias_O, "bert.pooler.dense", "classifier")
+
+
+def vocabulary(k: int) -> list[str]:
+    """The words in the order of their ids."""
+    return [*kmers.SPECIALS, *kmers.names(k)]
+
+
+def from_released(
+    weights: dict[str, Tensor], config: dict[str, Any], source: str | Path
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """config.json and weights of `transformers.BertForMaskedLM` as `load` wants them.
+
+    Pooler, position ids and copies of tied weights are dropped; `InputError` names
+    every other weight that is missing or not expected, and values that do not fit.
+    """
+    families.check_values(config, FIXED, source)
+    k = families.bases_of_token(config, kmers.NUM_SPECIAL, source)
+    kept = {"model_type": "bert", "k": k, "tokenization": kmers.OVERLAPPING}
+    kept |= {key: config.get(key, value) for key, value in DEFAULTS.items()}
+    weights = {name: weights[name] for name in weights if name not in DROPPED}
+    for copy, name in TIED.items():
+        if copy in weights:
+            tensor = weights.pop(copy)
+            if not torch.equal(weights.setdefault(name, tensor), tensor):
+                raise InputError(f"{source}: {copy} differs from {name}, expected tied")
+    sizes = bert.EncoderConfig(*(kept[key] for key in list(DEFAULTS)[:5]), k, "")
+    with torch.device("meta"):
+        expected = bert.to_bert(bert.Encoder(sizes))
+    families.check_weights(expected, weights, source)
+    return kept, weights

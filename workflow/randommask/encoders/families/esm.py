@@ -1,0 +1,258 @@
+"""ESM as transformers has it: the Nucleotide Transformer and its k-mer tokens.
+
+Non-overlapping is the tokenization it was pretrained with: `<cls>`, then k-mers from
+left to right, single letters for what is left of a stretch before an N or the end, and
+no token at the end. Overlapping k-mers with the same vocabulary are the paper's NT*.
+
+The vocabulary is four specials, the k-mers as base-4 numbers over A, T, C, G (an id is
+4 + the number), then A, T, C, G, N.
+
+The head sits on the last hidden state of `<cls>`. Shapes: N rows, B rows computed at
+once, L bases, T tokens, H hidden units, O outputs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from randommask import kmers
+from randommask.encoders import families
+from randommask.errors import InputError
+from randommask.files import read_json, write_json, write_text
+
+SPECIALS = ("<unk>", "<pad>", "<mask>", "<cls>")
+UNK, PAD, MASK, CLS = range(4)
+LETTERS = "ATCGN"  # in the order of their codes
+SHIFT = len(SPECIALS) - kmers.NUM_SPECIAL  # from an id of `kmers` to one of ours
+TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
+LORA_TARGETS = ("query", "key", "value", "dense")
+CLASSIFIER = "EsmForSequenceClassification"
+
+# The keys of config.json that decide what is computed, with EsmConfig's defaults.
+KEYS = {
+    "vocab_size": None,
+    "num_hidden_layers": 12,
+    "hidden_size": 768,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 1026,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "layer_norm_eps": 1e-12,
+    "initializer_range": 0.02,
+    "emb_layer_norm_before": None,
+    "token_dropout": False,
+}
+FIXED = {
+    "model_type": "esm",
+    "pad_token_id": PAD,
+    "mask_token_id": MASK,
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "is_folding_model": False,
+}
+CONTACTS = tuple(f"esm.contact_head.regression.{part}" for part in ("weight", "bias"))
+DROPPED = ("esm.embeddings.position_ids", "esm.pooler.", "lm_head.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of an encoder and the tokens it was made for."""
+
+    layers: int
+    hidden: int
+    heads: int
+    feed_forward: int
+    positions: int
+    k: int
+    dropout: float
+    pad: int = PAD
+
+
+class Model(nn.Module):
+    """transformers' EsmModel, with what a head sits on."""
+
+    def __init__(self, config: Config, published: dict[str, Any]) -> None:
+        super().__init__()
+        from transformers.models.esm.configuration_esm import EsmConfig
+        from transformers.models.esm.modeling_esm import EsmModel
+
+        self.config, self.published = config, published
+        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+        changed = published | dict.fromkeys(rates, config.dropout)
+        self.esm = EsmModel(EsmConfig(**changed), add_pooling_layer=False)
+        self.esm.contact_head.requires_grad_(False)
+
+    def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
+        """Last hidden state of `<cls>`, (B, H); `keep_BT` is False at padding."""
+        mask = None if keep_BT is None else keep_BT.long()
+        return self.esm(ids_BT, attention_mask=mask).last_hidden_state[:, 0]
+
+
+def read_config(folder: str | Path) -> Config:
+    """Sizes of the encoder saved in `folder`; `InputError` where a key is missing."""
+    path = Path(folder) / "config.json"
+    config = read_json(path)
+    for key in (*KEYS, *FIXED, "k"):
+        if key not in config:
+            raise InputError(f"{path}: no key {key}")
+    return _sizes(config, config["k"])
+
+
+def _sizes(config: dict[str, Any], k: int) -> Config:
+    return Config(
+        layers=config["num_hidden_layers"],
+        hidden=config["hidden_size"],
+        heads=config["num_attention_heads"],
+        feed_forward=config["intermediate_size"],
+        # transformers counts positions from the padding's id + 1
+        positions=config["max_position_embeddings"] - PAD - 1,
+        k=k,
+        dropout=config["hidden_dropout_prob"],
+    )
+
+
+def tokenize(
+    sequences: Sequence[str], tokenization: str, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
+    """`<cls>` and its tokens, padded on the right: ids (N, T) int16, tokens (N,).
+
+    A letter that is no nucleotide counts as N; an overlapping k-mer with one is
+    `<unk>`.
+    """
+    parts = []
+    for rows, codes_NL in kmers.blocks(sequences):
+        parts += _tokens(rows, codes_NL, tokenization, config.k)
+    widest = max((tokens.shape[1] for _, tokens in parts), default=0)
+    ids = np.full((len(sequences), widest + 1), PAD, np.int16)
+    ids[:, 0] = CLS
+    for rows, tokens in parts:
+        ids[rows, 1 : tokens.shape[1] + 1] = tokens
+    return ids, (ids != PAD).sum(1)
+
+
+def _tokens(
+    rows: np.ndarray, codes_NL: np.ndarray, tokenization: str, k: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows and their ids, padded, without `<cls>`; rows with an N by themselves."""
+    if tokenization == kmers.OVERLAPPING:
+        return [(rows, kmers.kmer_ids(codes_NL, k).astype(np.int16) + SHIFT)]
+    spoilt = (codes_NL > 3).any(1)
+    clean = codes_NL[~spoilt]
+    whole = clean.shape[1] - clean.shape[1] % k
+    words = kmers.kmer_ids(clean, k, k).astype(np.int16) + SHIFT
+    letters = clean[:, whole:] + _first_letter(k)
+    parts = [(rows[~spoilt], np.concatenate([words, letters], axis=1))]
+    if spoilt.any():
+        parts.append((rows[spoilt], _interrupted(codes_NL[spoilt], k)))
+    return parts
+
+
+def _first_letter(k: int) -> np.int16:
+    return np.int16(len(SPECIALS) + 4**k)
+
+
+def _interrupted(codes_NL: np.ndarray, k: int) -> np.ndarray:
+    """Ids (N, T) of non-overlapping tokens of rows with N's, `PAD` on the right."""
+    length = codes_NL.shape[1]
+    place = np.arange(length)
+    is_n = codes_NL > 3
+    before = np.maximum.accumulate(np.where(is_n, place, -1), axis=1)
+    after = np.where(is_n, place, length)[:, ::-1]
+    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
+    offset, stretch = place - before - 1, after - before - 1
+    in_word = ~is_n & (offset < stretch - stretch % k)
+    ids_NL = codes_NL + _first_letter(k)
+    words = kmers.kmer_ids(codes_NL, k).astype(np.int16) + SHIFT
+    count = words.shape[1]
+    ids_NL[:, :count] = np.where(in_word[:, :count], words, ids_NL[:, :count])
+    is_token = ~in_word | (offset % k == 0)
+    tokens = is_token.sum(1)
+    out = np.full((len(codes_NL), tokens.max()), PAD, np.int16)
+    out[np.arange(out.shape[1]) < tokens[:, None]] = ids_NL[is_token]
+    return out
+
+
+def load(folder: str | Path, dropout: float | None = None) -> Model:
+    """The encoder saved in `folder`; its head for contacts is frozen.
+
+    With `dropout` it has this rate instead of the saved ones. A classifier that was
+    saved with it is left out. `InputError` names what does not fit.
+    """
+    config, path = read_config(folder), Path(folder) / "model.safetensors"
+    if dropout is not None:
+        config = replace(config, dropout=dropout)
+    saved = read_json(Path(folder) / "config.json")
+    published = {key: saved[key] for key in (*KEYS, *FIXED)}
+    weights = {
+        name: tensor
+        for name, tensor in families.read_weights(path).items()
+        if not name.startswith("classifier.")
+    }
+    model = _empty(config, published)
+    families.check_weights(model.state_dict(), weights, path)
+    model.load_state_dict(weights, assign=True)
+    return model
+
+
+def _empty(config: Config, published: dict[str, Any]) -> Model:
+    """The model without memory for its weights."""
+    with torch.device("meta"):
+        model = Model(config, published)
+    embeddings = model.esm.embeddings
+    embeddings.position_ids = torch.arange(config.positions + PAD + 1)[None]
+    return model
+
+
+def save(model: Model, folder: str | Path) -> None:
+    """Write config.json, model.safetensors and tokenizer files into `folder`."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    k = model.config.k
+    config = {"architectures": ["EsmModel"], **model.published, "k": k}
+    write_json(folder / "config.json", config)
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_text(folder / "vocab.txt", "\n".join(vocabulary(k)) + "\n")
+    tokenizer = {
+        "tokenizer_class": "EsmTokenizer",
+        "eos_token": None,
+        "model_max_length": model.config.positions,
+    }
+    write_json(folder / "tokenizer_config.json", tokenizer)
+
+
+def classifier_weights(weight_OH: Tensor, bias_O: Tensor) -> dict[str, Tensor]:
+    """A linear head under the names of `CLASSIFIER`."""
+    inner, outer = "classifier.dense", "classifier.out_proj"
+    return families.tanh_head(weight_OH, bias_O, inner, outer)
+
+
+def vocabulary(k: int) -> list[str]:
+    """The words in the order of their ids."""
+    return [*SPECIALS, *kmers.names(k), *LETTERS]
+
+
+def from_released(
+    weights: dict[str, Tensor], config: dict[str, Any], source: str | Path
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """config.json and weights of `transformers.EsmForMaskedLM` as `load` wants them.
+
+    Pooler, position ids and masked-language-model head are dropped; `InputError` names
+    every other weight that is missing or not expected, and values that do not fit.
+    """
+    families.check_values(config, FIXED, source)
+    published = {key: config.get(key, value) for key, value in KEYS.items()} | FIXED
+    k = families.bases_of_token(config, len(SPECIALS) + len(LETTERS), source)
+    weights = {n: t for n, t in weights.items() if not n.startswith(DROPPED)}
+    expected = _empty(_sizes(published, k), published).state_dict()
+    for name in CONTACTS:  # never used, and not in every checkpoint
+        weights.setdefault(name, torch.zeros(expected[name].shape))
+    families.check_weights(expected, weights, source)
+    return {**published, "k": k}, weights

@@ -1,0 +1,43 @@
+r"""A control: an encoder with the random weights that pretraining would start from.
+
+    python -m randommask.encoders.untrained \
+        --hparams '{"seed": 1, "k": 6, "tokenization": "overlapping",
+                    "architecture": {"layers": 12, "hidden": 768, "heads": 12,
+                    "feed_forward": 3072, "positions": 512, "dropout": 0.1}}' \
+        --output results/encoders/untrained
+
+It is the control of the encoders with this architecture and seed.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from randommask import files
+from randommask.encoders import bert
+from randommask.errors import run
+
+
+def write(folder: str | Path, hparams: dict) -> None:
+    """Write the encoder folder of one architecture, vocabulary and seed."""
+    sizes, words = hparams["architecture"], ("k", "tokenization")
+    config = bert.EncoderConfig(**sizes, **{key: hparams[key] for key in words})
+    model = bert.Encoder(config)
+    model.initialise(torch.Generator().manual_seed(hparams["seed"]))
+    with files.write_aside(folder) as aside:
+        bert.save(model, aside)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the flags and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hparams", required=True, help="JSON: seed, k, sizes")
+    parser.add_argument("--output", required=True, help="folder to write")
+    flags = parser.parse_args(argv)
+    write(flags.output, json.loads(flags.hparams))
+
+
+if __name__ == "__main__":
+    run(main)

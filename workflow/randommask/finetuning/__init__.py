@@ -1,0 +1,1 @@
+"""An encoder and a dataset in; scores and predictions out."""

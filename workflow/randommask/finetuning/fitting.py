@@ -1,0 +1,154 @@
+"""The epochs of a fine-tuning: which one is best, when to stop, where to go on.
+
+The best epoch has the highest MCC or Pearson on dev; of equals it is the first. The
+test split plays no part.
+"""
+
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from randommask import metrics
+from randommask.finetuning.tuning import Tuning
+from randommask.training.resume import StateFile
+from randommask.training.state import STOPPED
+
+DIVERGED = "diverged loss"
+
+
+@dataclass
+class Progress:
+    """How far a run is; with weights and moments, all that it goes on from."""
+
+    step: int = 0
+    """Steps taken."""
+    loss: Tensor | float = 0.0
+    """Sum of the losses of the running epoch's rows, on the device."""
+    history: list[tuple[int, int, float, float, float]] = field(default_factory=list)
+    """Of each epoch: epoch, step, train loss, dev loss, dev metric."""
+    best_epoch: int | None = None
+    best_score: float = -math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The trained weights after the best epoch."""
+    dev: np.ndarray | None = None
+    """The dev predictions of the best epoch, or of the last one so far."""
+    seconds: float = 0.0
+    """Spent by earlier processes, up to what they kept."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training came to: the model is left with the weights of the best epoch."""
+
+    best_epoch: int | None
+    """None where no epoch gave finite dev predictions."""
+    dev: np.ndarray
+    """The dev predictions of the best epoch, or of the last one."""
+    history: list[tuple[int, int, float, float, float]]
+    """See `Progress`."""
+    flags: list[str]
+    seconds: float
+    """Spent by earlier processes on what this one went on from."""
+
+
+def fit(tuning: Tuning, kept: StateFile | None = None) -> Outcome:
+    """Train to the last step, to a loss that is no number, or until patience ends.
+
+    The model goes back to the best epoch. Goes on from what was `kept`; exits with
+    `STOPPED` on SIGTERM, after a step and with the state saved.
+    """
+    kept = kept or StateFile(None, {}, 0.0)
+    start = time.perf_counter()
+    progress = _go_on(tuning, kept)
+    while True:
+        progress.loss = progress.loss + tuning.step(progress.step)
+        progress.step += 1
+        if progress.step % tuning.epoch_steps == 0 or progress.step == tuning.steps:
+            _evaluate(tuning, progress)
+            if _is_over(tuning, progress):
+                break
+        if kept.is_due():
+            _keep(tuning, kept, progress, time.perf_counter() - start)
+        if kept.is_asked_to_stop:
+            sys.exit(STOPPED)
+    tuning.model.load_state_dict(progress.best, strict=False)
+    diverged = not math.isfinite(progress.history[-1][2])
+    return Outcome(
+        progress.best_epoch,
+        progress.dev,
+        progress.history,
+        [DIVERGED] if diverged else [],
+        progress.seconds,
+    )
+
+
+def _evaluate(tuning: Tuning, progress: Progress) -> None:
+    """Close an epoch: its losses, its dev score, and its weights if it is the best."""
+    kind, labels = tuning.data.type, tuning.data.splits["dev"].labels
+    train_loss = float(progress.loss) / tuning.epoch_rows(progress.step)
+    predictions, dev_loss = tuning.predict("dev")
+    score = metrics.choose(kind, labels, predictions)
+    epoch = len(progress.history) + 1
+    progress.history.append((epoch, progress.step, train_loss, dev_loss, score))
+    progress.loss = 0.0
+    print(
+        f"epoch {epoch}: train loss {train_loss:.4f}, dev loss {dev_loss:.4f}, "
+        f"dev {metrics.CHOSEN_BY[kind]} {score:.4f}",
+        file=sys.stderr,
+    )
+    if score > progress.best_score and np.isfinite(predictions).all():
+        progress.best_epoch, progress.best_score = epoch, score
+        progress.best = {n: p.detach().clone() for n, p in tuning.trained.items()}
+        progress.dev = predictions
+    elif progress.best_epoch is None:
+        progress.dev = predictions
+
+
+def _is_over(tuning: Tuning, progress: Progress) -> bool:
+    patience = tuning.settings.patience
+    waited = len(progress.history) - (progress.best_epoch or 0)
+    return (
+        progress.step == tuning.steps
+        or not math.isfinite(progress.history[-1][2])
+        or (patience is not None and waited >= patience)
+    )
+
+
+def _keep(tuning: Tuning, kept: StateFile, progress: Progress, seconds: float) -> None:
+    weights = {f"now.{name}": tensor for name, tensor in tuning.trained.items()}
+    weights |= {f"best.{name}": tensor for name, tensor in progress.best.items()}
+    weights["loss"] = torch.as_tensor(progress.loss, dtype=torch.float64)
+    if progress.dev is not None:
+        weights["dev"] = torch.from_numpy(progress.dev)
+    state = {
+        name: getattr(progress, name)
+        for name in ("step", "history", "best_epoch", "best_score")
+    }
+    state["seconds"] = progress.seconds + seconds
+    kept.save(weights, tuning.moments(), state)
+
+
+def _go_on(tuning: Tuning, kept: StateFile) -> Progress:
+    """The progress that was kept, with weights and moments put back; else a new one."""
+    found = kept.load()
+    if found is None:
+        return Progress()
+    weights, moments, state = found
+    parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}}
+    for name, tensor in weights.items():
+        part, _, rest = name.partition(".")
+        if part in parts:
+            parts[part][rest] = tensor
+    tuning.restore(parts["now"], moments, state["step"])
+    dev = weights.get("dev")
+    return Progress(
+        **{**state, "history": [tuple(row) for row in state["history"]]},
+        loss=weights["loss"].to(tuning.device),
+        best={name: tensor.to(tuning.device) for name, tensor in parts["best"].items()},
+        dev=None if dev is None else dev.numpy(),
+    )

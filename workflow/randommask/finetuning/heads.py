@@ -1,0 +1,143 @@
+"""An encoder with a head on top: what fine-tuning trains.
+
+The head is dropout and one linear layer on what the encoder's family offers as its
+features: the last hidden state of the first token (BERT, ESM) or the mean over tokens
+(HyenaDNA). The dense layer and tanh that transformers' classes have in between are left
+out, for pretraining by masked tokens alone never trains them.
+
+Shapes: B sequences, T tokens, H hidden units, O outputs (classes or targets).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from randommask import metrics
+from randommask.encoders import families
+from randommask.errors import InputError
+from randommask.files import read_json, write_json
+from randommask.finetuning import lora
+from randommask.finetuning.lora import Lora
+
+INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
+HEAD = "head.safetensors"
+
+
+class Predictor(nn.Module):
+    """Encoder, dropout and a linear layer."""
+
+    def __init__(self, body: nn.Module, outputs: int, model_type: str) -> None:
+        super().__init__()
+        self.encoder = body
+        self.head = nn.Linear(body.config.hidden, outputs)
+        self.model_type = model_type
+
+    def forward(self, ids_BT: Tensor, keep_BT: Tensor | None) -> Tensor:
+        """Scores (B, O) of the classes, or values of the targets."""
+        features_BH = self.encoder.features(ids_BT, keep_BT)
+        dropout = self.encoder.config.dropout
+        return self.head(F.dropout(features_BH, dropout, self.training))
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that fine-tuning changes, by name."""
+        return {n: p for n, p in self.named_parameters() if p.requires_grad}
+
+
+def build(
+    folder: str | Path,
+    outputs: int,
+    dropout: float,
+    seed: int,
+    adapters: Lora | None = None,
+) -> Predictor:
+    """The encoder in `folder` with a new head drawn from `seed`, as BERT draws it.
+
+    With `adapters` the encoder's own weights stay as they are, and low-rank adapters,
+    drawn from `seed` too, are trained with the head; `InputError` where the family has
+    no layers for them.
+    """
+    family = families.of(folder)
+    if adapters and not hasattr(family, "LORA_TARGETS"):
+        kind = families.model_type(folder)
+        raise InputError(f"{folder}: found lora, expected null for {kind} encoders")
+    body = family.load(folder, dropout)
+    model = Predictor(body, outputs, families.model_type(folder))
+    generator = torch.Generator().manual_seed(seed)
+    nn.init.normal_(model.head.weight, 0.0, INITIAL_SD, generator=generator)
+    nn.init.zeros_(model.head.bias)
+    if adapters:
+        lora.adapt(body, family.LORA_TARGETS, adapters, seed)
+    return model
+
+
+def save(
+    model: Predictor,
+    folder: str | Path,
+    scale: Tensor,
+    shift: Tensor,
+    *,
+    type: str,
+    targets: Sequence[str] = (),
+) -> None:
+    """Write the encoder's files and head.safetensors into `folder`.
+
+    The head is saved so that `weight @ features + bias` is a class's score or a
+    target's value in its own unit: `scale` (O,) and `shift` (O,) undo the
+    standardisation. Adapters are folded into the weights they adapt, in `model` too.
+    Where transformers has a class for it, `AutoModelForSequenceClassification` loads
+    the folder.
+    """
+    lora.merge(model.encoder)
+    family, folder = families.named(model.model_type, folder), Path(folder)
+    family.save(model.encoder, folder)
+    weight, bias = model.head.weight.detach().cpu(), model.head.bias.detach().cpu()
+    weight = weight * scale[:, None].to(weight)
+    bias = bias * scale.to(bias) + shift.to(bias)
+    save_file({"weight": weight, "bias": bias}, folder / HEAD)
+    if hasattr(family, "CLASSIFIER"):
+        problem = type
+        if problem == metrics.CLASSIFICATION:
+            problem = "single_label_classification"
+        names = list(targets) or [str(label) for label in range(len(bias))]
+        _add_classifier(folder, family, weight, bias, problem, names)
+
+
+def _add_classifier(
+    folder: Path,
+    family: Any,
+    weight_OH: Tensor,
+    bias_O: Tensor,
+    problem: str,
+    names: list[str],
+) -> None:
+    """Make an encoder's folder one that transformers' classifier loads."""
+    config = read_json(folder / "config.json") | {
+        "architectures": [family.CLASSIFIER],
+        "problem_type": problem,
+        "id2label": {str(index): name for index, name in enumerate(names)},
+        "label2id": {name: index for index, name in enumerate(names)},
+    }
+    write_json(folder / "config.json", config)
+    path = folder / "model.safetensors"
+    weights = families.read_weights(path) | family.classifier_weights(weight_OH, bias_O)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def load(folder: str | Path) -> Predictor:
+    """The model that `save` wrote, ready to predict.
+
+    `InputError` names a file that is missing or does not fit.
+    """
+    folder = Path(folder)
+    body = families.of(folder).load(folder, 0.0)
+    head = families.read_weights(folder / HEAD)
+    outputs = len(head.get("bias", ()))
+    model = Predictor(body, outputs, families.model_type(folder))
+    families.check_weights(model.head.state_dict(), head, folder / HEAD)
+    model.head.load_state_dict(head)
+    return model.eval()

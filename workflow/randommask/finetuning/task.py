@@ -1,0 +1,76 @@
+"""What a fine-tuned model is for: `task.json` beside its weights.
+
+Written by `randommask.finetuning --model`, read by `randommask.predict`.
+"""
+
+from bisect import bisect_right
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from randommask import files, metrics
+from randommask.errors import InputError
+
+NAME = "task.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What goes in and what comes out."""
+
+    dataset: str
+    tokenization: str
+    type: str
+    """`classification` or `regression`."""
+    classes: int | None
+    targets: list[str]
+    window_bases: int
+    """The longest sequence it was trained on, or that its positions hold, in bases."""
+    precision: str
+    """`fp32` or `bf16`, as it was trained."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the outputs: p0, p1, ... for classes, y_<target> for values."""
+        return columns(self.type, self.classes, self.targets)
+
+
+def columns(kind: str, classes: int | None, targets: list[str]) -> list[str]:
+    """See `Task.columns`."""
+    if kind == metrics.CLASSIFICATION:
+        return [f"p{label}" for label in range(classes)]
+    return [f"y_{target}" for target in targets]
+
+
+def window(family: Any, tokenization: str, config: Any, bases: int) -> int:
+    """The longest sequence up to `bases` that fits the positions, and all below it do.
+
+    `family` is a module of `families`, `config` its encoder's.
+    """
+
+    def tokens(length: int) -> int:
+        # a shorter sequence may have more tokens: a remainder in single letters
+        lengths = range(max(1, length - config.k + 1), length + 1)
+        made = ["A" * length for length in lengths]
+        return int(family.tokenize(made, tokenization, config)[1].max())
+
+    return bisect_right(range(1, bases + 1), config.positions, key=tokens)
+
+
+def write(folder: str | Path, task: Task) -> None:
+    """Write task.json into a model's folder."""
+    files.write_json(Path(folder) / NAME, asdict(task))
+
+
+def read(folder: str | Path) -> Task:
+    """Read a model's task.json; `InputError` where it or a key is missing."""
+    path = Path(folder) / NAME
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such file, expected a folder that finetune --model wrote"
+        )
+    found = files.read_json(path)
+    for field in fields(Task):
+        if field.name not in found:
+            raise InputError(f"{path}: no key {field.name}")
+    return Task(**{field.name: found[field.name] for field in fields(Task)})

@@ -1,0 +1,259 @@
+"""One step of a fine-tuning: the model, its optimizer and the dataset on one device.
+
+What a step does depends on its number alone: the rows come from the order of its epoch,
+dropout is seeded by it, the learning rate follows from it and the total. So a run that
+was stopped goes on from any step (`fitting`), to the same bits on a CPU; on a GPU the
+gradient of attention may differ in its last ones.
+
+A CPU computes a batch in parts that fit its cache, each as long as its longest row. On
+CUDA a batch has one shape, the longest row of its split, so that its forward and
+backward pass can be compiled and replayed as one CUDA graph, and no code here waits for
+the device within an epoch. Transformers' does in ESM's uncompiled batches that are
+padded: it asks the device whether any place of the mask is masked.
+
+Shapes: B rows computed at once, T tokens, N rows of a split, O outputs.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from randommask import metrics
+from randommask.encoders.dropout import keep_exact
+from randommask.finetuning import heads
+from randommask.finetuning.examples import Examples
+from randommask.finetuning.settings import Settings
+from randommask.pretraining.curriculum import learning_rate
+from randommask.pretraining.trainer import autocast
+from randommask.training.optimizer import AdamW
+
+# A CPU is fastest while the attention scores of a layer, all heads of all rows
+# together, stay in its cache.
+SCORES_BYTES = 2**24
+PREDICTED_ROWS = 512  # rows predicted at once on a GPU
+# Compiling takes about half a minute, which shorter runs do not win back.
+COMPILED_STEPS = 2000
+COMPILER = {"mode": "reduce-overhead", "dynamic": False}  # a CUDA graph of each pass
+
+
+def order(seed: int, epoch: int, rows: int) -> np.ndarray:
+    """The order in which epoch `epoch` takes the rows: a function of its arguments."""
+    key = np.array([seed, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(rows)
+
+
+def rows_at_once(heads: int, tokens: int, precision: str) -> int:
+    """Rows of `tokens` tokens that a CPU had best compute together."""
+    width = 2 if precision == "bf16" else 4
+    return max(1, SCORES_BYTES // (heads * tokens**2 * width))
+
+
+def keep_mask(lengths_B: Tensor, tokens: int) -> Tensor | None:
+    """Where rows filled up to `tokens` hold no padding, (B, T); None if they hold none.
+
+    A look at the lengths, so for a CPU: a GPU would have to be waited for.
+    """
+    if int(lengths_B.min()) == tokens:
+        return None
+    return torch.arange(tokens) < lengths_B[:, None]
+
+
+class Tuning:
+    """The model, its optimizer and the dataset, on one device.
+
+    `compiler` holds arguments of `torch.compile`, for steps whose batches have one
+    shape. None leaves it to the device: a GPU compiles a long run, a CPU none.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        data: Examples,
+        settings: Settings,
+        compiler: dict[str, Any] | None = None,
+    ) -> None:
+        self.data, self.settings = data, settings
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.autocast = autocast(settings.precision, self.device)
+        is_bf16 = isinstance(self.autocast, torch.autocast)
+        self.precision = "bf16" if is_bf16 else "fp32"
+        model = heads.build(
+            folder, data.outputs, settings.dropout, settings.seed, settings.lora
+        )
+        keep_exact(settings.dropout)
+        self.model = model.to(self.device)
+        self.config = model.encoder.config
+        self.trained = model.trained()
+        self.optimizer = AdamW(
+            self.trained.values(), settings.betas, settings.eps, settings.weight_decay
+        )
+        self.scale, self.shift = self._standard()
+        self.lengths, self.ids, self.labels, self.is_padded = {}, {}, {}, {}
+        for name, split in data.splits.items():
+            self.lengths[name] = torch.from_numpy(split.lengths_N).to(self.device)
+            self.is_padded[name] = bool(split.lengths_N.min() < split.ids_NT.shape[1])
+            self.ids[name] = torch.from_numpy(split.ids_NT).to(self.device)
+            labels = torch.from_numpy(split.labels).to(self.device)
+            if data.type == metrics.REGRESSION:
+                labels = ((labels - self.shift) / self.scale).float()
+            self.labels[name] = labels
+        self.epoch_steps = -(-len(self.lengths["train"]) // settings.batch_size)
+        self.steps = settings.max_steps or settings.epochs * self.epoch_steps
+        self._order: tuple[int, Tensor] = (0, torch.empty(0))
+        is_cuda = self.device.type == "cuda"
+        if compiler is None and is_cuda and self.steps >= COMPILED_STEPS:
+            compiler = COMPILER
+        self.is_static = is_cuda or compiler is not None
+        self.compiled: Callable[..., Tensor] | None = None
+        self.has_compiled = False
+        if compiler is not None:
+            self.compiled = torch.compile(self._batch_loss, **compiler)
+
+    def step(self, step: int) -> Tensor:
+        """Take step `step` (from 0); return the sum of its rows' losses, on the device.
+
+        Dropout has a seed of its own for each (seed, step).
+        """
+        settings = self.settings
+        epoch, index = divmod(step, self.epoch_steps)
+        if self._order[0] != epoch + 1:
+            rows = order(settings.seed, epoch + 1, len(self.lengths["train"]))
+            self._order = (epoch + 1, torch.from_numpy(rows).to(self.device))
+        first = index * settings.batch_size
+        rows = self._order[1][first : first + settings.batch_size]
+        words = np.random.SeedSequence((settings.seed, step)).generate_state(1)
+        self.model.train()
+        total = self._gradient(rows, int(words[0]))
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip)
+        schedule = {
+            "learning_rate": settings.learning_rate,
+            "warmup_steps": settings.warmup_steps,
+            "steps": self.steps,
+        }
+        self.optimizer.step(learning_rate(schedule, step))
+        self.optimizer.clear()
+        return total
+
+    def epoch_rows(self, step: int) -> int:
+        """Rows that the epoch has taken which ends with, or is in, `step` steps."""
+        taken = (step - 1) % self.epoch_steps + 1
+        return min(taken * self.settings.batch_size, len(self.lengths["train"]))
+
+    @torch.inference_mode()
+    def predict(self, name: str) -> tuple[np.ndarray, float]:
+        """Probabilities or values (N, O) float32 of a split, and the mean loss."""
+        self.model.eval()
+        rows = torch.arange(len(self.lengths[name]), device=self.device)
+        scores_NO = torch.cat(
+            [self._scores(*self._batch(name, part)) for part in self._parts(name, rows)]
+        )
+        loss = self._loss(scores_NO, self.labels[name]).item() / len(rows)
+        return predictions(self.data.type, scores_NO, self.scale, self.shift), loss
+
+    def moments(self) -> dict[str, Tensor]:
+        """The optimizer's state by parameter, to go on from."""
+        return self.optimizer.moments(self.trained)
+
+    @torch.no_grad()
+    def restore(
+        self, weights: dict[str, Tensor], moments: dict[str, Tensor], step: int
+    ) -> None:
+        """Put back the trained weights and what `moments` gave after `step` steps."""
+        for name, parameter in self.trained.items():
+            parameter.copy_(weights[name])
+        self.optimizer.restore(self.trained, moments, step)
+
+    def _gradient(self, rows: Tensor, seed: int) -> Tensor:
+        """Leave the gradient of the mean loss of `rows`; return the sum of losses."""
+        torch.manual_seed(seed)
+        if self.compiled and len(rows) == self.settings.batch_size:
+            try:
+                loss = self._backward(self.compiled, rows, len(rows))
+                self.has_compiled = True
+                return loss
+            except Exception as error:
+                # The kinds of a compiler's failures are open, and none is worth a run;
+                # what the device itself cannot do will fail again below.
+                if self.has_compiled:
+                    raise
+                said = " ".join(str(error).split())[:200]
+                print(f"warning: torch.compile failed: {said}", file=sys.stderr)
+                self.compiled = None
+                self.optimizer.clear()
+                torch.manual_seed(seed)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for part in self._parts("train", rows):
+            total += self._backward(self._batch_loss, part, len(rows))
+        return total
+
+    def _backward(
+        self, loss_of: Callable[..., Tensor], part: Tensor, rows: int
+    ) -> Tensor:
+        """Add a part's share of the gradient; return the sum of its rows' losses."""
+        loss = loss_of(*self._batch("train", part))
+        (loss / rows).backward()
+        return loss.detach().double()
+
+    def _parts(self, name: str, rows: Tensor) -> tuple[Tensor, ...]:
+        """Cut `rows` into parts to compute at once; a GPU takes a batch whole."""
+        if self.is_static:
+            is_batch = len(rows) <= self.settings.batch_size
+            return (rows,) if is_batch else rows.split(PREDICTED_ROWS)
+        longest = int(self.lengths[name][rows].max())
+        return rows.split(rows_at_once(self.config.heads, longest, self.precision))
+
+    def _batch(self, name: str, rows: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Ids (B, T), where they are no padding (B, T) or None, and labels, of rows."""
+        ids_BT, lengths_B = self.ids[name][rows], self.lengths[name][rows]
+        if not self.is_static:
+            longest = int(lengths_B.max())
+            ids_BT, keep_BT = ids_BT[:, :longest], keep_mask(lengths_B, longest)
+        elif self.is_padded[name]:
+            places = torch.arange(ids_BT.shape[1], device=self.device)
+            keep_BT = places < lengths_B[:, None]
+        else:
+            keep_BT = None
+        return ids_BT.long(), keep_BT, self.labels[name][rows]
+
+    def _scores(self, ids_BT: Tensor, keep_BT: Tensor | None, _: Tensor) -> Tensor:
+        """What the model puts out, (B, O) float32."""
+        with self.autocast:
+            return self.model(ids_BT, keep_BT).float()
+
+    def _batch_loss(
+        self, ids_BT: Tensor, keep_BT: Tensor | None, labels: Tensor
+    ) -> Tensor:
+        """Sum of the rows' losses."""
+        return self._loss(self._scores(ids_BT, keep_BT, labels), labels)
+
+    def _loss(self, scores_BO: Tensor, labels: Tensor) -> Tensor:
+        """Sum over the rows of cross-entropy in nats, or of the mean square error."""
+        if self.data.type == metrics.CLASSIFICATION:
+            return F.cross_entropy(scores_BO, labels, reduction="sum")
+        return ((scores_BO - labels) ** 2).mean(1).sum()
+
+    def _standard(self) -> tuple[Tensor, Tensor]:
+        """Spread and mean of each target on train, (O,) each; 1 and 0 for classes."""
+        scale, shift = np.ones(self.data.outputs), np.zeros(self.data.outputs)
+        if self.data.type == metrics.REGRESSION:
+            labels = self.data.splits["train"].labels
+            spread, shift = labels.std(0), labels.mean(0)
+            scale = np.where(spread > 0, spread, 1.0)
+        return tuple(
+            torch.from_numpy(part).float().to(self.device) for part in (scale, shift)
+        )
+
+
+def predictions(
+    task_type: str, scores_NO: Tensor, scale: Tensor | float, shift: Tensor | float
+) -> np.ndarray:
+    """Probabilities of classes, or values in the targets' units: (N, O) float32."""
+    if task_type == metrics.CLASSIFICATION:
+        return scores_NO.softmax(1).cpu().numpy()
+    return (scores_NO * scale + shift).cpu().numpy()

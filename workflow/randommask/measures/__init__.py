@@ -1,0 +1,1 @@
+"""Numbers read off runs and encoders: scores, statistics, embeddings, attention."""

@@ -1,0 +1,100 @@
+"""What the runs predicted for the rows of a test split, held against its labels.
+
+Shapes: N test rows, C classes, O outputs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from randommask import metrics
+from randommask.errors import InputError
+from randommask.measures.runs import Run
+
+_SCORED_ALIKE = 1e-4
+"""Largest difference, in per cent, of a score made again from the same predictions."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """The labels of a test split: classes (N,) int64, or numbers (N, O) float64."""
+
+    path: Path
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+
+def read_test(path: Path) -> Test:
+    """The labels in `<results>/benchmark/<dataset>/test.parquet`."""
+    names = [n for n in _open(path).schema_arrow.names if n.startswith("label")]
+    if not names:
+        raise InputError(f"{path}: no column 'label' or 'label_...'")
+    return Test(path, _columns(path, names), tuple(names))
+
+
+def read(run: Run, test: Test) -> np.ndarray:
+    """The predictions of a run: the class named (N,) int64, or numbers (N, O) float64.
+
+    Raises `InputError` naming the file where it is missing or unreadable, was made for
+    other rows or labels than those of `test`, or does not give the score of its run.
+    """
+    path = run.path.with_name("predictions.parquet")
+    found = _open(path).schema_arrow.names
+    if missing := [name for name in test.names if name not in found]:
+        raise InputError(
+            f"{path}: no column {missing[0]!r}, expected as in {test.path}"
+        )
+    labels = _columns(path, list(test.names))
+    if len(labels) != len(test.labels):
+        raise InputError(
+            f"{path}: {len(labels)} rows, expected {len(test.labels)} as in {test.path}"
+        )
+    differ = labels != test.labels
+    if differ.any():
+        row = int(np.argwhere(differ)[0][0])
+        raise InputError(
+            f"{path}: row {row}: label {labels[row]}, expected {test.labels[row]} as in"
+            f" {test.path}"
+        )
+    if test.names == ("label",):
+        names = [name for name in found if name[:1] == "p" and name[1:].isdigit()]
+        values = _columns(path, names or ["p0"]).reshape(len(labels), -1)
+        if labels.max(initial=0) >= values.shape[1]:
+            raise InputError(
+                f"{path}: {values.shape[1]} classes, expected {labels.max() + 1}"
+            )
+        score = metrics.mcc(metrics.confusion(labels, values))
+        predicted = values.argmax(1)
+    else:
+        predicted = _columns(path, [f"y{name[5:]}" for name in test.names])
+        score = float(metrics.pearsons(labels, predicted).mean())
+    if abs(100 * score - run.score) > _SCORED_ALIKE:
+        raise InputError(
+            f"{path}: gives a score of {score:.6f}, expected {run.score / 100:.6f}"
+            f" as in {run.path}"
+        )
+    return predicted
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a parquet file ({error})") from None
+
+
+def _columns(path: Path, names: list[str]) -> np.ndarray:
+    """One column as it is, or several side by side; classes int64, numbers float64."""
+    table = _open(path)
+    if missing := [name for name in names if name not in table.schema_arrow.names]:
+        raise InputError(f"{path}: no column {missing[0]!r}")
+    read = table.read(names)
+    columns = [read[name].to_numpy() for name in names]
+    if names == ["label"]:
+        return columns[0].astype(np.int64)
+    return np.stack(columns, axis=1).astype(np.float64)

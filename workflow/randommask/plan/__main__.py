@@ -1,0 +1,338 @@
+"""What a target will cost before it starts.
+
+    python -m randommask.plan [target ...] [--configfile F] [--profile P] [--gpus N]
+        [--cores N] [--tflops X | --tokens-per-second X] [--watts W]
+
+Run it where Snakemake is run, with PYTHONPATH=workflow. It asks Snakemake for its plan
+(a dry run), so finished work counts as nothing; the profile says how many GPUs a job
+takes. The speed of a GPU is the measured one
+where something was trained already (see `speeds`), else `--tflops` or
+`--tokens-per-second` of one GPU (of the baseline's pretraining), else what the paper
+had. Without `--gpus` there are as many as the largest job asks for.
+
+Not counted: queues, validation, retries, weights and archives whose size the config
+does not say.
+"""
+
+import argparse
+import json
+import math
+import os
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from randommask import kmers
+from randommask.encoders import cost
+from randommask.encoders.cost import Work
+from randommask.errors import InputError, run
+from randommask.experiment import encoders
+from randommask.plan import schedule, speeds
+from randommask.plan.schedule import Task
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
+WATTS = 400.0  # of an A100 of the paper's kind (SXM), NVIDIA's data sheet
+START_SECONDS = 5.0  # of a trivial job in an allocation of its own, measured
+# Of the other rules, on one core; t-SNE of 4,096 embeddings takes 13 s a milestone.
+RULE_SECONDS = {"tokenize": 120.0, "embed": 120.0, "attend": 30.0, "kmer_linear": 40.0}
+OTHER_SECONDS = 5.0
+DOWNLOAD_RATE = 1e7  # bytes/s
+DEFAULT_CONFIG = "config/config.yaml"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of Snakemake's plan."""
+
+    rule: str
+    wildcards: dict[str, str]
+    inputs: list[str]
+    outputs: list[str]
+    gpus: int
+    cores: int
+    hparams: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job is expected to take."""
+
+    work: Work
+    seconds: float
+    disk: int
+    """Bytes that it leaves."""
+    scratch: int = 0
+    """Bytes beside them while it runs."""
+
+
+def config_path(configfile: str | None, profile: str | None) -> Path:
+    """The config that Snakemake would read: the flag's, the profile's, the paper's."""
+    if configfile:
+        return Path(configfile)
+    path = Path(profile or "") / "config.yaml"
+    if profile and path.exists():
+        named = yaml.safe_load(path.read_text(encoding="utf-8")).get("configfile")
+        return Path(named or DEFAULT_CONFIG)
+    return Path(DEFAULT_CONFIG)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config as it is; Snakemake checks it against the schema."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+
+
+def jobs(targets: list[str], configfile: str | None, profile: str | None) -> list[Job]:
+    """The jobs that Snakemake would run; `InputError` with its words where it fails."""
+    words = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "plan"]
+    words += ["--configfile", configfile] if configfile else []
+    words += ["--profile", profile] if profile else []
+    paths = [str(PLUGINS), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [*words, "--", *targets],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )
+    if done.returncode:
+        said = [line.strip() for line in done.stderr.splitlines()]
+        skipped = ("Using ", "File ", "RuntimeWarning", "/")
+        said = [line for line in said if line and not line.startswith(skipped)]
+        usage = [line.partition(": error: ")[2] for line in said]
+        said = list(filter(None, usage)) or said
+        raise InputError(f"snakemake: {' '.join(said[:3]) or 'no dry run'}")
+    lines = done.stdout.splitlines()
+    return [_job(json.loads(line)) for line in lines if line.startswith('{"rule"')]
+
+
+def _job(entry: dict[str, Any]) -> Job:
+    resources = entry["resources"]
+    a_node = resources.get("gpu") or resources.get("gres", "gpu:0").rpartition(":")[2]
+    words = shlex.split(entry["command"] or "")
+    hparams = words[words.index("--hparams") + 1] if "--hparams" in words else "{}"
+    return Job(
+        entry["rule"],
+        entry["wildcards"],
+        entry["input"],
+        entry["output"],
+        int(a_node) * int(resources.get("nodes", 1)),
+        entry["threads"],
+        json.loads(hparams),
+    )
+
+
+class Estimator:
+    """Turns jobs into what they take, from a config and the speeds that are known."""
+
+    def __init__(self, config: dict[str, Any], rate: float | None) -> None:
+        self.config, self.rate = config, rate
+        results = Path(config["pathvars"]["results"])
+        self.measured = {
+            "pretraining": speeds.pretraining(config, results),
+            "fine-tuning": speeds.finetuning(config, results),
+        }
+        self.used: Counter[str] = Counter()
+        """FLOP by the words that say where their rate is from."""
+        self.unknown: set[str] = set()
+        """Sources of unknown size."""
+        self.datasets = {d.dataset: d for d in encoders.benchmark(config)}
+
+    def estimate(self, job: Job) -> Estimate:
+        """The cost of one job."""
+        if job.rule == "pretrain":
+            vocabulary = kmers.vocab_size(job.hparams["settings"]["k"])
+            work = cost.segment(job.hparams, vocabulary)
+            seconds = self.training_seconds("pretraining", job, work)
+            disk, scratch = cost.segment_bytes(job.hparams, vocabulary)
+            return Estimate(work, seconds, disk, scratch)
+        if job.rule in ("finetune", "model"):
+            sizes, vocabulary, k = self.encoder(job.hparams["encoder"])
+            dataset = self.datasets[job.hparams["dataset"]]
+            rows = self.rows(dataset)
+            work = cost.finetuning(job.hparams, dataset, rows, sizes, k)
+            disk = 20 * rows["test"]  # row, label, two or three probabilities
+            if job.rule == "model":
+                disk = cost.WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
+            return Estimate(work, self.training_seconds("fine-tuning", job, work), disk)
+        disk = self.disk(job)
+        seconds = RULE_SECONDS.get(job.rule, OTHER_SECONDS)
+        if job.rule.startswith("download"):
+            seconds += disk / DOWNLOAD_RATE
+        return Estimate(Work(), seconds, disk)
+
+    def training_seconds(self, kind: str, job: Job, work: Work) -> float:
+        """Seconds of a job that trains, on what it asks for."""
+        on_gpu, each = job.gpus > 0, work.flops / work.tokens
+        rate = speeds.nearest(self.measured[kind], each, on_gpu)
+        source = f"{kind}, measured here"
+        devices = job.gpus if on_gpu else 1
+        if on_gpu and self.rate:
+            rate, source = self.rate, "given"
+        elif rate is None and on_gpu:
+            rate, source = speeds.PAPER, "the paper's 8 A100 in 48 h"
+        elif rate is None:
+            rate, source = speeds.CORE, "a core of docs/measured.md"
+            devices = job.cores
+        device = "GPU" if on_gpu else "process"
+        self.used[f"{rate / 1e12:.3g} TFLOP/s a {device} ({source})"] += work.flops
+        return START_SECONDS + work.flops / (rate * devices)
+
+    def encoder(self, name: str) -> tuple[cost.Sizes, int, int]:
+        """Sizes, vocabulary and k of an encoder, ours, released or a control."""
+        keys = encoders.merged(self.config, name)
+        if released := keys.get("released"):
+            return *cost.RELEASED[released["family"]], 6
+        sizes = cost.Sizes.of(self.config["architectures"][keys["architecture"]])
+        return sizes, kmers.vocab_size(keys["k"]), keys["k"]
+
+    def rows(self, dataset: Any) -> dict[str, int]:
+        """Rows of each split, as published, made, or cut."""
+        most = self.config["benchmark"]["max_rows"] or math.inf
+        made = self.config.get("synthetic", {}).get("rows", {})
+        return {
+            split: int(min(made.get(split, count), most))
+            for split, count in dataset.rows.items()
+        }
+
+    def disk(self, job: Job) -> int:
+        """Bytes that a job without training leaves; links and small files are 0."""
+        if job.rule in ("download_encoder", "convert_encoder"):
+            name = job.wildcards.get("released") or job.wildcards["encoder"]
+            sizes, vocabulary, _ = self.encoder(name)
+            return cost.WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
+        if job.rule == "tokenize":
+            return cost.genome_bases(self.config, job.wildcards["genome"])
+        if job.rule == "prepare":
+            dataset = self.datasets[job.wildcards["dataset"]]
+            return dataset.bases * sum(self.rows(dataset).values())
+        if job.rule.startswith("download_"):
+            name = job.rule.removeprefix("download_")
+            name = job.wildcards.get("genome", name)
+            if not cost.is_size_known(self.config["sources"][name]):
+                self.unknown.add(name)
+            return cost.download_bytes(self.config["sources"][name])
+        return 0
+
+
+def tasks(planned: list[Job], estimates: list[Estimate]) -> list[Task]:
+    """The jobs as the scheduler takes them."""
+    maker = {path: place for place, job in enumerate(planned) for path in job.outputs}
+    return [
+        Task(
+            estimate.seconds,
+            job.gpus,
+            0 if job.gpus else job.cores,
+            tuple({maker[path] for path in job.inputs if path in maker}),
+        )
+        for job, estimate in zip(planned, estimates, strict=True)
+    ]
+
+
+def amount(value: float, unit: str) -> str:
+    """A number with the prefix that leaves at most three digits before the point."""
+    power = min(int(math.log10(value) // 3), 7) if value >= 1 else 0
+    prefix = ("", "k", "M", "G", "T", "P", "E", "Z")[power]
+    return f"{value / 1000**power:.3g} {prefix}{unit}" if value else ""
+
+
+def _groups(every: list[tuple[Job, Estimate]]) -> list[tuple[str, set[str]]]:
+    """The rows of the report: rules that cost something, the others, all."""
+    flops, disk = Counter(), Counter()
+    for job, estimate in every:
+        flops[job.rule] += estimate.work.flops
+        disk[job.rule] += estimate.disk
+    counted = [rule for rule in disk if flops[rule] or disk[rule]]
+    counted.sort(key=lambda rule: (-flops[rule], -disk[rule], rule))
+    groups = [(rule, {rule}) for rule in counted]
+    if others := disk.keys() - counted:
+        groups.append((f"{len(others)} other rules", set(others)))
+    return [*groups, ("all", set(disk))]
+
+
+def report(
+    planned: list[Job], estimator: Estimator, gpus: int, cores: float, watts: float
+) -> list[str]:
+    """The lines to print: a row a rule, the totals, and what they rest on."""
+    estimates = [estimator.estimate(job) for job in planned]
+    line = "{:<20}{:>6}{:>12}{:>10}{:>12}{:>11}{:>10}".format
+    lines = [line("rule", "jobs", "steps", "tokens", "FLOP", "GPU-hours", "disk")]
+    every = list(zip(planned, estimates, strict=True))
+    for name, rules in _groups(every):
+        part = [pair for pair in every if pair[0].rule in rules]
+        work = sum((estimate.work for _, estimate in part), Work())
+        hours = sum(estimate.seconds * job.gpus for job, estimate in part) / 3600
+        lines.append(
+            line(
+                name,
+                f"{len(part):,}",
+                f"{work.steps:,}" if work.steps else "",
+                amount(work.tokens, ""),
+                f"{work.flops:.2e}" if work.flops else "",
+                f"{hours:,.1f}" if hours else "",
+                amount(sum(estimate.disk for _, estimate in part), "B"),
+            )
+        )
+    graph = tasks(planned, estimates)
+    wall = schedule.makespan(graph, gpus, cores) / 3600
+    least = schedule.bound(graph, gpus) / 3600
+    running = max(estimate.scratch for estimate in estimates)
+    places = f"{gpus} GPUs" if gpus else f"{cores:g} cores"
+    lines += ["", f"wall time on {places}: {wall:,.1f} h (at least {least:,.1f} h)"]
+    if hours:
+        energy = f"{hours * watts / 1000:,.1f} kWh at {watts:g} W a GPU"
+        lines.append(f"energy: {energy}, without cooling and hosts")
+    if running:
+        lines.append(
+            f"disk while a segment runs: {amount(running, 'B')} more for checkpoints"
+        )
+    lines += [f"speed: {words}" for words, _ in estimator.used.most_common()]
+    if estimator.unknown:
+        names = ", ".join(sorted(estimator.unknown))
+        lines.append(f"not counted: bytes of {names}, which the config does not say")
+    return lines
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and print the plan."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("targets", nargs="*", default=["all"])
+    parser.add_argument("--configfile")
+    parser.add_argument("--profile")
+    parser.add_argument("--gpus", type=int, help="GPUs in all")
+    parser.add_argument("--cores", type=int, help="cores in all")
+    speed = parser.add_mutually_exclusive_group()
+    speed.add_argument("--tflops", type=float, help="TFLOP/s of one GPU")
+    speed.add_argument("--tokens-per-second", type=float, help="of one GPU")
+    parser.add_argument("--watts", type=float, default=WATTS, help="of one GPU")
+    flags = parser.parse_args(argv)
+    if flags.gpus is not None and flags.gpus < 1:
+        raise InputError(f"--gpus: {flags.gpus}, expected 1 or more")
+    planned = jobs(flags.targets, flags.configfile, flags.profile)
+    if not planned:
+        print("nothing to be done")
+        return
+    config = read_config(config_path(flags.configfile, flags.profile))
+    rate = flags.tflops and flags.tflops * 1e12
+    if flags.tokens_per_second is not None:
+        rate = speeds.given(config, flags.tokens_per_second)
+    asked = max(job.gpus for job in planned)
+    gpus = flags.gpus if flags.gpus and asked else asked
+    planned = [replace(job, gpus=min(job.gpus, gpus)) for job in planned]
+    cores = flags.cores or (math.inf if asked else os.cpu_count())
+    print("\n".join(report(planned, Estimator(config, rate), gpus, cores, flags.watts)))
+
+
+if __name__ == "__main__":
+    run(main)

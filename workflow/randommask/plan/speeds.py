@@ -1,0 +1,98 @@
+"""How fast training ran here, read from finished and running jobs: FLOP a second.
+
+Pretraining from the `speed.csv` of each segment, fine-tuning from the `seconds` in each
+run's metrics.json; all that a job does is in them, validation and start-up too.
+"""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from randommask import kmers
+from randommask.encoders import cost
+from randommask.errors import InputError
+from randommask.experiment import encoders
+from randommask.files import read_json
+
+# What is taken where nothing was measured: the paper's two days for 7.2e19 FLOP on
+# eight A100, and the slice's pretraining on one core (docs/measured.md).
+PAPER = 5.2e13
+CORE = 1.0e11
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A measured rate, and the size of what it was measured on."""
+
+    flops_per_token: float
+    rate: float
+    """FLOP/s of one GPU, or of a process where there was none."""
+    on_gpu: bool
+
+
+def nearest(speeds: list[Speed], flops_per_token: float, on_gpu: bool) -> float | None:
+    """The median rate of what is nearest in FLOP a token; None where nothing is."""
+    fitting = [speed for speed in speeds if speed.on_gpu == on_gpu]
+    if not fitting:
+        return None
+
+    def distance(speed: Speed) -> float:
+        return abs(math.log(speed.flops_per_token / flops_per_token))
+
+    least = min(map(distance, fitting))
+    return median(s.rate for s in fitting if distance(s) <= least + 1e-9)
+
+
+def pretraining(config: dict[str, Any], results: Path) -> list[Speed]:
+    """The rates of the config's encoders; a column `gpus` is due in speed.csv."""
+    speeds = []
+    for encoder in filter(lambda n: encoders.is_ours(config, n), config["encoders"]):
+        end = encoders.segment_ends(config, encoder)[-1]
+        hparams = encoders.segment(config, encoder, end)
+        work = cost.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
+        each = work.flops / work.tokens
+        folder = results / "pretrain" / encoder
+        found = [*folder.glob("step-*/speed.csv"), *folder.glob(".state/*/speed.csv")]
+        for path in sorted(found):
+            with open(path, newline="") as file:
+                rows = list(csv.DictReader(file))
+            seconds = sum(float(row["seconds"]) for row in rows)
+            tokens = sum(float(r["seconds"]) * float(r["tokens_per_s"]) for r in rows)
+            if not seconds or "gpus" not in rows[0]:
+                continue
+            gpus = int(rows[-1]["gpus"])
+            rate = tokens / seconds * each / max(gpus, 1)
+            speeds.append(Speed(each, rate, gpus > 0))
+    return speeds
+
+
+def finetuning(config: dict[str, Any], results: Path) -> list[Speed]:
+    """The rates of the runs that are done, where the sizes of encoders are known."""
+    rows = {dataset.dataset: dataset for dataset in encoders.benchmark(config)}
+    speeds = []
+    for path in sorted(results.glob("finetune/*/*/*/seed*/metrics.json")):
+        run = read_json(path)
+        try:
+            sizes = cost.Sizes.of(run["architecture"])
+            dataset, k = rows[run["dataset"]], run["architecture"]["k"]
+            work = cost.finetuning(run["settings"], dataset, run["rows"], sizes, k)
+        except KeyError:
+            continue  # a control, or a dataset that is no longer in the list
+        on_gpu = run["device"] != "cpu"
+        rate = work.flops / run["seconds"]
+        speeds.append(Speed(work.flops / work.tokens, rate, on_gpu))
+    return speeds
+
+
+def given(config: dict[str, Any], tokens_per_second: float) -> float:
+    """FLOP/s of a GPU that trains the baseline on so many tokens a second."""
+    if tokens_per_second <= 0:
+        raise InputError(f"--tokens-per-second: {tokens_per_second}, expected above 0")
+    baseline = config["roles"]["baseline"]
+    end = encoders.segment_ends(config, baseline)[-1]
+    hparams = encoders.segment(config, baseline, end)
+    work = cost.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
+    return tokens_per_second * work.flops / work.tokens

@@ -1,0 +1,1 @@
+"""Shards in; an encoder out, one segment of its steps at a time."""

@@ -1,0 +1,180 @@
+"""The model card of a saved encoder: README.md in its folder, as Hugging Face reads it.
+
+It says what the weights are, what made them, how to load them and what they are not
+good for. Its bytes follow from what it is told: no time, no host, no path.
+`randommask.report.release` adds the scores and the license.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import randommask
+from randommask import kmers
+from randommask.encoders.bert import EncoderConfig, parameters
+from randommask.experiment.encoders import phases_until
+from randommask.files import write_text
+
+FRONT = """\
+---
+library_name: transformers
+pipeline_tag: fill-mask
+license: unknown
+tags:
+- biology
+- dna
+- genomics
+- bert
+- randommask
+---
+"""
+
+LOADING = """\
+## How to load it
+
+With transformers, which wants the k-mers in upper case with spaces between them:
+
+```python
+from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, pipeline
+
+folder = "."  # this one; transformers takes its name on the hub too
+dna = "{dna}"
+words = " ".join(dna[i : i + {k}] for i in range(0, len(dna) - {k} + 1, {stride}))
+tokenizer = AutoTokenizer.from_pretrained(folder)
+inputs = tokenizer(words, return_tensors="pt")
+hidden = AutoModel.from_pretrained(folder)(**inputs).last_hidden_state
+logits = BertForMaskedLM.from_pretrained(folder)(**inputs).logits
+guesses = pipeline("fill-mask", model=folder)(words.replace(dna[:{k}], "[MASK]", 1))
+```
+
+The tokenizer does not cut DNA into k-mers: a sequence without spaces is one [UNK].
+Raw DNA, in upper or lower case, goes through the program that made the weights,
+"RandomMask: a workflow that reproduces BERT-like pretraining experiments on DNA". Have
+the folder `workflow` of its repository in `PYTHONPATH`; on package indexes the name may
+belong to others. After the lines above:
+
+```python
+import torch
+from randommask import encoder, kmers
+
+ids = kmers.tokenize([dna], "{tokenization}", {k})
+same_hidden = encoder.load(folder).eval()(torch.from_numpy(ids.astype("int64")))
+```
+"""
+
+LICENSE = """\
+## License
+
+The head of this card names the license of the weights, which whoever trained them has
+chosen; `unknown` says that none was, and gives no permission. The program that made
+them is under the MIT license, which says nothing of the weights. Mind the terms of the
+genomes.
+"""
+
+
+def write(
+    folder: str | Path,
+    *,
+    encoder: str | None,
+    settings: dict[str, Any],
+    step: int,
+    sources: Sequence[tuple[str, str, str]],
+) -> None:
+    """Write README.md beside the weights that `settings` gave after `step` steps.
+
+    Phases that begin later are left out. `encoder` is the name in the config; `sources`
+    are (genome, file, sha256) of what the corpus was made from, as in its manifests.
+    """
+    settings = settings | {"curriculum": phases_until(settings["curriculum"], step)}
+    config = EncoderConfig(
+        **settings["architecture"],
+        k=settings["k"],
+        tokenization=settings["tokenization"],
+    )
+    loading = LOADING.format(
+        dna="ACGTTGCATGACCTGA",
+        k=config.k,
+        stride=kmers.stride(config.tokenization, config.k),
+        tokenization=config.tokenization,
+    )
+    parts = [
+        _heading(encoder, config, settings, step),
+        _recipe(settings),
+        _data(settings, sources),
+        loading,
+        _limits(config, settings, step),
+        LICENSE,
+    ]
+    write_text(Path(folder) / "README.md", FRONT + "\n" + "\n".join(parts))
+
+
+def _heading(
+    encoder: str | None, config: EncoderConfig, settings: dict, step: int
+) -> str:
+    done = f"{step:,} of {settings['steps']:,} steps"
+    return f"""\
+# {encoder or "A DNA encoder"}
+
+A BERT encoder of DNA, pretrained by masked k-mer prediction for {done}
+(seed {settings["seed"]}) with `randommask` {randommask.__version__}, which reproduces
+"Rethinking the BERT-like Pretraining for DNA Sequences" (arXiv 2310.07644).
+
+| | |
+|---|---|
+| tokens | {config.tokenization} {config.k}-mers, vocabulary {config.vocab_size:,} |
+| layers x hidden units | {config.layers} x {config.hidden} |
+| attention heads | {config.heads} |
+| feed-forward units | {config.feed_forward:,} |
+| positions | {config.positions:,}, trained on {settings["tokens"]:,} |
+| weights | {parameters(config):,} |
+"""
+
+
+def _recipe(settings: dict) -> str:
+    table = _table(("setting", "value"), _flat(settings))
+    return f"## Recipe\n\nThe settings of its pretraining.\n\n{table}"
+
+
+def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by key in alphabetical order, those of a group as `group.key`."""
+    for key, value in sorted(settings.items()):
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _data(settings: dict, sources: Sequence[tuple[str, str, str]]) -> str:
+    held_out = ", ".join(settings["held_out"]) or "nothing"
+    table = _table(("genome", "file", "SHA-256"), sources)
+    return f"## Data\n\nHeld out of training: {held_out}.\n\n{table}"
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple]) -> str:
+    lines = [header, ("---",) * len(header), *(map(_shown, row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.replace("|", "\\|")
+
+
+def _limits(config: EncoderConfig, settings: dict, step: int) -> str:
+    limits = [
+        f"A sequence has at most {config.positions:,} tokens, two of them specials.",
+        "Training saw A, C, G and T alone; a k-mer with any other letter is [UNK].",
+        "BERT's pooler was not trained: leave `pooler_output` alone.",
+        "Nothing in it was checked for use on patients.",
+    ]
+    if settings["tokens"] < config.positions:
+        text = f"Positions from {settings['tokens']:,} on are copies of trained ones."
+        limits.insert(1, text)
+    if not settings["held_out"]:
+        text = "Its training DNA may hold the sequences of a benchmark, unlabelled."
+        limits.append(text)
+    if step < settings["steps"]:
+        text = "Taken before the end of training: its learning rate had yet to fall."
+        limits.append(text)
+    return "## Limits\n\n" + "".join(f"- {limit}\n" for limit in limits)

@@ -1,0 +1,295 @@
+"""One step of pretraining: the encoder, its optimizer and its batches on one device.
+
+What a step does depends on its number alone: windows, masks and dropout are seeded by
+it, learning rate and phase follow from it and the encoder's total.
+
+Nothing in a step waits for the device: `collect` brings in what the steps since its
+last call gave. On a GPU one forward pass is compiled for one static shape; a batch that
+asks more than fits is computed uncompiled, in two halves.
+
+Shapes: M sequences a micro-batch, T tokens, C places that are asked.
+"""
+
+import math
+import os
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional as F
+
+from randommask import kmers
+from randommask.data.windows import VALIDATION_STEP, Corpus
+from randommask.encoders import bert, cost
+from randommask.encoders.dropout import keep_exact
+from randommask.errors import InputError
+from randommask.pretraining import curriculum, loader
+from randommask.training import state as checkpoint
+from randommask.training.optimizer import AdamW
+
+COMPILER = "inductor"
+WARM_UP_STEPS = 2  # compilation is over; another shape would compile again: an error
+ALIGNED = 64  # elements (256 bytes) at which a tensor may start in one of many
+
+
+class Trainer:
+    """The encoder, its optimizer and its data, on this process's device.
+
+    With `compiled` (on a GPU, where nothing else is said) the forward pass is compiled.
+    """
+
+    def __init__(
+        self, settings: dict, manifests: list[str], compiled: bool | None = None
+    ) -> None:
+        self.settings = settings
+        self.rank = int(os.environ.get("RANK", 0))
+        self.world = int(os.environ.get("WORLD_SIZE", 1))
+        self.device = torch.device("cpu")
+        if torch.cuda.is_available():
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(self.device)
+        is_cuda = self.device.type == "cuda"
+        if self.world > 1:
+            dist.init_process_group(
+                "nccl" if is_cuda else "gloo",
+                device_id=self.device if is_cuda else None,
+            )
+        self.micro = settings["micro_batch"]
+        if settings["batch"] % (self.micro * self.world):
+            raise InputError(
+                f"batch {settings['batch']}: expected a multiple of micro_batch "
+                f"{self.micro} x {self.world} processes"
+            )
+        self.model = bert.Encoder(
+            bert.EncoderConfig(
+                **settings["architecture"],
+                k=settings["k"],
+                tokenization=settings["tokenization"],
+            )
+        )
+        self.model.initialise(torch.Generator().manual_seed(settings["seed"]))
+        self.model.to(self.device).train()
+        keep_exact(self.model.config.dropout)
+        self.names = dict(self.model.named_parameters())
+        self.gradient = _one_gradient(list(self.names.values()))
+        self.optimizer = AdamW(
+            self.names.values(),
+            tuple(settings["betas"]),
+            settings["eps"],
+            settings["weight_decay"],
+        )
+        bases = kmers.window_bases(
+            settings["tokens"], settings["tokenization"], settings["k"]
+        )
+        self.corpus = Corpus(
+            manifests, bases, settings["held_out"], settings["reverse_complement"]
+        )
+        self.autocast = autocast(settings["precision"], self.device)
+        is_compiled = is_cuda if compiled is None else compiled
+        self.places = loader.capacity(settings) if is_compiled else 0
+        self.compiled = self._losses
+        if is_compiled:
+            self.compiled = torch.compile(
+                self._losses, backend=COMPILER, fullgraph=True, dynamic=False
+            )
+        self.loader = loader.Loader(
+            settings, self.corpus, self.rank, self.world, self.places
+        )
+        self.taken = 0
+        self.pending: list[tuple[int, Tensor, Tensor]] = []
+
+    def step(self, step: int, stop: bool = False) -> None:
+        """Take one optimizer step; `stop` tells the others that this process is asked.
+
+        What it gave waits for `collect`.
+        """
+        settings = self.settings
+        losses, asked = [], 0
+        for batch in self.loader.get(step):
+            # dropout: a seed of its own for each (seed, step, micro-batch)
+            key = (settings["seed"], step, batch.first // self.micro)
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
+            asked += batch.asked
+        losses = torch.stack(losses).double()
+        totals = torch.tensor([0.0, asked, stop], dtype=torch.float64)
+        totals = totals.to(self.device, non_blocking=True)
+        totals[0] = losses.sum()
+        if self.world > 1:
+            dist.all_reduce(totals)
+            dist.all_reduce(self.gradient)
+        self.gradient /= totals[1].clamp(min=1.0)
+        norm = self.gradient.norm()
+        self.gradient *= (settings["clip"] / (norm + 1e-6)).clamp(max=1.0)
+        self.optimizer.step(curriculum.learning_rate(settings, step))
+        self.gradient.zero_()
+        self.taken += 1
+        self.pending.append((step, torch.cat([totals, norm[None]]), losses))
+
+    def collect(self) -> tuple[list[dict[str, float]], bool]:
+        """What the steps since the last call add to the history, one by one.
+
+        Returns too whether any process was asked to stop, so that all stop together.
+        Raises `InputError` naming step and samples where a loss is no number.
+        """
+        pending, self.pending = self.pending, []
+        if not pending:
+            return [], False
+        sums, stopped = [], False
+        rows = torch.stack([totals for _, totals, _ in pending]).tolist()
+        for (step, _, losses), row in zip(pending, rows, strict=True):
+            loss, asked, stops, norm = row
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise InputError(self._no_number(step, loss, norm, losses))
+            stopped |= stops > 0
+            sums.append(
+                {
+                    "steps": 1,
+                    "loss": loss,
+                    "asked": asked,
+                    "tokens": self.settings["batch"] * (self.settings["tokens"] - 2),
+                    "gradient_norm": norm,
+                }
+            )
+        return sums, stopped
+
+    def _no_number(self, step: int, loss: float, norm: float, losses: Tensor) -> str:
+        """Say where the first loss of this process lies that is no number."""
+        wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+        if not wrong:
+            return f"step {step}: loss {loss}, norm of the gradient {norm}: not finite"
+        first = self.loader.firsts[wrong[0]]
+        return (
+            f"step {step}, samples {first} to {first + self.micro - 1}: "
+            f"the loss is {losses[wrong[0]].item()}, expected a number"
+        )
+
+    def learn(self, batch: loader.MicroBatch, is_warm: bool = True) -> Tensor:
+        """Add a micro-batch's gradient; return the sum of its losses (nats)."""
+        if not self.places or len(batch.places_C) <= self.places:
+            loss = self.loss(batch, is_warm)
+            self.accumulate(loss)
+            return loss.detach()
+        # uncompiled takes more memory, and comes when hours are already spent
+        total = torch.zeros((), device=self.device)
+        for half in batch.halves():
+            loss = self._losses(*half.to(self.device).tensors)
+            self.accumulate(loss)
+            total += loss.detach()
+        return total
+
+    def loss(self, batch: loader.MicroBatch, is_warm: bool = True) -> Tensor:
+        """Sum of the losses (nats) over the tokens that a micro-batch asks."""
+        tensors = batch.to(self.device).tensors
+        if not self.places:
+            return self._losses(*tensors)
+        stance = "fail_on_recompile" if is_warm else "default"
+        with torch.compiler.set_stance(stance):
+            return self.compiled(*tensors)
+
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradient of `loss` to what the step has so far."""
+        parameters = list(self.names.values())
+        # all at once: a kernel for many tensors, where `backward` has one for each
+        parts = [parameter.grad for parameter in parameters]
+        torch._foreach_add_(parts, torch.autograd.grad(loss, parameters))
+
+    def _losses(self, inputs_MT: Tensor, places_C: Tensor, targets_C: Tensor) -> Tensor:
+        with self.autocast:
+            # the head is the widest product: only where something is asked
+            logits = self.model.head(self.model(inputs_MT.int(), asked=places_C))
+        return F.cross_entropy(
+            logits.float(), targets_C, reduction="sum", ignore_index=loader.IGNORED
+        )
+
+    @torch.no_grad()
+    def validate(self, settings: dict, max_span: int) -> float:
+        """Mean loss in nats on the fixed windows, with masks fixed for these spans.
+
+        `settings` are the encoder's, or such as mask otherwise.
+        """
+        windows = self.corpus.validation_windows(
+            settings["seed"], settings["validation_windows"]
+        )
+        ids = kmers.batch_ids(settings, windows)
+        self.model.eval()
+        total, asked = 0.0, 0
+        for first in range(0, len(ids), self.micro):
+            part = ids[first : first + self.micro]
+            batch = loader.mask(settings, part, max_span, VALIDATION_STEP, first)
+            batch = batch.to(self.device)
+            loss = self._losses(batch.inputs_MT, batch.places_C, batch.targets_C)
+            total, asked = total + loss.item(), asked + batch.asked
+        self.model.train()
+        return total / max(asked, 1)
+
+    def flops_per_token(self) -> float:
+        """Floating-point operations that training on one token takes."""
+        share = loader.asked_share(self.settings)
+        config = self.model.config
+        return cost.training_flops(
+            config, config.vocab_size, self.settings["tokens"], share
+        )
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Copies, in main memory, of all tensors that a checkpoint needs."""
+        moments = self.optimizer.moments(self.names)
+        return checkpoint.copies(self.model.state_dict(), moments)
+
+    @torch.no_grad()
+    def save_encoder(self, folder: Path) -> None:
+        """Write the encoder as others use it.
+
+        Where training sequences were shorter than the encoder's positions, those behind
+        them are copies of the trained ones, as Longformer was started from RoBERTa
+        (Beltagy et al. 2020, section 5); [CLS]'s and [SEP]'s places are not copied.
+        """
+        tokens, model = self.settings["tokens"], self.model
+        behind = torch.arange(model.config.positions - tokens)
+        trained = model.position.weight[1 + behind % (tokens - 2)]
+        model.position.weight[tokens:] = trained
+        bert.save(model, folder)
+
+    def restore(self, path: Path) -> dict:
+        """Take weights and moments from a checkpoint; return its state."""
+        weights, moments, state = checkpoint.load(path)
+        try:
+            self.model.load_state_dict(weights)
+            self.optimizer.restore(self.names, moments, state["step"])
+        except (KeyError, RuntimeError) as error:
+            raise InputError(
+                f"{path}: another encoder's checkpoint ({error})"
+            ) from None
+        return state
+
+    def close(self) -> None:
+        """End the loader's thread."""
+        self.loader.close()
+
+
+def _one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
+    """One tensor behind all gradients: one sum over processes, one norm.
+
+    Each starts at a multiple of `ALIGNED`, as kernels that read 16 bytes at once need.
+    """
+    sizes = [-(-p.numel() // ALIGNED) * ALIGNED for p in parameters]
+    gradient = torch.zeros(sum(sizes), device=parameters[0].device)
+    for parameter, part in zip(parameters, gradient.split(sizes), strict=True):
+        parameter.grad = part[: parameter.numel()].view_as(parameter)
+    return gradient
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast | nullcontext:
+    """bf16 where asked for and, with `auto`, where the hardware computes in it."""
+    if precision == "auto":
+        if device.type == "cuda":
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            fast = torch.cpu._is_avx512_bf16_supported()
+        precision = "bf16" if fast else "fp32"
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)

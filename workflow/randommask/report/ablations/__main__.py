@@ -1,0 +1,120 @@
+r"""Answer one ablation's question: a table, a figure, and a sentence made from them.
+
+    python -m randommask.report.ablations --results results --logs logs \
+        --datasets config/datasets.tsv \
+        --hparams '{"experiment": ..., "name": "curriculum", "question": "...",
+                    "axis": "", "rows": [...], "datasets": [...], "seeds": [1, 2, 3]}' \
+        --csv curriculum.csv --md curriculum.md --tex curriculum.tex \
+        --png curriculum.png --pdf curriculum.pdf
+
+A run or a measurement that is missing stops it, unless `--partial`: the rows are then
+compared by the runs that they have in common, and what was left out is told.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from randommask import files
+from randommask.errors import InputError, run
+from randommask.experiment.hparams import read_hparams
+from randommask.measures import runs
+from randommask.measures.records import Record, read_datasets, write_csv
+from randommask.report.ablations import answer, hours, measures, page, picture
+from randommask.report.figures import style
+from randommask.report.tables import sheet
+
+KEYS = ("name", "question", "axis", "rows", "datasets", "seeds")
+ROW = ("label", "encoder", "tokenization", "pretraining", "has_order")
+
+
+def read_rows(hparams: dict[str, Any]) -> list[Record]:
+    """The rows, each with every key; `InputError` for one that a reader cannot tell.
+
+    Beside rows on a line, one that is on none is a line of its own.
+    """
+    seen, rows = set(), []
+    has_series = any(row.get("series") for row in hparams["rows"])
+    for number, row in enumerate(hparams["rows"], start=1):
+        if missing := [key for key in ROW if key not in row]:
+            raise InputError(f"--hparams: row {number}: no {missing[0]!r}")
+        name = (row["label"], row["tokenization"])
+        if name in seen:
+            raise InputError(f"--hparams: row {number}: a second {' '.join(name)}")
+        seen.add(name)
+        series = row.get("series") or (row["label"] if has_series else "")
+        rows.append({"at": "", **row, "series": series})
+    return rows
+
+
+def ablate(
+    results: Path,
+    logs: Path,
+    listed: Path,
+    hparams: dict[str, Any],
+    partial: bool,
+    outputs: Record,
+) -> None:
+    """Write the five files of a group from what its jobs left under `results`.
+
+    Raises `InputError` for a run or a measurement that is missing, if not `partial`.
+    """
+    datasets = read_datasets(listed, hparams["datasets"])
+    if not datasets:
+        raise InputError(f"ablation {hparams['name']}: none of its data sets is here")
+    rows, seeds = read_rows(hparams), hparams["seeds"]
+    finetuned, problems = results / "finetune", []
+    made = [
+        measures.read_scores(finetuned, row, datasets, seeds, problems) for row in rows
+    ]
+    if not partial:
+        runs.check_complete(problems)
+    scores = measures.common(made, seeds)
+    kept = [row for row, own in zip(rows, scores, strict=True) if own]
+    compared = [own for own in scores if own]
+    shared = [dataset for dataset in datasets if dataset.dataset in compared[0]]
+    records = []
+    for row, own in zip(rows, scores, strict=True):
+        records += measures.score_records(row, own, compared, shared)
+        records += measures.pretraining_records(results, row, partial)
+        records += hours.hours_records(results, logs, row, own)
+    said = answer.sentences(kept, compared, hparams["axis"])
+    gaps = answer.gaps(rows, made, scores, seeds)
+    notice = hparams["experiment"]["notice"]
+    printed = page.sheet_of(hparams, said, gaps, records, shared)
+    write_csv(outputs["csv"], records)
+    files.write_text(outputs["md"], sheet.markdown(printed))
+    files.write_text(outputs["tex"], sheet.latex(printed))
+    with style.applied():
+        names = list(compared[0])
+        drawn = (kept, records, names, [*said, *gaps], hparams["axis"], notice)
+        figure = picture.draw(*drawn)
+        style.save(figure, outputs["png"], outputs["pdf"])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the flags and answer."""
+    parser = argparse.ArgumentParser(
+        prog="python -m randommask.report.ablations",
+        description=__doc__.splitlines()[0],
+    )
+    for flag in ("--results", "--logs", "--datasets"):
+        parser.add_argument(flag, type=Path, required=True)
+    parser.add_argument("--hparams", required=True)
+    parser.add_argument("--partial", action="store_true")
+    for flag in ("--csv", "--md", "--tex", "--png", "--pdf"):
+        parser.add_argument(flag, type=Path, required=True)
+    flags = parser.parse_args(argv)
+    ablate(
+        flags.results,
+        flags.logs,
+        flags.datasets,
+        read_hparams(flags.hparams, KEYS),
+        flags.partial,
+        vars(flags),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

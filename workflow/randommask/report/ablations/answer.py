@@ -1,0 +1,196 @@
+"""What the scores of a group say, in sentences made from the numbers.
+
+Rows are compared by their mean over the data sets. A difference is beyond the spread
+of the seeds where Tukey's interval, which holds for all pairs at once, leaves out 0.
+The first row is the reference.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from randommask.measures.records import Record
+from randommask.report.ablations.measures import Scores, by_seed, margin
+from randommask.report.tables.sheet import number, signed
+
+ONE_SEED = (
+    "with one seed it cannot be told whether that is beyond the spread of seeds of"
+    " fine-tuning"
+)
+
+
+def sentences(rows: Sequence[Record], scores: Sequence[Scores], axis: str) -> list[str]:
+    """The answer: the best row, what changes along the axis, and between the series.
+
+    `axis` is empty for a group whose rows have no order.
+    """
+    found = [by_seed(own, list(own)) for own in scores]
+    said = [" ".join([best(rows, found, len(scores[0])), *odd(rows, scores)])]
+    if axis:
+        said += along(rows, found, axis) + between(rows, found)
+    return said
+
+
+def best(rows: Sequence[Record], found: Sequence[list[float]], datasets: int) -> str:
+    """Which row won, by how much as printed, and which rows are not told from it."""
+    means = [round(statistics.fmean(own), 2) for own in found]
+    order = sorted(range(len(rows)), key=lambda row: -means[row])
+    top = [row for row in order if means[row] == means[order[0]]]
+    others = order[len(top) :]
+    names = [name(rows, row) for row in top]
+    sets = "1 data set" if datasets == 1 else f"{datasets} data sets"
+    mean = f"mean over {sets}, {number(means[top[0]])} per cent"
+    if len(rows) == 1:
+        return f"{names[0]} is the only row: {mean}."
+    text, it = f"{names[0]} has the highest {mean}", "it"
+    if len(top) > 1:
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        text, it = f"No row is best: {listed} have the same highest {mean}", "them"
+    if not others:
+        return f"{text}."
+    gaps = [
+        f"{number(means[top[0]] - means[row])} above {name(rows, row)}"
+        + (", the reference" if row == 0 else "")
+        for row in dict.fromkeys((others[0], 0))
+        if row in others
+    ]
+    text += f", {' and '.join(gaps)}"
+    half = margin(found)
+    if half is None:
+        return f"{text}; {ONE_SEED}."
+    alike = [
+        name(rows, row) for row in others if difference(found, top[0], row) <= half
+    ]
+    spread = f"the spread of {len(found[0])} seeds of fine-tuning"
+    if not alike:
+        return f"{text}: beyond {spread} for every row below {it}."
+    return f"{text}. Within {spread}, so not to be told from {it}: {', '.join(alike)}."
+
+
+def odd(rows: Sequence[Record], scores: Sequence[Scores]) -> list[str]:
+    """A sentence for each thing that is odd about runs: how many, and of which rows."""
+    counts = Counter(
+        (flag, place)
+        for place, own in enumerate(scores)
+        for found in own.values()
+        for run in found.values()
+        for flag in run.flags
+    )
+    said = []
+    for flag in dict.fromkeys(flag for flag, _ in counts):
+        parts = [
+            f"{runs(count)} of {name(rows, place)}"
+            for (own, place), count in counts.items()
+            if own == flag
+        ]
+        said.append(f"{flag[0].upper()}{flag[1:]} in {', '.join(parts)}.")
+    return said
+
+
+def runs(count: int) -> str:
+    """How many runs.
+
+    >>> runs(1), runs(2)
+    ('1 run', '2 runs')
+    """
+    return f"{count} run{'s' if count != 1 else ''}"
+
+
+def along(rows: Sequence[Record], found: Sequence[list[float]], axis: str) -> list[str]:
+    """For each series, what the last place on the axis gives over the first."""
+    said = []
+    for series in dict.fromkeys(row["series"] for row in rows):
+        own = [place for place, row in enumerate(rows) if row["series"] == series]
+        if is_numeric(rows):
+            own.sort(key=lambda place: rows[place]["at"])
+        first, last = own[0], own[-1]
+        start, end = (shown(rows[place]["at"]) for place in (first, last))
+        if start != end:
+            subject = f"{series}, from" if series else "From"
+            change = verdict(found, last, first)
+            said.append(f"{subject} {start} to {end} ({axis}): {change}.")
+    return said
+
+
+def is_numeric(rows: Sequence[Record]) -> bool:
+    """Whether all places on the axis are numbers; texts are in the order of rows."""
+    return all(isinstance(row["at"], int | float) for row in rows)
+
+
+def between(rows: Sequence[Record], found: Sequence[list[float]]) -> list[str]:
+    """At each place that the first series shares with another, their difference."""
+    reference = rows[0]["series"]
+    said = []
+    for place, row in enumerate(rows):
+        for other, beside in enumerate(rows):
+            same = beside["at"] == row["at"] and beside["series"] == reference
+            if same and row["series"] != reference:
+                said.append(
+                    f"{row['series']} over {reference} at {shown(row['at'])}: "
+                    f"{verdict(found, place, other)}."
+                )
+    return said
+
+
+def shown(at: float | str) -> str:
+    """A place on the axis as printed."""
+    return at if isinstance(at, str) else f"{at:,.10g}"
+
+
+def verdict(found: Sequence[list[float]], row: int, other: int) -> str:
+    """The difference of two rows in points, and what the seeds say of it."""
+    gap, half = difference(found, row, other), margin(found)
+    text = f"{signed(gap)} points"
+    if half is None:
+        return text
+    side = "within" if abs(gap) <= half else "beyond"
+    low, high = signed(gap - half), signed(gap + half)
+    return f"{text}, {side} the spread of seeds (95 % interval {low} to {high})"
+
+
+def difference(found: Sequence[list[float]], row: int, other: int) -> float:
+    """One row's mean minus another's."""
+    return statistics.fmean(found[row]) - statistics.fmean(found[other])
+
+
+def gaps(
+    rows: Sequence[Record],
+    made: Sequence[Scores],
+    scores: Sequence[Scores | None],
+    seeds: Sequence[int],
+) -> list[str]:
+    """What a partial group leaves out: rows, and what others lack a run of.
+
+    `made` are the runs there are, `scores` those of them that are compared.
+    """
+    said = []
+    if None in scores:
+        due = len(made[0]) * len(seeds)
+        left = [
+            f"{name(rows, place)} ({sum(map(len, own.values()))} of {due})"
+            for place, own in enumerate(made)
+            if scores[place] is None
+        ]
+        text = f"Left out, with less than half of the runs: {', '.join(left)}"
+        if scores[0] is None:
+            first = next(place for place, own in enumerate(scores) if own)
+            text += f"; the reference is {name(rows, first)}"
+        said.append(f"{text}.")
+    kept = next(own for own in scores if own)
+    chosen = list(next(iter(kept.values())))
+    parts = []
+    if dropped := [dataset for dataset in made[0] if dataset not in kept]:
+        parts.append(", ".join(dropped))
+    if dropped := [str(seed) for seed in seeds if seed not in chosen]:
+        parts.append(f"seed {', '.join(dropped)}")
+    if parts:
+        said.append(f"Not compared, as not all rows have runs: {'; '.join(parts)}.")
+    return said
+
+
+def name(rows: Sequence[Record], place: int) -> str:
+    """A row's label, with its tokenization where another row has the same."""
+    label = rows[place]["label"]
+    if sum(row["label"] == label for row in rows) > 1:
+        return f'"{label}" ({rows[place]["tokenization"]})'
+    return f'"{label}"'

@@ -1,0 +1,361 @@
+"""Tables 2 and 3: our means over seeds, each beside the number the paper printed.
+
+All values are per cent (MCC; Pearson for EAP). A mean over data sets is given only
+where every one of them has a run, and is compared with the printed numbers of the same
+data sets: no average mixes ours with theirs.
+"""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from randommask.errors import InputError
+from randommask.experiment.datasets import TASKS, Dataset
+from randommask.measures import runs
+from randommask.measures.records import Record, difference, mean, percent, tasks_of
+from randommask.report.tables import sheet
+from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
+
+TITLE3 = "Table 3. Results on every data set, MCC in per cent (EAP: Pearson)"
+
+_WIDEST = 10
+"""Columns of one printed block; the paper cuts its Table 3 likewise."""
+
+_BLOCKS = (("EMP", "EAP", "SSP"), ("TF-M", "CPD"), ("TF-H", "PD"))
+"""Tasks that stand side by side in the printed Table 3."""
+
+
+def table3(
+    root: Path,
+    rows: Sequence[Record],
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    printed: dict[str, dict[str, float]],
+    problems: list[str],
+) -> list[Record]:
+    """A record per row and data set, read from `<results>/finetune` at `root`.
+
+    Runs that are missing or cannot be read are named in `problems`. Raises `InputError`
+    where a row stands beside a published one that does not exist.
+    """
+    records = []
+    for row in rows:
+        beside = _printed_row(row, printed)
+        for dataset in datasets:
+            name = dataset.dataset
+            found = runs.read_seeds(
+                root, row["encoder"], row["tokenization"], name, seeds, problems
+            )
+            summary = runs.summarise(found, seeds)
+            records.append(
+                {
+                    "row": row["label"],
+                    "encoder": row["encoder"],
+                    "tokenization": row["tokenization"],
+                    "task": dataset.task,
+                    "dataset": name,
+                    "metric": dataset.metric,
+                    "mean": percent(summary.mean),
+                    "sd": percent(summary.sd),
+                    "seeds": summary.seeds,
+                    "published": beside.get(name),
+                    "delta": percent(difference(summary.mean, beside.get(name))),
+                    "note": summary.note,
+                }
+            )
+    return records
+
+
+def _printed_row(row: Record, printed: dict[str, dict[str, float]]) -> dict[str, float]:
+    if row["published"] is None:
+        return {}
+    if row["published"] not in printed:
+        raise InputError(
+            f"row {row['label']}: no published row {row['published']!r},"
+            f" expected one of {', '.join(printed)}"
+        )
+    return printed[row["published"]]
+
+
+def averages(records: list[Record]) -> list[Record]:
+    """A record per row and task of Table 3: the mean over the task's data sets."""
+    lines = []
+    for row in dict.fromkeys(record["row"] for record in records):
+        own = [record for record in records if record["row"] == row]
+        for task in tasks_of(record["task"] for record in own):
+            cells = [record for record in own if record["task"] == task]
+            ours = mean([cell["mean"] for cell in cells])
+            theirs = mean([cell["published"] for cell in cells])
+            lines.append(
+                {
+                    "row": row,
+                    "task": task,
+                    "datasets": len(cells),
+                    "mean": percent(ours),
+                    "published": percent(theirs),
+                    "delta": percent(difference(ours, theirs)),
+                }
+            )
+    return lines
+
+
+def table3_sheet(
+    records: list[Record],
+    notice: str,
+    controls: Sequence[str] = (),
+) -> Sheet:
+    """Table 3 as printed: rows by data sets and averages, tasks side by side.
+
+    `controls` are encoders; the distance of the other rows to theirs is told below.
+    """
+    by_cell = {(record["row"], record["dataset"]): record for record in records}
+    by_task = {(line["row"], line["task"]): line for line in averages(records)}
+    rows = tuple(dict.fromkeys(record["row"] for record in records))
+    tasks_here = tasks_of(record["task"] for record in records)
+    others = tuple(task for task in tasks_here if task not in TASKS)
+    grids = []
+    for tasks in (*_BLOCKS, others):
+        columns = [column for task in tasks for column in _columns(task, records)]
+        for part in _cut(columns):
+            lines, values = [], []
+            for row in rows:
+                found = [
+                    by_task[row, column.group]
+                    if column.short == "avg."
+                    else by_cell[row, column.name]
+                    for column in part
+                ]
+                lines.append([_cell(record) for record in found])
+                values.append([record["mean"] for record in found])
+            ranked = sheet.rank_cells(lines, values)
+            pairs = tuple(((r,), cells) for r, cells in zip(rows, ranked, strict=True))
+            grids.append(Grid(("Row",), tuple(part), pairs))
+    return Sheet(
+        label="table3",
+        title=TITLE3,
+        notice=notice,
+        grids=tuple(grids),
+        remarks=(
+            *_own_regressions(records),
+            *remarks_on(records, "row", "dataset"),
+            *distances(records, controls),
+        ),
+    )
+
+
+def _own_regressions(records: list[Record]) -> list[str]:
+    """The data sets beside EAP that the title's "Pearson" holds for too."""
+    own = [r for r in records if r["metric"] == "pearson" and r["task"] != "EAP"]
+    names = dict.fromkeys(record["dataset"] for record in own)
+    return [f"Pearson, not MCC: {', '.join(names)}."] if names else []
+
+
+def distances(records: list[Record], controls: Sequence[str]) -> tuple[str, ...]:
+    """What each row brings beyond a control, on the data sets that have both."""
+    means: dict[str, dict[str, float]] = {}
+    for record in records:
+        if record["mean"] is not None:
+            means.setdefault(record["row"], {})[record["dataset"]] = record["mean"]
+    encoders = {record["row"]: record["encoder"] for record in records}
+    remarks = []
+    for control in (row for row in means if encoders[row] in controls):
+        gains = []
+        for row in (row for row in means if encoders[row] not in controls):
+            both = [name for name in means[row] if name in means[control]]
+            if both:
+                gain = statistics.fmean(
+                    means[row][name] - means[control][name] for name in both
+                )
+                gains.append(f"{row} {sheet.signed(gain)} (n = {len(both)})")
+        if gains:
+            listed = ", ".join(gains)
+            remarks.append(f'Mean distance over n data sets to "{control}": {listed}.')
+    return tuple(remarks)
+
+
+def _columns(task: str, records: list[Record]) -> list[Column]:
+    names = dict.fromkeys(r["dataset"] for r in records if r["task"] == task)
+    columns = [Column(name, task, name.removeprefix(f"{task}-")) for name in names]
+    if len(columns) > 1:
+        columns.append(Column(f"{task} avg.", task, "avg."))
+    return columns
+
+
+def _cut(columns: list[Column]) -> list[list[Column]]:
+    """Cut into the fewest parts that are narrow enough, of about equal width."""
+    if not columns:
+        return []
+    parts = -(-len(columns) // _WIDEST)
+    width = -(-len(columns) // parts)
+    return [columns[i : i + width] for i in range(0, len(columns), width)]
+
+
+def _cell(record: Record) -> Cell:
+    sd = record.get("sd")
+    return Cell(
+        text=sheet.number(record["mean"]),
+        spread="" if sd is None else sheet.number(sd),
+        delta=sheet.signed(record["delta"]),
+        flagged="seed" in record.get("note", "") and record["mean"] is not None,
+    )
+
+
+def remarks_on(records: list[Record], row: str, column: str) -> tuple[str, ...]:
+    """What a reader has to know: seeds, empty cells, marked cells."""
+    seeds = sorted({int(record["seeds"]) for record in records if record["seeds"]})
+    remarks = []
+    if any(record["delta"] is not None for record in records):
+        remarks.append("With a sign: the difference to the number the paper printed.")
+    if seeds == [1]:
+        remarks.append("One seed, so there is no standard deviation.")
+    elif seeds:
+        span = "-".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+        remarks.append(
+            f"Mean \u00b1 standard deviation (n - 1) over {span} seeds;"
+            " none below two seeds."
+        )
+    empty: dict[str, list[str]] = {}
+    for record in records:
+        if record["mean"] is None:
+            empty.setdefault(record[row], []).append(record[column])
+    total = len({record[column] for record in records})
+    for name, cells in empty.items():
+        which = "every cell" if len(cells) == total else ", ".join(cells)
+        remarks.append(f"No run, so the cell is empty: {name}: {which}.")
+    remarks += [
+        f"\u2020 {record[row]}, {record[column]}: {record['note']}."
+        for record in records
+        if record["note"] and record["mean"] is not None
+    ]
+    return tuple(remarks)
+
+
+def table2(
+    root: Path,
+    rows: Sequence[Record],
+    datasets: Sequence[Dataset],
+    seeds: Sequence[int],
+    printed: dict[tuple[str, str], dict[str, float]],
+    problems: list[str],
+) -> list[Record]:
+    """A record per row and task: the mean over the task's data sets and the seeds.
+
+    `sd` is over the task means of those seeds that were run on all its data sets; runs
+    that are missing or cannot be read are named in `problems`.
+    """
+    records = []
+    for row in rows:
+        key = (row["published"], row["tokenization"])
+        if row["published"] is not None and key not in printed:
+            raise InputError(f"row {row['label']}: Table 2 prints no {' '.join(key)}")
+        for task in tasks_of(dataset.task for dataset in datasets):
+            names = [d.dataset for d in datasets if d.task == task]
+            found = [
+                runs.read_seeds(
+                    root, row["encoder"], row["tokenization"], name, seeds, problems
+                )
+                for name in names
+            ]
+            summaries = [runs.summarise(cell, seeds) for cell in found]
+            complete = [
+                statistics.fmean(cell[seed].score for cell in found)
+                for seed in seeds
+                if all(seed in cell for cell in found)
+            ]
+            ours = mean([summary.mean for summary in summaries])
+            theirs = printed.get(key, {}).get(task)
+            notes = [
+                f"{name}: {summary.note}"
+                for name, summary in zip(names, summaries, strict=True)
+                if summary.note
+            ]
+            records.append(
+                {
+                    "label": row["label"],
+                    "encoder": row["encoder"],
+                    "pretraining": row["pretraining"],
+                    "tokenization": row["tokenization"],
+                    "task": task,
+                    "mean": percent(ours),
+                    "sd": percent(statistics.stdev(complete))
+                    if ours is not None and len(complete) > 1
+                    else None,
+                    "seeds": len(complete),
+                    "datasets": len(names),
+                    "published": theirs,
+                    "delta": percent(difference(ours, theirs)),
+                    "note": "; ".join(notes),
+                }
+            )
+    return records
+
+
+def gains(records: list[Record]) -> dict[str, dict[str, tuple[float | None, ...]]]:
+    """Overlapping minus non-overlapping by label and task: (ours, printed) in points.
+
+    Only labels that have both; a task without either number gets None.
+    """
+    cells = {
+        (record["label"], record["tokenization"], record["task"]): record
+        for record in records
+    }
+    found: dict[str, dict[str, tuple[float | None, ...]]] = {}
+    for label, tokenization, task in cells:
+        other = cells.get((label, "overlapping", task))
+        if tokenization == "non-overlapping" and other:
+            own = cells[label, tokenization, task]
+            found.setdefault(label, {})[task] = tuple(
+                difference(other[key], own[key]) for key in ("mean", "published")
+            )
+    return found
+
+
+def table2_sheet(records: list[Record], notice: str) -> Sheet:
+    """Table 2 as printed, and below it what overlapping tokens gain."""
+    pretraining = {record["label"]: record["pretraining"] for record in records}
+    tasks = tasks_of(record["task"] for record in records)
+    columns = tuple(Column(task) for task in tasks)
+    cells = {(r["label"], r["tokenization"], r["task"]): r for r in records}
+    lines = []
+    for label in dict.fromkeys(record["label"] for record in records):
+        own = [key for key in cells if key[0] == label]
+        tokenizations = tuple(dict.fromkeys(key[1] for key in own))
+        found = [[cells[label, t, task] for task in tasks] for t in tokenizations]
+        ranked = sheet.rank_cells(
+            [[_cell(record) for record in line] for line in found],
+            [[record["mean"] for record in line] for line in found],
+        )
+        lines += [
+            ((label, pretraining[label], tokenization), line)
+            for tokenization, line in zip(tokenizations, ranked, strict=True)
+        ]
+    stub = ("Model", "Pre-trained", "Fine-tuning")
+    remarks = remarks_on(records, "label", "task")
+    if any(record["published"] is not None for record in records):
+        remarks += (
+            "How the paper made its PD and CPD numbers is not stated: the audit"
+            " compares them with the means and the all sets of Table 3.",
+        )
+    return Sheet(
+        label="table2",
+        title="Table 2. Fine-tuning with overlapping and other tokens, per cent",
+        notice=notice,
+        grids=(Grid(stub, columns, tuple(lines)), *_gain_grid(records, tasks)),
+        remarks=remarks,
+    )
+
+
+def _gain_grid(records: list[Record], tasks: list[str]) -> tuple[Grid, ...]:
+    lines = []
+    for label, by_task in gains(records).items():
+        pairs = [by_task[task] for task in tasks]
+        pairs.append(tuple(mean([pair[i] for pair in pairs]) for i in (0, 1)))
+        cells = [
+            Cell(sheet.signed(ours), delta=sheet.signed(difference(ours, printed)))
+            for ours, printed in pairs
+        ]
+        lines.append(((label,), tuple(cells)))
+    if not lines:
+        return ()
+    columns = (*map(Column, tasks), Column("mean"))
+    return (Grid(("Overlapping minus non-overlapping",), columns, tuple(lines)),)
