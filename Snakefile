@@ -18,18 +18,17 @@ if not workflow.overwrite_configfiles:
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
-from randommask import config as experiment_config
-from randommask import settings
-from randommask.configfile import read as read_config
 from randommask.errors import InputError
+from randommask.experiment import check, encoders, runs
+from randommask.experiment.file import read as read_config
 
 try:
     for path in workflow.configfiles:  # Snakemake itself drops keys that stand twice
         read_config(os.path.relpath(path))
-    experiment_config.check(
+    check.check(
         config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml")
     )
-    experiment_config.check_copies(config)
+    check.check_copies(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

@@ -21,7 +21,8 @@ import torch
 from pyfaidx import Fasta
 from transformers import PreTrainedTokenizer
 
-from randommask import genome, kmers, masking
+from randommask import kmers, masking
+from randommask.data import shards
 from randommask.data.windows import Corpus
 
 SEQUENCES = TOKENS = 512
@@ -155,7 +156,7 @@ def made_genome(folder: Path) -> tuple[Path, Path]:
             file.write(f">chr{number + 1}\n".encode())
             ends = np.full((len(lines), 1), ord("\n"), np.uint8)
             file.write(np.concatenate([lines, ends], axis=1).tobytes())
-    genome.tokenize(fasta, folder / "shards", "made", None)
+    shards.tokenize(fasta, folder / "shards", "made", None)
     return fasta, folder / "shards" / "manifest.json"
 
 

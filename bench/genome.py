@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from isal import igzip
 
-from randommask import genome, kmers
+from randommask import kmers
+from randommask.data.shards import tokenize
 
 K = 6
 PIECE_MEGABASES = 1
@@ -55,7 +56,7 @@ def unpack(open_packed: Callable, path: Path) -> None:
 
 def our_ids(path: Path, output: Path) -> list[np.ndarray]:
     """Token ids of each chromosome, by way of the shards."""
-    genome.tokenize(path, output, "made", None)
+    tokenize(path, output, "made", None)
     shards = sorted(output.glob("*.npy"))
     return [kmers.kmer_ids(np.load(shard, mmap_mode="r"), K) for shard in shards]
 
@@ -93,11 +94,11 @@ def main(argv: list[str] | None = None) -> None:
             ("unpack gzip", "plain"): (whole, lambda: unpack(gzip.open, packed(fasta))),
             ("gzipped FASTA to shards", "ours"): (
                 whole,
-                lambda: genome.tokenize(packed(fasta), output, "made", None),
+                lambda: tokenize(packed(fasta), output, "made", None),
             ),
             ("FASTA to shards", "ours"): (
                 whole,
-                lambda: genome.tokenize(fasta, output, "made", None),
+                lambda: tokenize(fasta, output, "made", None),
             ),
             ("FASTA to token ids", "ours"): (whole, lambda: our_ids(fasta, output)),
             ("FASTA to token ids", "plain"): (

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from randommask import genome
+from randommask.data import shards
 
 
 def make_corpus(folder: Path, sequences: dict[str, str]) -> str:
     """Shards and manifest of some sequences; the manifest's path."""
     fasta = folder.parent / f"{folder.name}.fa"
     fasta.write_text("".join(f">{name}\n{seq}\n" for name, seq in sequences.items()))
-    genome.tokenize(fasta, folder, "made", None)
+    shards.tokenize(fasta, folder, "made", None)
     return str(folder / "manifest.json")
 
 

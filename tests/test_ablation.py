@@ -570,8 +570,8 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
         ("phases-share-15", 10000),
         ("share-15", 6250),
     ]
-    assert sum(end * share for _, end, share in ablations.segments(paper, "dnabert", 30000)
-               ) == 30000  # fmt: skip
+    jobs = ablations.segments(paper, "dnabert", 30000)
+    assert sum(end * share for _, end, share in jobs) == 30000
     found = ablations.pretraining(paper, "dnabert-10k")
     assert found["kept"] == "dnabert/step-30000" and found["step"] == 10000
     assert found["jobs"] == {"dnabert/step-30000": pytest.approx(1 / 3)}

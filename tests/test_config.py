@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from randommask.errors import InputError
-from randommask.experiment import ablations, encoders
+from randommask.experiment import ablations, encoders, runs
 from randommask.experiment import check as checker
 
 ROOT = Path(__file__).parents[1]
@@ -223,9 +223,9 @@ def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
     for name in ("nt", "dnabert"):
         paper["encoders"][name]["finetune"] = own
     checker.check(paper, SCHEMA)
-    rows = encoders.benchmark(paper)
+    rows = runs.benchmark(paper)
     before, after, other = (
-        encoders.finetuning(config, name, "overlapping", rows[0], 1)
+        runs.finetuning(config, name, "overlapping", rows[0], 1)
         for config, name in ((plain, "nt"), (paper, "nt"), (paper, "randommask"))
     )
     assert before["lora"] is None and before["truncate"] is False
@@ -241,7 +241,7 @@ def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
     config["sources"]["gue"]["path"] = str(tmp_path)
     checker.check(config, SCHEMA)
     group = config["ablations"]["curriculum"]
-    assert encoders.table_datasets(config, group) == ["EMP-H3"]
+    assert runs.table_datasets(config, group) == ["EMP-H3"]
     other = config["ablations"]["masking-rate"]
     other["datasets"] = ["SSP"]
     checker.check(config, SCHEMA)  # `make slice` asks for no group
@@ -276,17 +276,17 @@ def test_sequences_that_are_cut_need_not_fit(paper):
 
 
 def test_recipes_change_what_they_name(paper):
-    rows = {row.dataset: row for row in encoders.benchmark(paper)}
-    assert encoders.recipe(paper, "table5", rows["SSP"])["learning_rate"] == 1e-4
-    assert encoders.recipe(paper, "table4", rows["SSP"])["learning_rate"] == 3e-5
+    rows = {row.dataset: row for row in runs.benchmark(paper)}
+    assert runs.recipe(paper, "table5", rows["SSP"])["learning_rate"] == 1e-4
+    assert runs.recipe(paper, "table4", rows["SSP"])["learning_rate"] == 3e-5
     paper["recipes"]["own"] = {"all": {"epochs": 2}, "SSP": {"epochs": 7}}
-    assert encoders.recipe(paper, "own", rows["SSP"])["epochs"] == 7
-    assert encoders.recipe(paper, "own", rows["EAP"])["epochs"] == 2
+    assert runs.recipe(paper, "own", rows["SSP"])["epochs"] == 7
+    assert runs.recipe(paper, "own", rows["EAP"])["epochs"] == 2
 
 
 def test_dnabert2s_recipe_is_the_scripts(paper):
     """Per group: epochs, steps in all, warm-up; learning rate and decay for all."""
-    rows = {row.dataset: row for row in encoders.benchmark(paper)}
+    rows = {row.dataset: row for row in runs.benchmark(paper)}
     paper["finetune"]["recipe"] = "dnabert2"
     due = {
         "EMP-H3": (3, None, 50),
@@ -299,7 +299,7 @@ def test_dnabert2s_recipe_is_the_scripts(paper):
         "SSP": (5, None, 50),
     }
     for name, numbers in due.items():
-        run = encoders.finetuning(paper, "dnabert", "overlapping", rows[name], 1)
+        run = runs.finetuning(paper, "dnabert", "overlapping", rows[name], 1)
         assert (run["epochs"], run["max_steps"], run["warmup_steps"]) == numbers
         assert (run["batch_size"], run["learning_rate"]) == (32, 3e-5)
         assert run["weight_decay"] == 0.01

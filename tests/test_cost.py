@@ -6,8 +6,17 @@ import pytest
 import yaml
 
 from randommask.encoders import bert, cost
-from randommask.experiment import encoders
+from randommask.experiment import encoders, runs
 from randommask.experiment.datasets import read
+from randommask.plan.work import (
+    download_bytes,
+    finetuning,
+    genome_bases,
+    is_size_known,
+    segment,
+    segment_bytes,
+    sequence_tokens,
+)
 
 ROOT = Path(__file__).parents[1]
 BASE = cost.Sizes(12, 768, 3072, 512)
@@ -21,7 +30,7 @@ def test_the_papers_pretraining_by_hand():
     assert cost.training_flops(BASE, 4101, 512, 0.1409) == pytest.approx(by_hand)
     hparams = encoders.segment(PAPER, "dnabert", 480_000)
     hparams["start"] = 0
-    work = cost.segment(hparams, 4101)
+    work = segment(hparams, 4101)
     assert work.steps == 480_000 and work.tokens == 480_000 * 512 * 512
     assert work.flops == pytest.approx(7.2e19, rel=0.01)
     # eight A100 for two days: 52 TFLOP/s each
@@ -30,20 +39,20 @@ def test_the_papers_pretraining_by_hand():
 
 def test_segments_add_up_to_the_whole():
     parts = [
-        cost.segment(encoders.segment(PAPER, "dnabert", end), 4101)
+        segment(encoders.segment(PAPER, "dnabert", end), 4101)
         for end in encoders.segment_ends(PAPER, "dnabert")
     ]
     whole = encoders.segment(PAPER, "dnabert", 480_000) | {"start": 0}
     assert len(parts) == 7
     assert sum(part.flops for part in parts) == pytest.approx(
-        cost.segment(whole, 4101).flops
+        segment(whole, 4101).flops
     )
 
 
 def test_longer_spans_ask_more_of_the_head():
     ours = encoders.segment(PAPER, "randommask", 480_000)
     theirs = encoders.segment(PAPER, "dnabert", 480_000)
-    more = cost.segment(ours, 4101).flops - cost.segment(theirs, 4101).flops
+    more = segment(ours, 4101).flops - segment(theirs, 4101).flops
     # 22.33 % of the tokens instead of 14.09 %, over 110,000 steps
     head = 6 * (768**2 + 768 * 4101)
     tokens = 110_000 * 512 * 512
@@ -61,8 +70,8 @@ def test_a_finetuning_run_by_hand():
     dataset = next(
         row for row in read(ROOT / "config/datasets.tsv") if row.dataset == "EMP-H3"
     )
-    run = encoders.finetuning(PAPER, "dnabert", "overlapping", dataset, 1)
-    work = cost.finetuning(run, dataset, dataset.rows, BASE, 6)
+    run = runs.finetuning(PAPER, "dnabert", "overlapping", dataset, 1)
+    work = finetuning(run, dataset, dataset.rows, BASE, 6)
     assert work.steps == 100 * 375  # 11,971 rows by 32, rounded up
     tokens = 500 - 6 + 1 + 2
     assert work.tokens == 100 * 11_971 * tokens
@@ -76,23 +85,23 @@ def test_a_finetuning_run_by_hand():
     [("overlapping", 98), ("non-overlapping", 18), ("character", 103)],
 )
 def test_tokens_of_a_sequence(tokenization, tokens):
-    assert cost.sequence_tokens(tokenization, 101, 6) == tokens
+    assert sequence_tokens(tokenization, 101, 6) == tokens
 
 
 def test_what_a_segment_leaves(tmp_path):
     hparams = encoders.segment(PAPER, "dnabert", 30_000)
     weights = 4 * 89_196_549
-    left, meanwhile = cost.segment_bytes(hparams, 4101)
+    left, meanwhile = segment_bytes(hparams, 4101)
     assert left == weights * (1 + 3 + 6)  # milestones 0, 100, ... 10,000
     assert meanwhile == weights * 9
 
 
 def test_a_genomes_size(tmp_path):
-    bases = cost.genome_bases(PAPER, "hg38")
+    bases = genome_bases(PAPER, "hg38")
     assert bases == pytest.approx(3_088_269_832, rel=0.01)  # chr1 to 22, X, Y
     (tmp_path / "a.fa").write_bytes(b"x" * 100)
     (tmp_path / "b.fa.gz").write_bytes(b"x" * 100)
     local = {"sources": {"mine": {"path": str(tmp_path)}}}
-    assert cost.genome_bases(local, "mine") == 414
-    assert cost.download_bytes(local["sources"]["mine"]) == 0
-    assert not cost.is_size_known(PAPER["sources"]["gue"])
+    assert genome_bases(local, "mine") == 414
+    assert download_bytes(local["sources"]["mine"]) == 0
+    assert not is_size_known(PAPER["sources"]["gue"])

@@ -13,13 +13,14 @@ from made_genome import random_corpus, segment
 from torch.nn import functional as F
 
 from randommask.encoders import bert, released
-from randommask.encoders.dropout import dropout, keep_exact
+from randommask.encoders.dropout import dropout
 from randommask.encoders.families import hyena
 from randommask.finetuning import examples, tuning
 from randommask.finetuning.tuning import Tuning
 from randommask.pretraining import loader
 from randommask.pretraining.trainer import Trainer
 from randommask.training import state
+from randommask.training.precision import keep_exact
 
 pytestmark = [
     pytest.mark.gpu,

@@ -5,8 +5,7 @@ import os
 import pytest
 from fetching import BODY, ROOT, content, entry, fetch
 
-from randommask import genome
-from randommask.data import fetched, prepare
+from randommask.data import fetched, prepare, shards
 from randommask.encoders import released
 from randommask.errors import InputError
 
@@ -81,10 +80,10 @@ def edit(path):
 
 def test_the_genome_is_checked_before_it_is_read(folder, tmp_path):
     (folder / "data.bin").touch()
-    genome.tokenize(folder, tmp_path / "corpus", "g", None)
+    shards.tokenize(folder, tmp_path / "corpus", "g", None)
     edit(folder / "g.fa")
     with pytest.raises(InputError, match=r"g\.fa: edited since it was fetched"):
-        genome.tokenize(folder, tmp_path / "corpus2", "g", None)
+        shards.tokenize(folder, tmp_path / "corpus2", "g", None)
     assert not (tmp_path / "corpus2").exists()
 
 

@@ -10,6 +10,7 @@ from randommask import kmers
 from randommask.errors import InputError
 from randommask.measures import readers
 from randommask.measures.embeddings import center
+from randommask.measures.readers import LABELS, ROLES
 from randommask.report.figures import __main__ as command
 from randommask.report.figures import clusters, curves, datapage, ranking, style, tokens
 
@@ -80,7 +81,7 @@ def write_attention(folder, role, layers=3, size=10):
 
 @pytest.fixture
 def folder(tmp_path):
-    for role in style.ROLES:
+    for role in ROLES:
         phases = 3 if role == "randommask" else 1
         write_history(tmp_path / f"{role}.history.csv", phases)
         write_embeddings(tmp_path / f"{role}.csv")
@@ -315,7 +316,7 @@ def test_labels_are_pushed_apart():
 
 def test_colours_differ():
     assert len(set(style.PAIR_COLOURS.values())) == 16
-    assert len(set(style.COLOURS.values())) == len(style.ROLES) == len(style.LABELS)
+    assert len(set(style.COLOURS.values())) == len(ROLES) == len(LABELS)
 
 
 @pytest.mark.parametrize("pair", ["baseline", "other=x", "baseline=", "mini=a mini=b"])

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from randommask import genome
+from randommask.data import shards
 from randommask.errors import InputError
-from randommask.files import sha256
+from randommask.files import WORKFLOW, sha256
 
 
 def tokenize(source, output, chromosomes=None):
-    genome.tokenize(source, output, "g", chromosomes)
+    shards.tokenize(source, output, "g", chromosomes)
     return json.loads((output / "manifest.json").read_text())
 
 
@@ -30,7 +30,7 @@ def fasta(tmp_path, content, name="g.fa"):
 
 def error(source, output, chromosomes=None):
     with pytest.raises(InputError) as caught:
-        genome.tokenize(source, output, "g", chromosomes)
+        shards.tokenize(source, output, "g", chromosomes)
     assert not output.exists() and not list(output.parent.glob(".*aside*"))
     message = str(caught.value)
     assert "\n" not in message
@@ -226,7 +226,7 @@ def test_the_same_name_in_two_files_is_refused(tmp_path):
 
 
 def test_the_command_says_error_and_exits_with_one(tmp_path):
-    env = os.environ | {"PYTHONPATH": str(Path(genome.__file__).parents[1])}
+    env = os.environ | {"PYTHONPATH": str(WORKFLOW)}
     command = [sys.executable, "-m", "randommask.genome", "--output", tmp_path / "out"]
     command += ["--hparams", '{"genome": "g", "chromosomes": null}', "--source"]
     bad = subprocess.run(

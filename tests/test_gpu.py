@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from randommask.errors import InputError
+from randommask.files import WORKFLOW
 from randommask.training import gpu
 
-WORKFLOW = Path(gpu.__file__).parents[1]
 # says which GPUs it got and waits until it may end
 HOLD = """
 import os, sys, time

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from randommask import masking
+from randommask import draws, masking
 from randommask.pretraining import curriculum
 
 # DNABERT's MASK_LIST: which neighbours of a centre are masked with it.
@@ -37,12 +37,12 @@ def draws_of(ids, seed=0, step=0, first=0):
 
 def high_bytes(seed, step, stream, sample, length):
     units = -(-length // 32)
-    words = masking.philox(seed, step, stream, sample * units, units)
+    words = draws.philox(seed, step, stream, sample * units, units)
     return b"".join(int(word).to_bytes(8, "little") for word in words)[:length]
 
 
 def low_word(seed, step, stream, sample, rank):
-    words = masking.philox(seed, step, stream, sample * 4, 4, rank // 32)
+    words = draws.philox(seed, step, stream, sample * 4, 4, rank // 32)
     return int(words[rank % 32 // 2]) >> 32 * (rank % 2) & 0xFFFFFFFF
 
 

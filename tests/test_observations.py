@@ -21,6 +21,8 @@ from randommask.errors import InputError
 from randommask.measures import observations
 from randommask.measures.observations import FAILS, HOLDS, UNMEASURED
 from randommask.report.tables.__main__ import main as tables
+from randommask.report.tables.observations import main
+from randommask.report.tables.observations import observe as measured
 
 START = math.log(4101)
 
@@ -87,7 +89,7 @@ def observe(folder, files):
     flags += ["--hparams", json.dumps(hparams)]
     for kind, path in outputs.items():
         flags += [f"--{kind}", str(path)]
-    observations.main(flags)
+    main(flags)
     with outputs["csv"].open(newline="") as file:
         return list(csv.DictReader(file)), outputs["md"].read_text()
 
@@ -192,7 +194,7 @@ def test_two_layers_have_no_middle(tmp_path, planted):
 
 def test_missing_runs_leave_the_gain_unmeasured(tmp_path):
     path = make_table2(tmp_path, {("nt", "overlapping"): 0.5})
-    lines = observations.observe(path, {}, {}, {}, 4101)
+    lines = measured(path, {}, {}, {}, 4101)
     assert observations.verdicts(lines)[1] == UNMEASURED
 
 

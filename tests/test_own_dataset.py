@@ -15,7 +15,7 @@ from randommask.data import prepare
 from randommask.encoders import bert
 from randommask.errors import InputError
 from randommask.experiment import check as checker
-from randommask.experiment import datasets, encoders
+from randommask.experiment import datasets, runs
 from randommask.finetuning import examples
 
 ROOT = Path(__file__).parents[1]
@@ -113,11 +113,11 @@ def paper(own, monkeypatch):
 def test_the_check_takes_own_tasks_and_wants_their_files(own, paper):
     paper["recipes"]["table5"] = {"cells": {"epochs": 3}}
     checker.check(paper, SCHEMA)
-    rows = {row.dataset: row for row in encoders.benchmark(paper)}
-    assert encoders.recipe(paper, "table5", rows["mine-five"])["epochs"] == 3
-    assert encoders.recipe(paper, "table5", rows["SSP"])["epochs"] == 10
+    rows = {row.dataset: row for row in runs.benchmark(paper)}
+    assert runs.recipe(paper, "table5", rows["mine-five"])["epochs"] == 3
+    assert runs.recipe(paper, "table5", rows["SSP"])["epochs"] == 10
     for row in rows.values():
-        assert bool(encoders.own_files(row)) == row.dataset.startswith("mine")
+        assert bool(runs.own_files(row)) == row.dataset.startswith("mine")
 
     (own / "data" / "mine-one" / "dev.csv").unlink()
     message = "mine-one: data/mine-one/dev.csv: no such file"
@@ -125,8 +125,8 @@ def test_the_check_takes_own_tasks_and_wants_their_files(own, paper):
         checker.check(paper, SCHEMA)
     # what is not there is left out where that is asked for
     paper["benchmark"]["include"] = "present"
-    assert "mine-one" not in [row.dataset for row in encoders.benchmark(paper)]
-    assert "mine-two" in [row.dataset for row in encoders.benchmark(paper)]
+    assert "mine-one" not in [row.dataset for row in runs.benchmark(paper)]
+    assert "mine-two" in [row.dataset for row in runs.benchmark(paper)]
 
 
 def test_the_workflow_prepares_it_and_again_where_a_file_is_edited(own):

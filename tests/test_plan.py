@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from randommask.errors import InputError
+from randommask.experiment import file
 from randommask.plan import __main__ as plan
 from randommask.plan import speeds
 
@@ -173,9 +174,9 @@ def test_an_unknown_target_is_one_line(clone):
 
 
 def test_the_config_is_the_one_that_snakemake_reads(clone):
-    assert plan.config_path("mine.yaml", "slurm") == Path("mine.yaml")
-    assert plan.config_path(None, "slurm") == Path("config/config.yaml")
-    demo = plan.config_path(None, "workflow/profiles/demo")
-    assert plan.read_config(demo)["experiment"]["name"] == "demo"
+    assert file.config_path("mine.yaml", "slurm") == Path("mine.yaml")
+    assert file.config_path(None, "slurm") == Path("config/config.yaml")
+    demo = file.config_path(None, "workflow/profiles/demo")
+    assert file.read_config(demo)["experiment"]["name"] == "demo"
     with pytest.raises(InputError, match=r"mine\.yaml: no such file"):
-        plan.read_config(Path("mine.yaml"))
+        file.read_config(Path("mine.yaml"))

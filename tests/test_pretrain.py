@@ -17,9 +17,10 @@ from made_genome import random_corpus, segment
 from safetensors.torch import load_file
 
 from randommask import files
+from randommask.encoders.folder import ENCODER_FILES, copy_encoder
 from randommask.errors import InputError
 from randommask.pretraining import __main__ as pretrain
-from randommask.pretraining import curriculum
+from randommask.training import optimizer
 from randommask.training import state as checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -283,19 +284,19 @@ def test_a_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
 
 def test_learning_rate_depends_on_step_and_total_alone():
     settings = {"learning_rate": 1.0, "warmup_steps": 10, "steps": 110}
-    rates = [curriculum.learning_rate(settings, step) for step in range(110)]
+    rates = [optimizer.learning_rate(settings, step) for step in range(110)]
     assert rates[0] == 0.1 and rates[9] == 1.0 and rates[60] == 0.5
     assert rates[-1] == 0.01
 
 
 def test_weights_get_a_second_name_without_a_second_copy(whole, tmp_path):
-    checkpoint.copy_encoder(whole, tmp_path / "encoder")
+    copy_encoder(whole, tmp_path / "encoder")
     names = sorted(path.name for path in (tmp_path / "encoder").iterdir())
-    assert names == sorted(checkpoint.ENCODER_FILES)
+    assert names == sorted(ENCODER_FILES)
     weights = tmp_path / "encoder" / "model.safetensors"
     assert weights.samefile(whole / "model.safetensors")
     with pytest.raises(InputError, match=r"no README\.md"):
-        checkpoint.copy_encoder(tmp_path, tmp_path / "other")
+        copy_encoder(tmp_path, tmp_path / "other")
 
 
 def test_state_holds_what_adam_needs(whole):

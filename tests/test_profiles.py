@@ -71,8 +71,8 @@ def test_local_jobs_wait_for_free_gpus():
     assert command.startswith(alone)
     assert jobs["pretrain"]["resources"]["gpu_parts"] == 12  # all there are
     command = " ".join(jobs["model"]["command"].split())
-    shared = "python -m randommask.training.gpu --gpus 1 --share 4 -- python -m randommask.finetuning"
-    assert command.startswith(shared)
+    shared = "python -m randommask.training.gpu --gpus 1 --share 4 --"
+    assert command.startswith(f"{shared} python -m randommask.finetuning")
     assert jobs["model"]["resources"]["gpu_parts"] == 1
 
 

@@ -17,12 +17,12 @@ from huggingface_hub import ModelCard
 from made_results import EXPERIMENT, make_run
 
 from randommask import metrics
+from randommask.encoders.folder import ENCODER_FILES
 from randommask.errors import InputError
 from randommask.experiment import check as config
 from randommask.experiment import releases
 from randommask.report.release import __main__ as command
 from randommask.report.release import card, reproduce
-from randommask.training import state
 
 ROOT = Path(__file__).parents[1]
 SEEDS = [1, 2]
@@ -78,7 +78,7 @@ def write_run(finetuned, encoder, dataset, seed, spoil=None):
 def sources(tmp_path):
     """What the jobs leave: an encoder, its last segment, its runs and the controls'."""
     for folder, names in (
-        ("encoder", state.ENCODER_FILES),
+        ("encoder", ENCODER_FILES),
         ("step", ("history.csv", "spans.csv")),
     ):
         (tmp_path / folder).mkdir()

@@ -26,14 +26,14 @@ from made_results import (
     stairs,
 )
 
-from randommask.measures import observations
+from randommask.measures import statistics
 from randommask.measures.records import write_csv
 from randommask.report.__main__ import main
 from randommask.report.pictures import DATASETS as DATASETS_FIGURE
 from randommask.report.pictures import FIGURES, RANKS
-from randommask.report.tables import tested
 from randommask.report.tables.__main__ import main as tables
 from randommask.report.tables.audit import main as audit
+from randommask.report.tables.observations import main as observations
 
 VOID = {"meta", "link", "img", "br", "hr"}
 
@@ -89,7 +89,7 @@ def make_tables(folder, datasets=DATASETS):
     history = make_history(folder / "history.csv", stairs, (1, 2))
     attention = make_attention(folder / "attention.csv", [0.9] * 4)
     text = json.dumps({"experiment": EXPERIMENT, "vocab_size": 4101})
-    observations.main(
+    observations(
         ["--table2", str(out / "table2.csv"), "--hparams", text]
         + ["--history", f"randommask={history}", "--attention", f"baseline={attention}"]
         + [f"--{kind}={out}/observations.{kind}" for kind in ("csv", "md")]
@@ -122,13 +122,13 @@ def made(tmp_path_factory):
 
 def make_statistics(folder):
     """The statistics as their command would write them, their numbers invented."""
-    empty = dict.fromkeys(tested.NUMBERS)
+    empty = dict.fromkeys(statistics.NUMBERS)
     lines = []
     for row in (ROWS3[0], *ROWS3[2:]):
         name = {"row": row["label"], "baseline": "DNABERT", "note": ""}
         for over, groups in (
-            (tested.OVER_DATASETS, [tested.MCC_SETS, "EMP"]),
-            (tested.OVER_ROWS, DATASETS),
+            (statistics.OVER_DATASETS, [statistics.MCC_SETS, "EMP"]),
+            (statistics.OVER_ROWS, DATASETS),
         ):
             numbers = {"pairs": 27, "difference": -7.25, "low": -9.5, "high": -4.75}
             numbers |= {"p_value": 0.03, "p_holm": 0.06}

@@ -16,7 +16,7 @@ import yaml
 from fetching import ROOT
 
 from randommask.data import checksums, fetched
-from randommask.experiment import encoders
+from randommask.experiment.runs import resources
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 COMMIT = "a" * 40
@@ -81,11 +81,11 @@ def test_what_the_papers_tables_need():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     released = [f"encoders/{name}" for name in ("dnabert-released", "hyenadna", "nt")]
     config["benchmark"]["datasets"] = str(ROOT / "config/datasets.tsv")
-    assert encoders.resources(config) == ["deepstarr", *released, "gue", "hg38"]
+    assert resources(config) == ["deepstarr", *released, "gue", "hg38"]
     config["benchmark"]["include"] = ["SSP"]
     config["tables"]["table2"]["rows"] = config["tables"]["table3"]["rows"][3:5]
     del config["tables"]["table3"]["rows"][0:3]
-    assert encoders.resources(config) == ["encoders/dnabert-released", "gue", "hg38"]
+    assert resources(config) == ["encoders/dnabert-released", "gue", "hg38"]
 
 
 # --- The whole, once ------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import matthews_corrcoef
 
 from randommask import genome
-from randommask.data import grammar
+from randommask.data import grammar, shards
 from randommask.data import world as synthetic
 from randommask.errors import InputError
 from randommask.experiment import datasets
@@ -117,7 +117,7 @@ def test_genome_speaks_the_grammar_of_the_benchmark(world):
 
 
 def test_genome_is_tokenized_like_any_other(world, tmp_path):
-    genome.tokenize(world / "genome", tmp_path / "corpus", "synthetic", None)
+    shards.tokenize(world / "genome", tmp_path / "corpus", "synthetic", None)
     manifest = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
     for chromosome in manifest["chromosomes"]:
         runs = np.array(chromosome["intervals"])

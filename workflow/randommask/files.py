@@ -16,6 +16,9 @@ from typing import Any
 
 from randommask.errors import InputError
 
+WORKFLOW = Path(__file__).parents[1]
+"""The folder `workflow`: rules, profiles, captions, plug-ins and this package."""
+
 
 @contextmanager
 def write_aside(path: str | Path) -> Iterator[Path]:

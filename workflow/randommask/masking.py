@@ -22,24 +22,12 @@ from functools import cache
 
 import numpy as np
 
+from randommask.draws import philox
+
 MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # BERT's and DNABERT's; the rest is kept
 # Streams of the counter-based generator; corpus.py has 0.
 CENTER_BYTES, CENTER_WORDS, ACTION_BYTES, ACTION_WORDS = 1, 2, 3, 4
 WORDS = 32  # drawn at a time for a sequence; how many it needs is not known before
-
-
-def philox(
-    seed: int, step: int, stream: int, first: int, count: int, block: int = 0
-) -> np.ndarray:
-    """Raw words for `count` units from unit `first` on: (count * 4,) uint64.
-
-    A unit is one step of the Philox counter, four words; `stream` keeps the draws of
-    different purposes apart, `block` those of one purpose that come in instalments.
-    """
-    return np.random.Philox(
-        key=np.array([seed, step], np.uint64),
-        counter=np.array([first, block, 0, stream], np.uint64),
-    ).random_raw(count * 4)
 
 
 @dataclass(frozen=True)

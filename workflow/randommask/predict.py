@@ -36,7 +36,7 @@ from randommask.encoders import families
 from randommask.errors import InputError, run
 from randommask.finetuning import heads, task, tuning
 from randommask.finetuning.task import Task
-from randommask.pretraining.trainer import autocast
+from randommask.training.precision import autocast
 
 CHUNK = 1024  # windows tokenized together
 _LETTERS = str.maketrans("", "", genome.IUPAC + genome.IUPAC.lower())

@@ -1,6 +1,6 @@
 """Ablations: groups of encoders from the config, compared; each answers a question."""
 
-from randommask.ablation import plan as ablation_plan
+from randommask.experiment import ablations as ablation_plan
 
 GROUPS = config.get("ablations", {})
 

@@ -50,7 +50,7 @@ use rule download_gue as download_deepstarr with:
 rule prepare:
     """Check one dataset and write it as train, dev and test tables with a summary."""
     input:
-        own=lambda wildcards: settings.own_files(DATASETS[wildcards.dataset]),
+        own=lambda wildcards: runs.own_files(DATASETS[wildcards.dataset]),
         source=rows_from,
     output:
         train="<results>/benchmark/{dataset}/train.parquet",
@@ -67,7 +67,7 @@ rule prepare:
         datasets=DATASETS_LIST,
     params:
         folder=subpath(output.summary, parent=True),
-        hparams=lambda wildcards: json.dumps(settings.preparation(config)),
+        hparams=lambda wildcards: json.dumps(runs.preparation(config)),
         row=lambda wildcards: prepared_row(wildcards.dataset),
     shell:
         r"""

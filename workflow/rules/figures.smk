@@ -6,7 +6,7 @@ rule embed:
     input:
         lambda wildcards: expand(
             "<results>/pretrain/{checkpoint}",
-            checkpoint=settings.lineage(config, wildcards.encoder),
+            checkpoint=encoders.lineage(config, wildcards.encoder),
         ),
     output:
         csv="<results>/figures/embeddings/{encoder}.csv",
@@ -23,8 +23,8 @@ rule embed:
             {
                 "encoder": wildcards.encoder,
                 "steps": [
-                    settings.split(checkpoint)[1]
-                    for checkpoint in settings.lineage(config, wildcards.encoder)
+                    encoders.split(checkpoint)[1]
+                    for checkpoint in encoders.lineage(config, wildcards.encoder)
                 ],
                 **config["figures"]["tsne"],
             }
@@ -57,7 +57,7 @@ rule attend:
         hparams=lambda wildcards: json.dumps(
             {
                 "encoder": wildcards.encoder,
-                "held_out": settings.merged(config, wildcards.encoder)["held_out"],
+                "held_out": encoders.merged(config, wildcards.encoder)["held_out"],
                 **config["figures"]["attention"],
             }
         ),
@@ -87,7 +87,7 @@ rule figure1:
         hparams=lambda wildcards: figure_hparams(
             sequence="ATGACGTTCAGGCTAACGTACTGA",
             k=config["pretrain"]["k"],
-            max_span=settings.phases(config, config["roles"]["randommask"])[-1][
+            max_span=encoders.phases(config, config["roles"]["randommask"])[-1][
                 "max_span"
             ],
             seed=1,

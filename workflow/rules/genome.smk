@@ -62,7 +62,7 @@ rule download_genome:
 rule resources:
     """Everything that `all` needs from elsewhere: no other job uses the network."""
     input:
-        collect("<resources>/{place}", place=settings.resources(config)),
+        collect("<resources>/{place}", place=runs.resources(config)),
     localrule: True
 
 

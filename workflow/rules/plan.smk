@@ -2,7 +2,7 @@
 
 import json
 
-from randommask.datasets import read as read_datasets
+from randommask.experiment.datasets import read as read_datasets
 
 RESULTS = config["pathvars"]["results"]
 CHECKSUMS = os.path.join(config["pathvars"]["resources"], "checksums.tsv")
@@ -12,19 +12,19 @@ MIRRORS = json.dumps(config["mirrors"])
 # Likewise the list's file: in another one the same row is not prepared again.
 DATASETS_LIST = config["benchmark"]["datasets"]
 PARTIAL = "--partial" if config.get("partial") else ""
-OURS = [name for name in config["encoders"] if settings.is_ours(config, name)]
+OURS = [name for name in config["encoders"] if encoders.is_ours(config, name)]
 TAKEN = [name for name, entry in config["encoders"].items() if "milestone" in entry]
 RELEASED = [name for name, entry in config["encoders"].items() if "released" in entry]
 UNTRAINED, KMER_LINEAR = (
-    [name for name in config["encoders"] if settings.control(config, name) == kind]
-    for kind in (settings.UNTRAINED, settings.KMER_LINEAR)
+    [name for name in config["encoders"] if encoders.control(config, name) == kind]
+    for kind in (encoders.UNTRAINED, encoders.KMER_LINEAR)
 )
 GENOMES = {*config["genomes"]}.union(
-    *(settings.merged(config, name)["genomes"] for name in OURS)
+    *(encoders.merged(config, name)["genomes"] for name in OURS)
 )
-SEGMENTS = settings.segment_names(config)
-MILESTONES = settings.milestone_segments(config)
-DATASETS = {dataset.dataset: dataset for dataset in settings.benchmark(config)}
+SEGMENTS = encoders.segment_names(config)
+MILESTONES = encoders.milestone_segments(config)
+DATASETS = {dataset.dataset: dataset for dataset in runs.benchmark(config)}
 CONTROLS = [*UNTRAINED, *KMER_LINEAR]
 EXPERIMENT = {
     "experiment": {key: config["experiment"][key] for key in ("name", "notice")}
@@ -71,7 +71,7 @@ def released_copy(encoder):
 def rows_from(wildcards):
     """Where a dataset's rows come from: one's own folder, or a downloaded source."""
     dataset = DATASETS[wildcards.dataset]
-    return dataset.own_folder or f"<resources>/{settings.source_of(dataset)}"
+    return dataset.own_folder or f"<resources>/{runs.source_of(dataset)}"
 
 
 def prepared_row(dataset):
@@ -104,7 +104,7 @@ def rows_of(table, **options):
             **EXPERIMENT,
             **options,
             "rows": [{"published": None, **row} for row in table["rows"]],
-            "datasets": settings.table_datasets(config, table),
+            "datasets": runs.table_datasets(config, table),
             "seeds": config["seeds"],
         }
     )
@@ -112,11 +112,11 @@ def rows_of(table, **options):
 
 def runs_of(table, file="metrics.json"):
     """One file of all runs behind a table or an ablation; if partial, those there are."""
-    datasets = settings.table_datasets(config, table)
-    runs = [
-        run
+    datasets = runs.table_datasets(config, table)
+    paths = [
+        path
         for row in table["rows"]
-        for run in expand(
+        for path in expand(
             f"<results>/finetune/{{encoder}}/{{tokenization}}/{{dataset}}/seed{{seed}}/{file}",
             encoder=row["encoder"],
             tokenization=row["tokenization"],
@@ -124,7 +124,7 @@ def runs_of(table, file="metrics.json"):
             seed=config["seeds"],
         )
     ]
-    return there(runs)
+    return there(paths)
 
 
 def there(paths):
@@ -155,7 +155,7 @@ def resolved(flags):
 
 def last_segment(encoder):
     """The folder of the encoder's last segment."""
-    return f"<results>/pretrain/{encoder}/step-{settings.segment_ends(config, encoder)[-1]}"
+    return f"<results>/pretrain/{encoder}/step-{encoders.segment_ends(config, encoder)[-1]}"
 
 
 def weights_of(encoder):
@@ -168,7 +168,7 @@ def weights_of(encoder):
 
 def manifests(encoder):
     """The corpus an encoder is trained on."""
-    genomes = settings.merged(config, encoder)["genomes"]
+    genomes = encoders.merged(config, encoder)["genomes"]
     return [f"<results>/corpus/{genome}/manifest.json" for genome in genomes]
 
 
@@ -183,13 +183,13 @@ def histories(roles):
 
 def segment_start(wildcards):
     """The folder a segment goes on from; none for the first."""
-    before = settings.predecessor(config, *settings.split(wildcards.segment))
+    before = encoders.predecessor(config, *encoders.split(wildcards.segment))
     return f"<results>/pretrain/{before[0]}/step-{before[1]}" if before else []
 
 
 def segment_hparams(wildcards):
     """A segment's settings as JSON, for one quoted flag."""
-    return json.dumps(settings.segment(config, *settings.split(wildcards.segment)))
+    return json.dumps(encoders.segment(config, *encoders.split(wildcards.segment)))
 
 
 def gpus_a_node(resources):
@@ -230,7 +230,7 @@ def processes(wildcards, resources):
 def finetune_hparams(wildcards, seed):
     """A run's settings as JSON, for one quoted flag."""
     return json.dumps(
-        settings.finetuning(
+        runs.finetuning(
             config,
             wildcards.encoder,
             wildcards.tokenization,
@@ -243,7 +243,7 @@ def finetune_hparams(wildcards, seed):
 def counting_hparams(wildcards):
     """A run of the linear control as JSON, for one quoted flag."""
     return json.dumps(
-        settings.counting(
+        runs.counting(
             config,
             wildcards.encoder,
             wildcards.tokenization,
@@ -263,7 +263,7 @@ def recipe_hparams(name):
             "recipe": name,
             "settings": {"optimizer": "AdamW", **{key: shared[key] for key in keys}},
             "datasets": {
-                dataset.dataset: settings.recipe(config, name, dataset)
+                dataset.dataset: runs.recipe(config, name, dataset)
                 for dataset in DATASETS.values()
             },
             "used": shared["recipe"] == name,
@@ -278,4 +278,4 @@ def figure_hparams(**options):
 
 def vocab_size(role):
     """Tokens that the encoder in a role knows: five specials and its k-mers."""
-    return 5 + 4 ** settings.merged(config, config["roles"][role])["k"]
+    return 5 + 4 ** encoders.merged(config, config["roles"][role])["k"]

@@ -4,7 +4,7 @@
 rule pretrain:
     """Pretrain an encoder for one segment; resumes from its rolling checkpoints."""
     input:
-        corpus=lambda wildcards: manifests(settings.split(wildcards.segment)[0]),
+        corpus=lambda wildcards: manifests(encoders.split(wildcards.segment)[0]),
         start=segment_start,
     output:
         directory("<results>/pretrain/{segment}"),
@@ -74,7 +74,7 @@ rule download_encoder:
         mirrors=MIRRORS,
     params:
         checksums=CHECKSUMS,
-        spec=lambda wildcards: json.dumps(settings.released(config, wildcards.released)),
+        spec=lambda wildcards: json.dumps(encoders.released(config, wildcards.released)),
     shell:
         r"""
         python -m randommask.data.download \
@@ -143,7 +143,7 @@ rule initialise:
         "../../envs/model.yaml"
     params:
         hparams=lambda wildcards: json.dumps(
-            settings.initial(config, wildcards.untrained)
+            encoders.initial(config, wildcards.untrained)
         ),
     shell:
         r"""

@@ -1,6 +1,6 @@
 """Publishing: an encoder with its recipe, its scores and the predictions behind them."""
 
-from randommask.release import plan as release_plan
+from randommask.experiment import releases as release_plan
 
 
 rule release:

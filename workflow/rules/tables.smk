@@ -103,7 +103,7 @@ rule statistics:
         runs_of(config["tables"]["table3"], "predictions.parquet"),
         expand(
             "<results>/benchmark/{dataset}/test.parquet",
-            dataset=settings.table_datasets(config, config["tables"]["table3"]),
+            dataset=runs.table_datasets(config, config["tables"]["table3"]),
         ),
         table3="<results>/tables/table3.csv",
     output:

@@ -5,14 +5,14 @@ Command (rule `download_*`)::
     python -m randommask.data.download --name hg38 --hparams '<spec>' \
         --checksums resources/checksums.tsv --mirrors '[]' --output resources/hg38
 
-The spec (see `randommask.data.sources`) names a path, and the output holds absolute links
+The spec (see `data.sources`) names a path, and the output holds absolute links
 to that file or to what that folder holds; or published files; or a repository of the
 Hugging Face hub. Each mirror, a folder or an address, is asked for
 `<mirror>/<name>/<file>` before any published place.
 
 What arrives is checked against the config or, where that has no checksum, against
-what came at its first use (`randommask.data.checksums`). The output appears only when all
-of it is there, with a list of what it holds (`randommask.data.fetched`). One process at a
+what came at its first use (`data.checksums`). The output appears only when all
+of it is there, with a list of what it holds (`data.fetched`). One process at a
 time fetches a source; another waits, and finds it made. This command alone uses the
 network.
 """

@@ -24,7 +24,7 @@ from randommask import files
 from randommask.errors import InputError, run
 from randommask.experiment import datasets
 from randommask.experiment.datasets import SPLITS, Dataset
-from randommask.experiment.encoders import source_of
+from randommask.experiment.runs import source_of
 
 STANDINGS = {"verified": "V", "one source": "1", "unverified": "U"}
 NOWHERE = "this config alone says so"

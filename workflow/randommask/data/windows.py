@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from randommask.draws import philox
 from randommask.errors import InputError
 from randommask.files import read_json
-from randommask.masking import philox
 
 STREAM = 0  # see masking.philox
 VALIDATION_STEP = 2**63  # no training step reaches it: validation windows are apart

@@ -14,7 +14,7 @@ from typing import Any
 from randommask.doctor import experiment, machine
 from randommask.doctor.finding import Finding
 from randommask.errors import InputError, run
-from randommask.plan.__main__ import config_path, read_config
+from randommask.experiment.file import config_path, read_config
 
 
 def examine(config: dict[str, Any], offline: bool) -> Iterator[Finding]:

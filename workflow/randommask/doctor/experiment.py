@@ -13,8 +13,8 @@ from typing import Any
 from randommask import kmers
 from randommask.data.sources import Repository, Source, parse
 from randommask.doctor.finding import ASK_SECONDS, Finding
-from randommask.encoders import cost
 from randommask.experiment import encoders
+from randommask.plan import work
 from randommask.plan.__main__ import amount
 
 SKEW_SECONDS = 1.0  # Snakemake compares the times of files
@@ -39,17 +39,17 @@ def _needed(config: dict[str, Any], results: Path) -> int:
     need = rolling = 0
     for name, spec in config["sources"].items():
         if not (resources / name).exists():
-            need += cost.download_bytes(spec)
+            need += work.download_bytes(spec)
     for genome in config["genomes"]:
         if not (results / "corpus" / genome / "manifest.json").exists():
-            need += cost.genome_bases(config, genome)
+            need += work.genome_bases(config, genome)
     wanted = _pretrained(config)
     for name in encoders.segment_names(config):
         is_wanted = encoders.split(name)[0] in wanted
         if is_wanted and not (results / "pretrain" / name).exists():
             hparams = encoders.segment(config, *encoders.split(name))
             vocabulary = kmers.vocab_size(hparams["settings"]["k"])
-            left, meanwhile = cost.segment_bytes(hparams, vocabulary)
+            left, meanwhile = work.segment_bytes(hparams, vocabulary)
             need, rolling = need + left, max(rolling, meanwhile)
     return need + rolling
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import yaml
 
+from randommask import errors
 from randommask.doctor.finding import Finding, ask
-from randommask.experiment import encoders
+from randommask.files import WORKFLOW
 from randommask.plan.__main__ import amount
 
-ROOT = Path(__file__).parents[3]
+ROOT = WORKFLOW.parent
 OLDEST, NEWEST = (3, 11), (3, 12)  # Pythons that the tests run with
 MIN_JOB_AGE = 120  # seconds; with less SLURM's plugin leaves squeue for sacct
 OPEN_FILES = 1024
@@ -57,12 +58,12 @@ def packages(root: Path = ROOT) -> Iterator[Finding]:
             other.append(f"{name} {found} (lock: {pinned})")
     install = "pip install -r requirements.lock"
     if lacking := [name for name in missing if name in needed]:
-        yield Finding("problem", "packages", f"no {encoders.listing(lacking)}", install)
+        yield Finding("problem", "packages", f"no {errors.listing(lacking)}", install)
     elif missing:
-        found = f"no {encoders.listing(missing)}, for development only"
+        found = f"no {errors.listing(missing)}, for development only"
         yield Finding("warning", "packages", found, install)
     if other:
-        found = f"other versions: {encoders.listing(other)}"
+        found = f"other versions: {errors.listing(other)}"
         yield Finding("warning", "packages", found, install)
     if not missing and not other:
         yield Finding("ok", "packages", f"{len(lock)} as in requirements.lock")

@@ -4,8 +4,6 @@
 the products it stands between. Here a 64-bit word of torch's generator serves four
 elements: the rate is a multiple of 1 / 65,536, and all else is the same. The words are
 drawn by one thread, so the result does not depend on the number of threads.
-
-On CUDA, `keep_exact` leaves out the attention that would round the rate.
 """
 
 import torch
@@ -13,16 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LEVELS = 2**16  # of the number drawn for an element
-CUDNN_LEVELS = 16  # of some of cuDNN's attention kernels (pytorch/pytorch#174245)
-
-
-def keep_exact(rate: float) -> None:
-    """Let attention on CUDA use cuDNN's kernels only where they know this rate.
-
-    The choice is the process's. Releases of torch older than that change take 0.1 to
-    cuDNN, which rounds it to 1/8.
-    """
-    torch.backends.cuda.enable_cudnn_sdp(rate * CUDNN_LEVELS % 1 == 0)
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor
 from randommask import files
 from randommask.data import fetched
 from randommask.encoders import families
+from randommask.encoders.weights import check_values, read_weights
 from randommask.errors import InputError, run
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -40,7 +41,7 @@ def convert(source: str | Path, family: str, output: str | Path) -> None:
     fetched.verify(source)
     config = files.read_json(source / "config.json")
     module = _module(config, family, source)
-    weights = read_weights(source)
+    weights = read_published(source)
     config, weights = module.from_released(weights, config, source)
     if hasattr(module, "vocabulary"):
         check_words(source / "vocab.txt", module.vocabulary(config["k"]))
@@ -65,15 +66,15 @@ def _module(config: dict, family: str, source: Path) -> ModuleType:
     if not isinstance(config, dict):
         kind = type(config).__name__
         raise InputError(f"{source}/config.json: found {kind}, expected keys")
-    families.check_values(config, {"model_type": kinds[0]}, source)
+    check_values(config, {"model_type": kinds[0]}, source)
     return families.named(kinds[0], source)
 
 
-def read_weights(source: str | Path) -> dict[str, Tensor]:
+def read_published(source: str | Path) -> dict[str, Tensor]:
     """Tensors of a published checkpoint, float32, under today's LayerNorm names."""
     paths = [Path(source) / name for name in WEIGHTS]
     if paths[0].exists():
-        weights = families.read_weights(paths[0])
+        weights = read_weights(paths[0])
     elif paths[1].exists():
         weights = _read_pickle(paths[1])
     else:

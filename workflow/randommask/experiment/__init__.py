@@ -1,1 +1,1 @@
-"""What is asked for: the config and the datasets, and the jobs that follow from them."""
+"""What is asked for: the config, the datasets, and the jobs that follow."""

@@ -10,31 +10,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from randommask.errors import InputError
+from randommask.errors import InputError, differences, known, listing
 from randommask.experiment import datasets
+from randommask.experiment.ablations import check_group
 from randommask.experiment.datasets import TASKS, Dataset
 from randommask.experiment.encoders import (
     FAMILIES,
     KMER_LINEAR,
     UNTRAINED,
-    benchmark,
     control,
-    differences,
     is_ours,
-    known,
-    listing,
     merged,
     milestone_segments,
-    own_files,
     phases,
     segment_ends,
     segment_names,
     settings,
-    source_of,
     split,
 )
 from randommask.experiment.file import check_form
-from randommask.report.ablations.check import check as check_group
+from randommask.experiment.runs import benchmark, own_files, source_of
 
 BENCHMARK_SOURCES = ("gue", "deepstarr")
 TAKEN_PLACES = {"encoders", "checksums.tsv"}

@@ -4,15 +4,9 @@ A changed setting so re-plans only what depends on it. Snakemake imports this mo
 while it plans, so it imports nothing heavy.
 """
 
-import difflib
-import json
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from randommask.errors import InputError
-from randommask.experiment import datasets
-from randommask.experiment.datasets import Dataset
+from randommask.files import WORKFLOW
 
 ARCHITECTURE_KEYS = (
     "layers",
@@ -25,7 +19,7 @@ ARCHITECTURE_KEYS = (
 UNTRAINED, KMER_LINEAR = "untrained", "kmer-linear"
 # The modules that read released weights, found without importing them.
 FAMILIES = sorted(
-    path.stem for path in (Path(__file__).parent / "families").glob("[a-z]*.py")
+    path.stem for path in (WORKFLOW / "randommask/encoders/families").glob("[a-z]*.py")
 )
 # Keys of an encoder that say how its training is cut and logged, not what it computes.
 LOGISTICS = (
@@ -37,91 +31,7 @@ LOGISTICS = (
 )
 
 
-def known(where: str, name: str, names: Iterable[str], kind: str) -> None:
-    """Raise `InputError` with the nearest name where `name` is not one of `names`."""
-    if name not in names:
-        near = difflib.get_close_matches(name, list(names), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(
-            f"{where}: no {kind} {name!r}, expected one of {listing(names)}{hint}"
-        )
-
-
-def listing(names: Iterable[Any]) -> str:
-    """The first names, separated by commas."""
-    shown = [str(name) for name in names]
-    return ", ".join(shown[:12]) + (" ..." if len(shown) > 12 else "")
-
-
-def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """The keys in which two settings differ, with both values."""
-    lines = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            lines += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            lines.append(f"{prefix}{key}: {json.dumps(before)} -> {json.dumps(after)}")
-    return lines
-
-
 # --- Benchmark ------------------------------------------------------------------------
-
-
-def benchmark(config: dict[str, Any]) -> list[Dataset]:
-    """The datasets of this experiment, in the order of `datasets.tsv`.
-
-    `include: present` takes those found in the local folders of the sources, and of
-    one's own those whose three files are there.
-    """
-    part = config["benchmark"]
-    rows = datasets.read(part["datasets"])
-    if part["include"] == "all":
-        return rows
-    if part["include"] == "present":
-        rows = [row for row in rows if _is_present(config, row)]
-        if not rows:
-            raise InputError("benchmark.include: present, but no dataset was found")
-        return rows
-    names = [row.dataset for row in rows]
-    for name in part["include"]:
-        known("benchmark.include", name, names, "dataset")
-    return [row for row in rows if row.dataset in part["include"]]
-
-
-def source_of(dataset: Dataset) -> str:
-    """The name in `sources` that the rows of a dataset not one's own come from."""
-    return "deepstarr" if dataset.source == "deepstarr" else "gue"
-
-
-def own_files(dataset: Dataset) -> list[str]:
-    """The files that a dataset of one's own consists of; none for the paper's."""
-    if dataset.own_folder is None:
-        return []
-    return [f"{dataset.own_folder}/{split}.csv" for split in datasets.SPLITS]
-
-
-def _is_present(config: dict[str, Any], dataset: Dataset) -> bool:
-    if dataset.own_folder is not None:
-        return all(Path(path).exists() for path in own_files(dataset))
-    local = config["sources"][source_of(dataset)].get("path")
-    if local is None:
-        return True
-    folder = Path(local)
-    if dataset.source == "deepstarr":
-        return (folder / "Sequences_activity_Train.txt").exists()
-    places = (folder, folder / "GUE")
-    return any((place / dataset.source / "train.csv").exists() for place in places)
-
-
-def preparation(config: dict[str, Any]) -> dict[str, Any]:
-    """What `randommask.data.prepare` has to know."""
-    part = config["benchmark"]
-    return {
-        "max_rows": part["max_rows"],
-        "drop_leaks": part["drop_leaks"],
-        "k": config["pretrain"]["k"],
-    }
 
 
 # --- Pretraining ----------------------------------------------------------------------
@@ -139,7 +49,7 @@ def control(config: dict[str, Any], encoder: str) -> str | None:
 
 
 def initial(config: dict[str, Any], encoder: str) -> dict[str, Any]:
-    """What `randommask.encoders.untrained` has to know: all that decides random weights."""
+    """What `encoders.untrained` has to know: all that decides random weights."""
     keys = merged(config, encoder)
     sizes = config["architectures"][keys["architecture"]]
     return {
@@ -152,21 +62,6 @@ def released(config: dict[str, Any], encoder: str) -> dict[str, Any]:
     """Where a released encoder comes from; how it is read is no part of that."""
     entry = config["encoders"][encoder]["released"]
     return {"encoder": {key: entry[key] for key in entry if key != "family"}}
-
-
-def resources(config: dict[str, Any]) -> list[str]:
-    """The fetched folders, by their place in `resources`, that `all` needs."""
-    tables = config["tables"].values()
-    encoders = {row["encoder"] for table in tables for row in table["rows"]}
-    encoders |= set(config["roles"].values())
-    places = {source_of(row) for row in benchmark(config) if not row.own_folder}
-    for encoder in encoders:
-        entry = config["encoders"][encoder]
-        if "released" in entry:
-            places.add(f"encoders/{encoder}")
-        elif "control" not in entry:
-            places |= set(merged(config, encoder)["genomes"])
-    return sorted(places)
 
 
 def merged(config: dict[str, Any], encoder: str) -> dict[str, Any]:
@@ -306,61 +201,3 @@ def lineage(config: dict[str, Any], encoder: str) -> list[str]:
 
 
 # --- Fine-tuning and tables -----------------------------------------------------------
-
-
-def recipe(config: dict[str, Any], name: str, dataset: Dataset) -> dict[str, Any]:
-    """Epochs, batch size, learning rate of a dataset, and what else a recipe sets."""
-    changes = config["recipes"][name]
-    return {
-        "epochs": dataset.epochs,
-        "batch_size": dataset.batch_size,
-        "learning_rate": dataset.learning_rate,
-        **changes.get("all", {}),
-        **changes.get(dataset.task, {}),
-        **changes.get(dataset.dataset, {}),
-    }
-
-
-def finetuning(
-    config: dict[str, Any], encoder: str, tokenization: str, dataset: Dataset, seed: int
-) -> dict[str, Any]:
-    """What `randommask.finetuning` has to know of one run."""
-    shared = config["finetune"]
-    return {
-        **_run(encoder, tokenization, dataset, seed),
-        **{key: value for key, value in shared.items() if key != "recipe"},
-        **recipe(config, shared["recipe"], dataset),
-        **config["encoders"][encoder].get("finetune", {}),
-    }
-
-
-def counting(
-    config: dict[str, Any], encoder: str, tokenization: str, dataset: Dataset, seed: int
-) -> dict[str, Any]:
-    """What `randommask.finetuning.kmer_linear` has to know of one run."""
-    return {
-        **_run(encoder, tokenization, dataset, seed),
-        **config["encoders"][encoder]["grid"],
-    }
-
-
-def _run(
-    encoder: str, tokenization: str, dataset: Dataset, seed: int
-) -> dict[str, Any]:
-    """Which run it is, whatever computes it."""
-    return {
-        "encoder": encoder,
-        "tokenization": tokenization,
-        "dataset": dataset.dataset,
-        "task": dataset.task,
-        "metric": dataset.metric,
-        "seed": seed,
-    }
-
-
-def table_datasets(config: dict[str, Any], table: dict) -> list[str]:
-    """The datasets of a table that this experiment has."""
-    names = [dataset.dataset for dataset in benchmark(config)]
-    if table["datasets"] == "all":
-        return names
-    return [name for name in names if name in table["datasets"]]

@@ -14,8 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.exceptions import best_match
 
-from randommask.errors import InputError
-from randommask.experiment.encoders import listing
+from randommask.errors import InputError, listing
 
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
@@ -126,3 +125,27 @@ def _one_line(error: ValidationError) -> str:
     if error.validator in ("oneOf", "anyOf"):
         expected, shown = "another form,", "see config/README.md"
     return f"{where}: found {found}, expected {expected} {shown}".rstrip()
+
+
+DEFAULT_CONFIG = "config/config.yaml"
+
+
+def config_path(configfile: str | None, profile: str | None) -> Path:
+    """The config that Snakemake would read: the flag's, the profile's, the paper's."""
+    if configfile:
+        return Path(configfile)
+    path = Path(profile or "") / "config.yaml"
+    if profile and path.exists():
+        named = yaml.safe_load(path.read_text(encoding="utf-8")).get("configfile")
+        return Path(named or DEFAULT_CONFIG)
+    return Path(DEFAULT_CONFIG)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config as it is; Snakemake checks it against the schema."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None

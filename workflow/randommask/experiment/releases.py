@@ -6,19 +6,20 @@ Snakemake imports this module while it plans, so it imports nothing heavy.
 from collections.abc import Iterable
 from typing import Any
 
-from randommask.errors import InputError
+from randommask.errors import InputError, listing
 from randommask.experiment.ablations import pretraining, weights
 from randommask.experiment.encoders import (
     KMER_LINEAR,
     UNTRAINED,
-    benchmark,
     control,
+    initial,
+    settings,
+)
+from randommask.experiment.runs import (
+    benchmark,
     counting,
     finetuning,
-    initial,
-    listing,
     preparation,
-    settings,
     table_datasets,
 )
 

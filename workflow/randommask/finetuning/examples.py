@@ -50,7 +50,7 @@ class Examples:
 def read(
     folder: str | Path, tokenization: str, encoder: str | Path, truncate: bool = False
 ) -> Examples:
-    """Read what `randommask.data.prepare` wrote into `folder`; tokenize it for `encoder`.
+    """Read what `data.prepare` wrote into `folder`; tokenize it for `encoder`.
 
     Raises `InputError` for a file that is missing or unreadable, a tokenization that
     the encoder's family does not read, a label that cannot be, and a sequence that has

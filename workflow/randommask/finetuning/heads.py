@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from randommask import metrics
 from randommask.encoders import families
+from randommask.encoders.weights import check_weights, read_weights
 from randommask.errors import InputError
 from randommask.files import read_json, write_json
 from randommask.finetuning import lora
@@ -124,7 +125,7 @@ def _add_classifier(
     }
     write_json(folder / "config.json", config)
     path = folder / "model.safetensors"
-    weights = families.read_weights(path) | family.classifier_weights(weight_OH, bias_O)
+    weights = read_weights(path) | family.classifier_weights(weight_OH, bias_O)
     save_file(weights, path, metadata={"format": "pt"})
 
 
@@ -135,9 +136,9 @@ def load(folder: str | Path) -> Predictor:
     """
     folder = Path(folder)
     body = families.of(folder).load(folder, 0.0)
-    head = families.read_weights(folder / HEAD)
+    head = read_weights(folder / HEAD)
     outputs = len(head.get("bias", ()))
     model = Predictor(body, outputs, families.model_type(folder))
-    families.check_weights(model.head.state_dict(), head, folder / HEAD)
+    check_weights(model.head.state_dict(), head, folder / HEAD)
     model.head.load_state_dict(head)
     return model.eval()

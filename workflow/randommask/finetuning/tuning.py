@@ -25,13 +25,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from randommask import metrics
-from randommask.encoders.dropout import keep_exact
 from randommask.finetuning import heads
 from randommask.finetuning.examples import Examples
 from randommask.finetuning.settings import Settings
-from randommask.pretraining.curriculum import learning_rate
-from randommask.pretraining.trainer import autocast
-from randommask.training.optimizer import AdamW
+from randommask.training.optimizer import AdamW, learning_rate
+from randommask.training.precision import autocast, keep_exact
 
 # A CPU is fastest while the attention scores of a layer, all heads of all rows
 # together, stay in its cache.

@@ -1,5 +1,7 @@
 """What the paper's printed numbers say about each other, in decimal arithmetic.
 
+Where they disagree, our differences to them have to be read with that in mind.
+
 Nothing of ours enters, and nothing is typed: every number comes from the transcribed
 `table2.csv`, `table3.csv` and `claims.csv`; only the share of BERT-mini comes from the
 sizes of both encoders, which the paper and its source fix.

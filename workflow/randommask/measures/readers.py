@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 
 from randommask.errors import InputError
-from randommask.report.figures.style import ROLES
 
+ROLES = ("baseline", "randommask", "nonoverlapping", "mini")
+LABELS = {
+    "baseline": "DNABERT",
+    "randommask": "DNABERT + RandomMask",
+    "nonoverlapping": "Non-overlapping",
+    "mini": "BERT-mini",
+}
 HISTORY = {
     "step": "whole number",
     "phase": "whole number",

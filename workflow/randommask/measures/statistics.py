@@ -16,16 +16,14 @@ import numpy as np
 from randommask.errors import InputError
 from randommask.measures import predictions, resampling, runs
 from randommask.measures.records import Record, percent, tasks_of
-from randommask.report.tables.tested import (
-    MCC_SETS,
-    NUMBERS,
-    OVER_DATASETS,
-    OVER_ROWS,
-    RESAMPLES_DATASETS,
-    RESAMPLES_ROWS,
-)
 
 SEED = 1
+RESAMPLES_DATASETS, RESAMPLES_ROWS = 10_000, 1_000
+MCC_SETS = "MCC sets"
+OVER_DATASETS, OVER_ROWS = "data sets", "test rows"
+TEXTS = ("over", "row", "baseline", "group", "note")
+NUMBERS = ("pairs", "seeds", "difference", "low", "high", "p_value", "p_holm")
+NUMBERS += ("wins", "ties", "losses")
 _FEWEST_PAIRS = 6
 """With fewer, no outcome of Wilcoxon's test has a two-sided p-value below 0.05, and a
 bootstrap draws from too little for an interval."""

@@ -26,24 +26,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from randommask import kmers
 from randommask.encoders import cost
-from randommask.encoders.cost import Work
 from randommask.errors import InputError, run
-from randommask.experiment import encoders
+from randommask.experiment import encoders, runs
+from randommask.experiment.file import config_path, read_config
+from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
 from randommask.plan.schedule import Task
+from randommask.plan.work import (
+    WEIGHT_BYTES,
+    Work,
+    download_bytes,
+    finetuning,
+    genome_bases,
+    is_size_known,
+    segment,
+    segment_bytes,
+)
 
-PLUGINS = Path(__file__).parents[1] / "plugins"
+PLUGINS = WORKFLOW / "plugins"
 WATTS = 400.0  # of an A100 of the paper's kind (SXM), NVIDIA's data sheet
 START_SECONDS = 5.0  # of a trivial job in an allocation of its own, measured
 # Of the other rules, on one core; t-SNE of 4,096 embeddings takes 13 s a milestone.
 RULE_SECONDS = {"tokenize": 120.0, "embed": 120.0, "attend": 30.0, "kmer_linear": 40.0}
 OTHER_SECONDS = 5.0
 DOWNLOAD_RATE = 1e7  # bytes/s
-DEFAULT_CONFIG = "config/config.yaml"
 
 
 @dataclass(frozen=True)
@@ -69,27 +77,6 @@ class Estimate:
     """Bytes that it leaves."""
     scratch: int = 0
     """Bytes beside them while it runs."""
-
-
-def config_path(configfile: str | None, profile: str | None) -> Path:
-    """The config that Snakemake would read: the flag's, the profile's, the paper's."""
-    if configfile:
-        return Path(configfile)
-    path = Path(profile or "") / "config.yaml"
-    if profile and path.exists():
-        named = yaml.safe_load(path.read_text(encoding="utf-8")).get("configfile")
-        return Path(named or DEFAULT_CONFIG)
-    return Path(DEFAULT_CONFIG)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A config as it is; Snakemake checks it against the schema."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
 
 
 def jobs(targets: list[str], configfile: str | None, profile: str | None) -> list[Job]:
@@ -145,24 +132,24 @@ class Estimator:
         """FLOP by the words that say where their rate is from."""
         self.unknown: set[str] = set()
         """Sources of unknown size."""
-        self.datasets = {d.dataset: d for d in encoders.benchmark(config)}
+        self.datasets = {d.dataset: d for d in runs.benchmark(config)}
 
     def estimate(self, job: Job) -> Estimate:
         """The cost of one job."""
         if job.rule == "pretrain":
             vocabulary = kmers.vocab_size(job.hparams["settings"]["k"])
-            work = cost.segment(job.hparams, vocabulary)
+            work = segment(job.hparams, vocabulary)
             seconds = self.training_seconds("pretraining", job, work)
-            disk, scratch = cost.segment_bytes(job.hparams, vocabulary)
+            disk, scratch = segment_bytes(job.hparams, vocabulary)
             return Estimate(work, seconds, disk, scratch)
         if job.rule in ("finetune", "model"):
             sizes, vocabulary, k = self.encoder(job.hparams["encoder"])
             dataset = self.datasets[job.hparams["dataset"]]
             rows = self.rows(dataset)
-            work = cost.finetuning(job.hparams, dataset, rows, sizes, k)
+            work = finetuning(job.hparams, dataset, rows, sizes, k)
             disk = 20 * rows["test"]  # row, label, two or three probabilities
             if job.rule == "model":
-                disk = cost.WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
+                disk = WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
             return Estimate(work, self.training_seconds("fine-tuning", job, work), disk)
         disk = self.disk(job)
         seconds = RULE_SECONDS.get(job.rule, OTHER_SECONDS)
@@ -209,18 +196,18 @@ class Estimator:
         if job.rule in ("download_encoder", "convert_encoder"):
             name = job.wildcards.get("released") or job.wildcards["encoder"]
             sizes, vocabulary, _ = self.encoder(name)
-            return cost.WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
+            return WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
         if job.rule == "tokenize":
-            return cost.genome_bases(self.config, job.wildcards["genome"])
+            return genome_bases(self.config, job.wildcards["genome"])
         if job.rule == "prepare":
             dataset = self.datasets[job.wildcards["dataset"]]
             return dataset.bases * sum(self.rows(dataset).values())
         if job.rule.startswith("download_"):
             name = job.rule.removeprefix("download_")
             name = job.wildcards.get("genome", name)
-            if not cost.is_size_known(self.config["sources"][name]):
+            if not is_size_known(self.config["sources"][name]):
                 self.unknown.add(name)
-            return cost.download_bytes(self.config["sources"][name])
+            return download_bytes(self.config["sources"][name])
         return 0
 
 

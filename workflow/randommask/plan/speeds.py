@@ -14,8 +14,9 @@ from typing import Any
 from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError
-from randommask.experiment import encoders
+from randommask.experiment import encoders, runs
 from randommask.files import read_json
+from randommask.plan import work
 
 # What is taken where nothing was measured: the paper's two days for 7.2e19 FLOP on
 # eight A100, and the slice's pretraining on one core (docs/measured.md).
@@ -52,8 +53,8 @@ def pretraining(config: dict[str, Any], results: Path) -> list[Speed]:
     for encoder in filter(lambda n: encoders.is_ours(config, n), config["encoders"]):
         end = encoders.segment_ends(config, encoder)[-1]
         hparams = encoders.segment(config, encoder, end)
-        work = cost.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
-        each = work.flops / work.tokens
+        amount = work.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
+        each = amount.flops / amount.tokens
         folder = results / "pretrain" / encoder
         found = [*folder.glob("step-*/speed.csv"), *folder.glob(".state/*/speed.csv")]
         for path in sorted(found):
@@ -71,19 +72,19 @@ def pretraining(config: dict[str, Any], results: Path) -> list[Speed]:
 
 def finetuning(config: dict[str, Any], results: Path) -> list[Speed]:
     """The rates of the runs that are done, where the sizes of encoders are known."""
-    rows = {dataset.dataset: dataset for dataset in encoders.benchmark(config)}
+    rows = {dataset.dataset: dataset for dataset in runs.benchmark(config)}
     speeds = []
     for path in sorted(results.glob("finetune/*/*/*/seed*/metrics.json")):
         run = read_json(path)
         try:
             sizes = cost.Sizes.of(run["architecture"])
             dataset, k = rows[run["dataset"]], run["architecture"]["k"]
-            work = cost.finetuning(run["settings"], dataset, run["rows"], sizes, k)
+            amount = work.finetuning(run["settings"], dataset, run["rows"], sizes, k)
         except KeyError:
             continue  # a control, or a dataset that is no longer in the list
         on_gpu = run["device"] != "cpu"
-        rate = work.flops / run["seconds"]
-        speeds.append(Speed(work.flops / work.tokens, rate, on_gpu))
+        rate = amount.flops / run["seconds"]
+        speeds.append(Speed(amount.flops / amount.tokens, rate, on_gpu))
     return speeds
 
 
@@ -94,5 +95,5 @@ def given(config: dict[str, Any], tokens_per_second: float) -> float:
     baseline = config["roles"]["baseline"]
     end = encoders.segment_ends(config, baseline)[-1]
     hparams = encoders.segment(config, baseline, end)
-    work = cost.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
-    return tokens_per_second * work.flops / work.tokens
+    amount = work.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
+    return tokens_per_second * amount.flops / amount.tokens

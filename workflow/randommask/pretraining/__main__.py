@@ -25,6 +25,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from randommask import files, masking
+from randommask.encoders.folder import link_or_copy
 from randommask.errors import InputError, run
 from randommask.pretraining import card, curriculum
 from randommask.pretraining.history import History
@@ -215,7 +216,7 @@ class Segment:
                 shutil.copytree(
                     self.state / "milestones",
                     aside / "milestones",
-                    copy_function=checkpoint.link_or_copy,
+                    copy_function=link_or_copy,
                     ignore=shutil.ignore_patterns(".*"),
                 )
 

@@ -17,14 +17,6 @@ def phase_at(curriculum: list[dict], step: int) -> int:
     return bisect_right([phase["until"] for phase in curriculum[:-1]], step)
 
 
-def learning_rate(settings: dict, step: int) -> float:
-    """Rate of step `step` (from 0): linear warm-up, then linear to 0 at the total."""
-    warmup, total = settings["warmup_steps"], settings["steps"]
-    if step < warmup:
-        return settings["learning_rate"] * (step + 1) / warmup
-    return settings["learning_rate"] * (total - step) / max(1, total - warmup)
-
-
 def masked_share(settings: dict) -> float:
     """Expected share of the tokens between [CLS] and [SEP] that are asked.
 

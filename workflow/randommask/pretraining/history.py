@@ -11,6 +11,7 @@ import csv
 import io
 
 from randommask.pretraining import curriculum
+from randommask.training import optimizer
 
 COLUMNS = (
     "step",
@@ -58,7 +59,7 @@ class History:
             "loss": sums["loss"] / max(sums["asked"], 1.0),
             "bound": bound,
             "validation_loss": "" if validation is None else validation,
-            "learning_rate": curriculum.learning_rate(settings, step - 1),
+            "learning_rate": optimizer.learning_rate(settings, step - 1),
             "gradient_norm": sums["gradient_norm"] / sums["steps"],
         }
         self.rows.append(row)

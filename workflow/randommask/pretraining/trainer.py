@@ -12,7 +12,6 @@ Shapes: M sequences a micro-batch, T tokens, C places that are asked.
 
 import math
 import os
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +23,12 @@ from torch.nn import functional as F
 from randommask import kmers
 from randommask.data.windows import VALIDATION_STEP, Corpus
 from randommask.encoders import bert, cost
-from randommask.encoders.dropout import keep_exact
 from randommask.errors import InputError
-from randommask.pretraining import curriculum, loader
+from randommask.pretraining import loader
+from randommask.training import optimizer
 from randommask.training import state as checkpoint
 from randommask.training.optimizer import AdamW
+from randommask.training.precision import autocast, keep_exact
 
 COMPILER = "inductor"
 WARM_UP_STEPS = 2  # compilation is over; another shape would compile again: an error
@@ -124,7 +124,7 @@ class Trainer:
         self.gradient /= totals[1].clamp(min=1.0)
         norm = self.gradient.norm()
         self.gradient *= (settings["clip"] / (norm + 1e-6)).clamp(max=1.0)
-        self.optimizer.step(curriculum.learning_rate(settings, step))
+        self.optimizer.step(optimizer.learning_rate(settings, step))
         self.gradient.zero_()
         self.taken += 1
         self.pending.append((step, torch.cat([totals, norm[None]]), losses))
@@ -280,16 +280,3 @@ def _one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
     for parameter, part in zip(parameters, gradient.split(sizes), strict=True):
         parameter.grad = part[: parameter.numel()].view_as(parameter)
     return gradient
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast | nullcontext:
-    """bf16 where asked for and, with `auto`, where the hardware computes in it."""
-    if precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            fast = torch.cpu._is_avx512_bf16_supported()
-        precision = "bf16" if fast else "fp32"
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)

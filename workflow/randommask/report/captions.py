@@ -11,8 +11,8 @@ from typing import Any
 from randommask import kmers
 from randommask.measures.audit import parameters
 from randommask.measures.observations import phases
+from randommask.measures.readers import LABELS
 from randommask.measures.records import Record, read_csv
-from randommask.report.figures.style import LABELS
 
 
 def measured(folder: Path, config: Any) -> dict[str, str]:

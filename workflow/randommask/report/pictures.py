@@ -10,9 +10,10 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from randommask.files import WORKFLOW
 from randommask.report.sections import absent
 
-CAPTIONS = Path(__file__).parents[2] / "report"
+CAPTIONS = WORKFLOW / "report"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ import yaml
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from randommask.measures import observations
+from randommask.measures import observations, statistics
 from randommask.measures.records import Record, mean, percent, read_csv, tasks_of
+from randommask.measures.scores import averages
 from randommask.report import provenance as found
 from randommask.report.tables import recipes, scores, sheet, tested
+from randommask.report.tables.observations import sheet as observations_sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 
@@ -110,7 +112,7 @@ def _answer_sheet(
 ) -> Sheet:
     """Means over all classification sets and over each task, and the data sets won."""
     tasks = tasks_of(record["task"] for record in records)
-    by_task = {(line["row"], line["task"]): line for line in scores.averages(records)}
+    by_task = {(line["row"], line["task"]): line for line in averages(records)}
     lines, values = [], []
     for row in rows:
         found = [means[row], *(by_task[row, task] for task in tasks)]
@@ -160,9 +162,9 @@ def table(tables: Path, name: str, controls: Sequence[str] = ()) -> Markup:
     if not path.exists():
         return absent(path)
     if name == "observations":
-        made = observations.sheet(_observations(path), "")
+        made = observations_sheet(_observations(path), "")
     elif name == "statistics":
-        lines = read_csv(path, tested.TEXTS, tested.NUMBERS)
+        lines = read_csv(path, statistics.TEXTS, statistics.NUMBERS)
         made = tested.page(lines, _table3(tables / "table3.csv"), "")
     elif name == "table1":
         made = recipes.table1_sheet(read_csv(path, recipes.TABLE1), "")

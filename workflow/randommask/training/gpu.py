@@ -1,6 +1,7 @@
-"""Run a command on free GPUs of this machine, which it then holds until it ends.
+r"""Run a command on free GPUs of this machine, which it then holds until it ends.
 
-    python -m randommask.training.gpu --gpus 1 --share 4 -- python -m randommask.finetuning ...
+    python -m randommask.training.gpu --gpus 1 --share 4 -- \\
+        python -m randommask.finetuning ...
 
 With `--share 1` the GPUs are the command's alone; with k, up to k such commands share
 each. The GPUs are those that $RANDOMMASK_GPUS names (0,1,...), else those in

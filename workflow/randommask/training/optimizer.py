@@ -93,3 +93,11 @@ class AdamW:
         squares = [torch.zeros_like(p) for p in parameters]
         steps = [torch.zeros((), device=p.device) for p in parameters]
         return means, squares, steps
+
+
+def learning_rate(settings: dict, step: int) -> float:
+    """Rate of step `step` (from 0): linear warm-up, then linear to 0 at the total."""
+    warmup, total = settings["warmup_steps"], settings["steps"]
+    if step < warmup:
+        return settings["learning_rate"] * (step + 1) / warmup
+    return settings["learning_rate"] * (total - step) / max(1, total - warmup)

@@ -8,19 +8,12 @@ beside the declared outputs, since Snakemake deletes the outputs of a failed job
 
 A checkpoint is one safetensors file: weights, both Adam moments, and in its header the
 step, the history so far and the sums not yet written to it.
-
-As a command it gives the weights of a step folder a name of their own (hard links where
-the file system has them), for milestones and for `results/encoders/`:
-
-    python -m randommask.training.state --source FOLDER --output FOLDER
 """
 
-import argparse
 import fcntl
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -33,18 +26,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from randommask import files
-from randommask.errors import InputError, run
-from randommask.experiment.encoders import differences
+from randommask.errors import InputError, differences
 from randommask.lock import holder
 
 KEPT = 2  # rolling checkpoints; the one before serves where the last is damaged
-ENCODER_FILES = (
-    "README.md",
-    "config.json",
-    "model.safetensors",
-    "tokenizer_config.json",
-    "vocab.txt",
-)
 STATE_FILE = "state.safetensors"
 STOPPED = 128 + signal.SIGTERM  # exit status of a run that was asked to stop
 
@@ -180,34 +165,3 @@ def thin_out(folder: Path) -> None:
         path.unlink()
     for left in folder.glob(".rolling-*.aside.safetensors"):
         left.unlink()  # by a process that was killed while it wrote
-
-
-def link_or_copy(source: str | Path, output: str | Path) -> None:
-    """Give a file a second name; a second copy where the file system has no links."""
-    try:
-        os.link(source, output)
-    except OSError:
-        shutil.copyfile(source, output)
-
-
-def copy_encoder(source: Path, output: Path) -> None:
-    """Give the encoder in `source` a second name, without storing it twice."""
-    with files.write_aside(output) as aside:
-        aside.mkdir()
-        for name in ENCODER_FILES:
-            if not (source / name).exists():
-                raise InputError(f"{source}: no {name}, expected an encoder's folder")
-            link_or_copy(source / name, aside / name)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and copy."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", required=True, type=Path)
-    parser.add_argument("--output", required=True, type=Path)
-    arguments = parser.parse_args(argv)
-    copy_encoder(arguments.source, arguments.output)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from randommask import kmers
 from randommask.encoders import bert, families
+from randommask.encoders.weights import check_values, check_weights, read_weights
 from randommask.errors import InputError
 
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
@@ -93,11 +94,11 @@ def load(folder: str | Path, dropout: float | None = None) -> Model:
     config = read_config(folder)
     model = Model(config if dropout is None else replace(config, dropout=dropout))
     path = Path(folder) / "model.safetensors"
-    weights = families.read_weights(path)
+    weights = read_weights(path)
     if "classifier.weight" in weights:
         for name in classifier_weights(torch.empty(1, config.hidden), torch.empty(1)):
             weights.pop(name, None)
-    families.check_weights(bert.to_bert(model), weights, path)
+    check_weights(bert.to_bert(model), weights, path)
     bert.from_bert(model, weights, path)
     for part in (model.transform, model.transform_norm):
         part.requires_grad_(False)
@@ -123,7 +124,7 @@ def from_released(
     Pooler, position ids and copies of tied weights are dropped; `InputError` names
     every other weight that is missing or not expected, and values that do not fit.
     """
-    families.check_values(config, FIXED, source)
+    check_values(config, FIXED, source)
     k = families.bases_of_token(config, kmers.NUM_SPECIAL, source)
     kept = {"model_type": "bert", "k": k, "tokenization": kmers.OVERLAPPING}
     kept |= {key: config.get(key, value) for key, value in DEFAULTS.items()}
@@ -136,5 +137,5 @@ def from_released(
     sizes = bert.EncoderConfig(*(kept[key] for key in list(DEFAULTS)[:5]), k, "")
     with torch.device("meta"):
         expected = bert.to_bert(bert.Encoder(sizes))
-    families.check_weights(expected, weights, source)
+    check_weights(expected, weights, source)
     return kept, weights

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from randommask import kmers
 from randommask.encoders import families
+from randommask.encoders.weights import check_values, check_weights, read_weights
 from randommask.errors import InputError
 from randommask.files import read_json, write_json, write_text
 
@@ -192,11 +193,11 @@ def load(folder: str | Path, dropout: float | None = None) -> Model:
     published = {key: saved[key] for key in (*KEYS, *FIXED)}
     weights = {
         name: tensor
-        for name, tensor in families.read_weights(path).items()
+        for name, tensor in read_weights(path).items()
         if not name.startswith("classifier.")
     }
     model = _empty(config, published)
-    families.check_weights(model.state_dict(), weights, path)
+    check_weights(model.state_dict(), weights, path)
     model.load_state_dict(weights, assign=True)
     return model
 
@@ -247,12 +248,12 @@ def from_released(
     Pooler, position ids and masked-language-model head are dropped; `InputError` names
     every other weight that is missing or not expected, and values that do not fit.
     """
-    families.check_values(config, FIXED, source)
+    check_values(config, FIXED, source)
     published = {key: config.get(key, value) for key, value in KEYS.items()} | FIXED
     k = families.bases_of_token(config, len(SPECIALS) + len(LETTERS), source)
     weights = {n: t for n, t in weights.items() if not n.startswith(DROPPED)}
     expected = _empty(_sizes(published, k), published).state_dict()
     for name in CONTACTS:  # never used, and not in every checkpoint
         weights.setdefault(name, torch.zeros(expected[name].shape))
-    families.check_weights(expected, weights, source)
+    check_weights(expected, weights, source)
     return {**published, "k": k}, weights

@@ -1,6 +1,7 @@
 r"""Delete what one ablation has made for itself, and nothing that others use.
 
-    python -m randommask.report.ablations.clean --config config/demo.yaml --name curriculum
+    python -m randommask.report.ablations.clean --config config/demo.yaml \\
+        --name curriculum
 
 lists it with sizes and hours of pretraining, and deletes it with `--delete`: the
 group's table and figure, and the encoders, pretrainings, measurements and fine-tuning
@@ -17,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from randommask import files
-from randommask.errors import InputError, run
+from randommask.errors import InputError, known, run
 from randommask.experiment import ablations
 from randommask.experiment import check as checker
-from randommask.experiment.encoders import known, split
-from randommask.plan.__main__ import amount, read_config
+from randommask.experiment.encoders import split
+from randommask.experiment.file import read_config
+from randommask.files import WORKFLOW
+from randommask.plan.__main__ import amount
 
-SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 TABLES = (".csv", ".md", ".tex", ".png", ".pdf")
 MEASURES = (".csv", ".npz")
 LOGS = (".log", ".tsv")

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from randommask.errors import InputError
 from randommask.measures import readers
+from randommask.measures.readers import LABELS
 from randommask.report.figures import style
 from randommask.report.figures.milestones import scatter
 
@@ -60,7 +61,7 @@ def draw(
     )
     style.frame(whole)
     style.frame(large)
-    style.panel_title(whole, "a", f"{style.LABELS[role]}, {step}{measured}")
+    style.panel_title(whole, "a", f"{LABELS[role]}, {step}{measured}")
     style.panel_title(large, "b", f"The k-mers {_pattern(last, cluster)}, enlarged")
     key = style.place(figure, style.TWO_COLUMNS - 1.0, LARGE + 0.4, 0.85, 1.05)
     style.pair_legend(key, "central\nnucleotides (a)")

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from randommask.errors import InputError
 from randommask.measures import readers
+from randommask.measures.readers import LABELS
 from randommask.report.figures import style
 
 LEFT, RIGHT, TOP = 0.12, 0.62, 0.38  # inches around the maps
@@ -67,7 +68,7 @@ def draw(
             axes.set_title(f"layer {layer + 1}", pad=2.5, fontsize=6.5)
             axes.set_xlabel(f"[CLS] {100 * mass:.0f} %", labelpad=2, fontsize=6.5)
             if column == 0:
-                label, colour = style.LABELS[role], style.COLOURS[role]
+                label, colour = LABELS[role], style.COLOURS[role]
                 style.panel_title(axes, "abcd"[place], label, lift=15, colour=colour)
     bar = style.place(figure, right + 0.12, TOP, 0.09, bottom - 0.2 - TOP)
     figure.colorbar(image, cax=bar, extend="min")

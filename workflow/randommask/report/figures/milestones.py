@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from randommask.errors import InputError
 from randommask.measures import readers
+from randommask.measures.readers import LABELS, ROLES
 from randommask.report.figures import style
 
 LEFT, RIGHT = 0.42, 1.0  # inches beside the panels: axis labels, the key of the colours
@@ -33,7 +34,7 @@ def draw(
     missing = [role for role in embeddings if role not in history]
     if missing or not embeddings:
         raise InputError(
-            f"--history: no {missing[0] if missing else style.ROLES[0]}, expected the "
+            f"--history: no {missing[0] if missing else ROLES[0]}, expected the "
             "roles of --embeddings"
         )
     pictures = readers.tables(embeddings, readers.PICTURE)
@@ -71,7 +72,7 @@ def draw(
         style.panel_title(
             panels[0],
             "abcd"[place],
-            style.LABELS[role],
+            LABELS[role],
             lift=15,
             colour=style.COLOURS[role],
         )

@@ -18,18 +18,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from randommask.files import write_aside
+from randommask.measures.readers import LABELS
 
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2  # inches: 89 and 183 mm
 DPI = 300
 NOTICE_INCHES = 0.16  # strip added below a figure that carries a notice
 
-ROLES = ("baseline", "randommask", "nonoverlapping", "mini")
-LABELS = {
-    "baseline": "DNABERT",
-    "randommask": "DNABERT + RandomMask",
-    "nonoverlapping": "Non-overlapping",
-    "mini": "BERT-mini",
-}
 COLOURS = {
     "baseline": "#0072B2",
     "randommask": "#D55E00",

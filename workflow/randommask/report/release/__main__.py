@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from randommask import files
+from randommask.encoders.folder import ENCODER_FILES
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import read_hparams
 from randommask.experiment.releases import RUN
 from randommask.measures import runs
 from randommask.measures.records import Record, read_datasets, write_csv
+from randommask.measures.scores import table3
 from randommask.report.release import card, reproduce
-from randommask.report.tables import scores
-from randommask.training.state import ENCODER_FILES
 
 CARD, SUMS, TABLE = "README.md", "SHA256SUMS", "table.csv"
 HISTORY = ("history.csv", "spans.csv")
@@ -116,7 +116,7 @@ def _read(
 ) -> list[Record]:
     """A record per row and data set; runs that cannot be read go to `problems`."""
     datasets = read_datasets(listed, table["datasets"])
-    return scores.table3(finetuned, table["rows"], datasets, seeds, {}, problems)
+    return table3(finetuned, table["rows"], datasets, seeds, {}, problems)
 
 
 def _publish_runs(

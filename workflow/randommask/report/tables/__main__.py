@@ -27,6 +27,7 @@ from randommask.measures.records import (
     read_table3,
     write_csv,
 )
+from randommask.measures.scores import averages, table2, table3
 from randommask.report.tables import datapage, recipes, scores, sheet, tested
 
 _ROW = ("label", "encoder", "tokenization", "published")
@@ -43,7 +44,7 @@ def _table1(paths: argparse.Namespace) -> sheet.Sheet:
 def _table2(paths: argparse.Namespace) -> sheet.Sheet:
     hparams = read_hparams(paths.hparams, ("rows", "datasets", "seeds"))
     _check_rows(hparams["rows"], (*_ROW, "pretraining"))
-    records = scores.table2(
+    records = table2(
         paths.runs,
         hparams["rows"],
         read_datasets(paths.datasets, hparams["datasets"]),
@@ -59,7 +60,7 @@ def _table3(paths: argparse.Namespace) -> sheet.Sheet:
     due, options = ("rows", "datasets", "seeds"), ("controls",)
     hparams = read_hparams(paths.hparams, due, options)
     _check_rows(hparams["rows"], _ROW)
-    records = scores.table3(
+    records = table3(
         paths.runs,
         hparams["rows"],
         read_datasets(paths.datasets, hparams["datasets"]),
@@ -68,7 +69,7 @@ def _table3(paths: argparse.Namespace) -> sheet.Sheet:
         paths.problems,
     )
     write_csv(paths.csv, records)
-    write_csv(paths.averages, scores.averages(records))
+    write_csv(paths.averages, averages(records))
     notice, controls = hparams["experiment"]["notice"], hparams.get("controls", ())
     return scores.table3_sheet(records, notice, controls)
 

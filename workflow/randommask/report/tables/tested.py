@@ -4,17 +4,17 @@ import numpy as np
 
 from randommask.measures import ranks
 from randommask.measures.records import Record
+from randommask.measures.statistics import (
+    MCC_SETS,
+    OVER_DATASETS,
+    OVER_ROWS,
+    RESAMPLES_DATASETS,
+    RESAMPLES_ROWS,
+)
 from randommask.report.tables import sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 TITLE = "Statistics: each row of Table 3 against the baseline"
-RESAMPLES_DATASETS, RESAMPLES_ROWS = 10_000, 1_000
-MCC_SETS = "MCC sets"
-OVER_DATASETS, OVER_ROWS = "data sets", "test rows"
-
-TEXTS = ("over", "row", "baseline", "group", "note")
-NUMBERS = ("pairs", "seeds", "difference", "low", "high", "p_value", "p_holm")
-NUMBERS += ("wins", "ties", "losses")
 
 
 def page(lines: list[Record], table3: list[Record], notice: str) -> Sheet:

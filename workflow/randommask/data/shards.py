@@ -1,0 +1,141 @@
+"""A genome as FASTA in, one shard of nucleotide codes a chromosome out.
+
+A shard is a `.npy` of uint8, `A0 T1 C2 G3` and 4 for everything else, so that every k
+and both strides read the same bytes. `manifest.json` beside the shards holds their
+names, lengths, checksums and the intervals that are nothing but A, C, G and T.
+
+    python -m randommask.data.shards --source resources/hg38 \
+        --hparams '{"genome": "hg38", "chromosomes": ["chr21", "chr22"]}' \
+        --output results/corpus/hg38
+
+`source` is one FASTA file or a folder of them, plain, gzip or bgzip; `chromosomes` is
+null for every sequence. Memory: about three bytes a base of the longest chromosome.
+"""
+
+import argparse
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from randommask.data.fetched import verify
+from randommask.errors import InputError, run
+from randommask.files import sha256, write_aside, write_json
+from randommask.genome import ALPHABET, intervals, read_fasta
+
+SUFFIXES = tuple(
+    suffix + packed for suffix in (".fa", ".fasta", ".fna") for packed in ("", ".gz")
+)
+
+
+def fasta_files(source: str | Path) -> list[Path]:
+    """List the FASTA files that `source` means: itself, or a folder's, sorted by name.
+
+    Raises `InputError` where there is none.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder, expected FASTA")
+    if not source.is_dir():
+        return [source]
+    found = sorted(
+        path
+        for path in source.iterdir()
+        if path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    )
+    if not found:
+        raise InputError(
+            f"{source}: no FASTA here, expected one of *{', *'.join(SUFFIXES)}"
+        )
+    return found
+
+
+def tokenize(
+    source: str | Path, output: str | Path, genome: str, chromosomes: list[str] | None
+) -> None:
+    """Write the shards and the manifest of a genome to the folder `output`.
+
+    The chromosomes stand in the order of `chromosomes`, or of the files where that is
+    None. Raises `InputError` for all that `read_fasta` refuses, a name that occurs
+    twice or is no file name, a chromosome that is absent, a genome without a base.
+    """
+    verify(source)
+    files = fasta_files(source)
+    wanted = None if chromosomes is None else set(chromosomes)
+    home: dict[str, Path] = {}
+    shards: dict[str, dict] = {}
+    with write_aside(output) as folder:
+        folder.mkdir()
+        for path in files:
+            for name, codes in read_fasta(path, wanted):
+                if name in home:
+                    raise InputError(
+                        f"{path}: record {name} is in {home[name]} already, "
+                        "expected each name once"
+                    )
+                home[name] = path
+                if codes is not None:
+                    shards[name] = _write_shard(folder, path, name, codes)
+        order = list(shards) if chromosomes is None else chromosomes
+        _check_found(source, order, home)
+        if not any(shard["intervals"] for shard in shards.values()):
+            raise InputError(f"{source}: found no A, C, G or T, expected at least one")
+        write_json(
+            folder / "manifest.json",
+            {
+                "genome": genome,
+                "alphabet": ALPHABET,
+                "sources": [{"file": f.name, "sha256": sha256(f)} for f in files],
+                "chromosomes": [shards[name] for name in order],
+            },
+        )
+
+
+def _write_shard(folder: Path, path: Path, name: str, codes: np.ndarray) -> dict:
+    """Save the codes of a chromosome; return its entry in the manifest."""
+    is_plain = name.isascii() and name.isprintable() and len(name) <= 200
+    if not is_plain or name.startswith(".") or "/" in name or "\\" in name:
+        raise InputError(
+            f"{path}: record name {name[:60]!a} is no file name, expected "
+            "printable ASCII without slashes or a leading dot"
+        )
+    shard = folder / f"{name}.npy"
+    np.save(shard, codes)
+    return {
+        "name": name,
+        "file": shard.name,
+        "length": len(codes),
+        "sha256": sha256(shard),
+        "intervals": intervals(codes).tolist(),
+    }
+
+
+def _check_found(source: str | Path, wanted: list[str], found: Collection[str]) -> None:
+    """Raise `InputError` for the wanted chromosomes that are not among those found."""
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise InputError(
+            f"{source}: no chromosome {_shortened(missing)}, "
+            f"found {_shortened(list(found))}"
+        )
+
+
+def _shortened(names: list[str], shown: int = 6) -> str:
+    """Join names by commas; say how many more there are than are shown."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see the head of this module."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--source", required=True, help="FASTA file, or folder of them")
+    parser.add_argument("--hparams", required=True, type=json.loads)
+    parser.add_argument("--output", required=True, help="folder to write")
+    args = parser.parse_args(argv)
+    tokenize(args.source, args.output, **args.hparams)
+
+
+if __name__ == "__main__":
+    run(main)

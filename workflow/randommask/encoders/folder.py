@@ -1,0 +1,54 @@
+"""The folder that an encoder lives in, and a second name for it.
+
+As a command it gives the weights of a step folder a name of their own (hard links where
+the file system has them), for milestones and for `results/encoders/`:
+
+    python -m randommask.encoders.folder --source FOLDER --output FOLDER
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from randommask import files
+from randommask.errors import InputError, run
+
+ENCODER_FILES = (
+    "README.md",
+    "config.json",
+    "model.safetensors",
+    "tokenizer_config.json",
+    "vocab.txt",
+)
+
+
+def link_or_copy(source: str | Path, output: str | Path) -> None:
+    """Give a file a second name; a second copy where the file system has no links."""
+    try:
+        os.link(source, output)
+    except OSError:
+        shutil.copyfile(source, output)
+
+
+def copy_encoder(source: Path, output: Path) -> None:
+    """Give the encoder in `source` a second name, without storing it twice."""
+    with files.write_aside(output) as aside:
+        aside.mkdir()
+        for name in ENCODER_FILES:
+            if not (source / name).exists():
+                raise InputError(f"{source}: no {name}, expected an encoder's folder")
+            link_or_copy(source / name, aside / name)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and copy."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", required=True, type=Path)
+    parser.add_argument("--output", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    copy_encoder(arguments.source, arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,110 @@
+"""What jobs compute, download and store, by arithmetic alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from randommask import masking
+from randommask.encoders.cost import Sizes, forward_flops, parameters, training_flops
+from randommask.experiment.datasets import Dataset
+from randommask.kmers import NON_OVERLAPPING
+
+WEIGHT_BYTES = 4  # fp32
+STATE_COPIES = 3  # a checkpoint: weights and AdamW's two moments
+GZIP_RATIO = 3.14  # bases a byte of hg38.fa.gz
+ROLLING = 3  # checkpoints of a running segment: two kept, one being written
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job computes."""
+
+    steps: int = 0
+    """Optimizer steps."""
+    tokens: float = 0.0
+    """Tokens trained on."""
+    flops: float = 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.steps + other.steps,
+            self.tokens + other.tokens,
+            self.flops + other.flops,
+        )
+
+
+def segment(hparams: dict[str, Any], vocabulary: int) -> Work:
+    """Work of a pretraining job from its `--hparams`, validation left out."""
+    keys = hparams["settings"]
+    sizes, total = Sizes.of(keys["architecture"]), Work()
+    first = 0
+    for phase in keys["curriculum"]:
+        start, end = max(first, hparams["start"]), min(phase["until"], hparams["end"])
+        first = phase["until"]
+        if end <= start:
+            continue
+        probability = keys["center_probability"]
+        spans = (keys["min_span"], phase["max_span"])
+        if keys["target_share"] is not None:
+            probability = masking.probability_for_share(keys["target_share"], *spans)
+        share = masking.masked_share(probability, *spans)
+        tokens = (end - start) * keys["batch"] * keys["tokens"]
+        each = training_flops(sizes, vocabulary, keys["tokens"], share)
+        total += Work(end - start, tokens, tokens * each)
+    return total
+
+
+def sequence_tokens(tokenization: str, bases: int, k: int) -> int:
+    """Tokens of a sequence of so many bases, [CLS] and [SEP] included."""
+    if tokenization == "character":
+        return bases + 2
+    stride = k if tokenization == NON_OVERLAPPING else 1
+    return (bases - k) // stride + 3
+
+
+def finetuning(
+    hparams: dict[str, Any], dataset: Dataset, rows: dict[str, int], sizes: Any, k: int
+) -> Work:
+    """Work of a fine-tuning run: every epoch trains on train and predicts dev.
+
+    The test rows are predicted once. A training pass is three forward passes.
+    """
+    tokens = sequence_tokens(hparams["tokenization"], dataset.bases, k)
+    tokens = min(tokens, sizes.positions) if hparams["truncate"] else tokens
+    each = tokens * forward_flops(sizes, tokens)
+    epochs = hparams["epochs"]
+    passes = epochs * (3 * rows["train"] + rows["dev"]) + rows["test"]
+    steps = epochs * -(-rows["train"] // hparams["batch_size"])
+    return Work(steps, epochs * rows["train"] * tokens, passes * each)
+
+
+def segment_bytes(hparams: dict[str, Any], vocabulary: int) -> tuple[int, int]:
+    """Bytes that a segment leaves (encoder, state, milestones), and those meanwhile."""
+    sizes = Sizes.of(hparams["settings"]["architecture"])
+    weights = WEIGHT_BYTES * parameters(sizes, vocabulary)
+    left = weights * (1 + STATE_COPIES + len(hparams["milestones"]))
+    return left, weights * STATE_COPIES * ROLLING
+
+
+def is_size_known(source: dict[str, Any]) -> bool:
+    """Whether the config says how many bytes there are to download."""
+    return all(file.get("bytes") for file in source.get("files", []))
+
+
+def download_bytes(source: dict[str, Any]) -> int:
+    """Bytes to download, as far as the config says; a local copy is linked to."""
+    return sum(file.get("bytes") or 0 for file in source.get("files", []))
+
+
+def genome_bases(config: dict[str, Any], genome: str) -> int:
+    """Bases of a genome, a byte each as shards, from the size of its files."""
+    source = config["sources"][genome]
+    if "path" not in source:
+        return int(download_bytes(source) * GZIP_RATIO)
+    place = Path(source["path"])
+    found = place.rglob("*") if place.is_dir() else [place]
+    return sum(
+        int(path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1))
+        for path in found
+        if path.is_file()
+    )
