@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from made import ROOT
 
 from randommask.data.splits import DEEPSTARR_FOLDS
 from randommask.experiment import datasets
 from randommask.experiment.datasets import SPLITS, Dataset
 
-ROOT = Path(__file__).parents[1]
 LIST = ROOT / "config" / "datasets.tsv"
 PROCESSES = 2
 SHARED = 20  # rows of a later split that stand in the training split as well

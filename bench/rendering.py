@@ -30,7 +30,7 @@ from randommask.measures.embeddings import TENSOR
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from made_results import (  # noqa: E402
+from made.results import (  # noqa: E402
     CONFIG,
     DATASETS,
     dataset_lines,

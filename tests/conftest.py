@@ -12,7 +12,7 @@ hypothesis.settings.load_profile("patient")
 def server(monkeypatch):
     """A server of this machine that is asked again without a pause."""
     # here: a machine for the GPU's tests need not have what downloads need
-    import loopback
+    from made import loopback
 
     from randommask.data import transfer
 

@@ -2,17 +2,17 @@
 
 import gzip
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made import ROOT
 
 from randommask import kmers
 from randommask.genome import decode, encode
 
-REAL = Path(__file__).parents[2] / "shared" / "data" / "genome"
+REAL = ROOT.parent / "shared" / "data" / "genome"
 LETTERS = st.text("ACGTNacgtRYn", min_size=0, max_size=60)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from made_dataset import BASES, hparams, made, planted, tiny_encoder, write
+from made.dataset import BASES, hparams, made, planted, tiny_encoder, write
 
 from randommask import predict
 from randommask.encoders.families import hyena

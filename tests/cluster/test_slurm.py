@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_config import micro
+from made import ROOT
+from made.config import micro
 
-ROOT = Path(__file__).parents[2]
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 SLURM = ROOT / "tests" / "cluster" / "slurm.sh"
 ENVIRONMENT = {**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"}

@@ -1,0 +1,105 @@
+"""What training costs: against numbers worked out by hand, and torch's own count."""
+
+import pytest
+import yaml
+from made import ROOT
+
+from randommask.encoders import bert, cost
+from randommask.experiment import encoders, runs
+from randommask.experiment.datasets import read
+from randommask.plan.work import (
+    download_bytes,
+    finetuning,
+    genome_bases,
+    is_size_known,
+    segment,
+    segment_bytes,
+    sequence_tokens,
+)
+
+BASE = cost.Sizes(12, 768, 3072, 512)
+PAPER = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def test_the_papers_pretraining_by_hand():
+    # 12 layers of 4 x 768^2 (attention) + 2 x 768 x 3072 (feed-forward):
+    # 84.9 M weights, 6 FLOP each; attention 12 x 12 x 512 x 768; the head for 14 %
+    by_hand = 6 * 84_934_656 + 56_623_104 + 6 * 0.1409 * (589_824 + 3_149_568)
+    assert cost.training_flops(BASE, 4101, 512, 0.1409) == pytest.approx(by_hand)
+    hparams = encoders.segment(PAPER, "dnabert", 480_000)
+    hparams["start"] = 0
+    work = segment(hparams, 4101)
+    assert work.steps == 480_000 and work.tokens == 480_000 * 512 * 512
+    assert work.flops == pytest.approx(7.2e19, rel=0.01)
+    # eight A100 for two days: 52 TFLOP/s each
+    assert work.flops / (8 * 48 * 3600) == pytest.approx(5.2e13, rel=0.01)
+
+
+def test_segments_add_up_to_the_whole():
+    parts = [
+        segment(encoders.segment(PAPER, "dnabert", end), 4101)
+        for end in encoders.segment_ends(PAPER, "dnabert")
+    ]
+    whole = encoders.segment(PAPER, "dnabert", 480_000) | {"start": 0}
+    assert len(parts) == 7
+    assert sum(part.flops for part in parts) == pytest.approx(
+        segment(whole, 4101).flops
+    )
+
+
+def test_longer_spans_ask_more_of_the_head():
+    ours = encoders.segment(PAPER, "randommask", 480_000)
+    theirs = encoders.segment(PAPER, "dnabert", 480_000)
+    more = segment(ours, 4101).flops - segment(theirs, 4101).flops
+    # 22.33 % of the tokens instead of 14.09 %, over 110,000 steps
+    head = 6 * (768**2 + 768 * 4101)
+    tokens = 110_000 * 512 * 512
+    assert more == pytest.approx(tokens * head * (0.2233 - 0.1409), rel=1e-3)
+
+
+@pytest.mark.parametrize("layers, hidden, heads", [(12, 768, 12), (2, 64, 2)])
+def test_weights_are_those_of_the_encoder(layers, hidden, heads):
+    sizes = cost.Sizes(layers, hidden, 4 * hidden, 512)
+    made = bert.EncoderConfig(layers, hidden, heads, 4 * hidden, 512, 6, "overlapping")
+    assert cost.parameters(sizes, 4101) == bert.parameters(made)
+
+
+def test_a_finetuning_run_by_hand():
+    dataset = next(
+        row for row in read(ROOT / "config/datasets.tsv") if row.dataset == "EMP-H3"
+    )
+    run = runs.finetuning(PAPER, "dnabert", "overlapping", dataset, 1)
+    work = finetuning(run, dataset, dataset.rows, BASE, 6)
+    assert work.steps == 100 * 375  # 11,971 rows by 32, rounded up
+    tokens = 500 - 6 + 1 + 2
+    assert work.tokens == 100 * 11_971 * tokens
+    rows = 100 * (3 * 11_971 + 1_497) + 1_497
+    each = 2 * 84_934_656 + 4 * 12 * tokens * 768
+    assert work.flops == pytest.approx(rows * tokens * each)
+
+
+@pytest.mark.parametrize(
+    "tokenization, tokens",
+    [("overlapping", 98), ("non-overlapping", 18), ("character", 103)],
+)
+def test_tokens_of_a_sequence(tokenization, tokens):
+    assert sequence_tokens(tokenization, 101, 6) == tokens
+
+
+def test_what_a_segment_leaves(tmp_path):
+    hparams = encoders.segment(PAPER, "dnabert", 30_000)
+    weights = 4 * 89_196_549
+    left, meanwhile = segment_bytes(hparams, 4101)
+    assert left == weights * (1 + 3 + 6)  # milestones 0, 100, ... 10,000
+    assert meanwhile == weights * 9
+
+
+def test_a_genomes_size(tmp_path):
+    bases = genome_bases(PAPER, "hg38")
+    assert bases == pytest.approx(3_088_269_832, rel=0.01)  # chr1 to 22, X, Y
+    (tmp_path / "a.fa").write_bytes(b"x" * 100)
+    (tmp_path / "b.fa.gz").write_bytes(b"x" * 100)
+    local = {"sources": {"mine": {"path": str(tmp_path)}}}
+    assert genome_bases(local, "mine") == 414
+    assert download_bytes(local["sources"]["mine"]) == 0
+    assert not is_size_known(PAPER["sources"]["gue"])

@@ -1,0 +1,304 @@
+"""A bad config is one line; of a good one, each job sees what concerns it."""
+
+import copy
+
+import pytest
+import yaml
+from made import ROOT
+
+from randommask.errors import InputError
+from randommask.experiment import ablations, encoders, runs
+from randommask.experiment import check as checker
+
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def paper():
+    return load("config")
+
+
+def load(name):
+    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", ["config", "demo"])
+def test_our_configs_are_good(name):
+    checker.check(load(name), SCHEMA)
+
+
+def test_the_slice_needs_its_folders_and_says_so():
+    config = load("slice")
+    config["sources"]["gue"]["path"] = "no/such/folder"
+    config["sources"]["deepstarr"]["path"] = "no/such/folder"
+    with pytest.raises(InputError, match="present, but no dataset was found"):
+        checker.check(config, SCHEMA)
+
+
+def put(config, path, value):
+    *parts, last = path
+    for part in parts:
+        config = config[part]
+    config[last] = value
+
+
+ROW = {"label": "a", "encoder": "k5", "tokenization": "overlapping"}
+PAPERS = ROW | {"encoder": "phases-paper"}
+BAD = [
+    (("pretrain", "lerning_rate"), 1, "unknown key 'lerning_rate'.*'learning_rate'"),
+    (("pretrain", "batch"), 0, "pretrain.batch: found 0, expected at least 1"),
+    (("pretrain", "k"), 9, "pretrain.k: found 9, expected at most 7"),
+    (("pretrain", "precision"), "fp16", "expected one of fp32, bf16, auto"),
+    (("pretrain", "micro_batch"), 33, "batch 512, expected a multiple of micro_batch"),
+    (("pretrain", "warmup_steps"), 480000, "expected fewer than steps 480000"),
+    (("pretrain", "tokens"), 513, "tokens 513, expected at most positions 512"),
+    (("pretrain", "genomes"), ["mm10"], "no genome 'mm10'"),
+    (("seeds",), [], "seeds: found \\[\\], expected a list of at least 1"),
+    (("seeds",), [1, 1], "no entry twice"),
+    (("partial",), "yes", 'partial: found "yes", expected of type boolean'),
+    (("roles", "baseline"), "dnabert-mini", "table3: no row of dnabert-mini, which is"),
+    (("encoders", "dnabert", "curiculum"), "x", "unknown key 'curiculum'"),
+    (("encoders", "dnabert"), {"k": 6}, "encoders.dnabert: no key 'curriculum'"),
+    (("encoders", "dnabert", "curriculum"), "other", "no curriculum 'other'"),
+    (("encoders", "dnabert", "architecture"), "bas", "did you mean 'base'"),
+    (("encoders", "untrained", "steps"), 9, "'steps' has no meaning for control untr"),
+    (("encoders", "untrained", "architecture"), "bas", "did you mean 'base'"),
+    (("encoders", "kmer-linear", "k"), 6, "'k' has no meaning for control kmer-linear"),
+    (("encoders", "kmer-linear"), {"control": "kmer-linear"}, "no key 'grid'"),
+    (("encoders", "kmer-linear", "grid", "k"), [8], "found 8, expected at most 7"),
+    (("encoders", "kmer-linear", "control"), "svm", "expected one of untrained"),
+    (("encoders", "dnabert", "grid"), {"k": [3], "strength": [1]}, "kmer-linear only"),
+    (("encoders", "randommask", "from", "encoder"), "untrained", "another of our"),
+    (("roles", "baseline"), "untrained", "a control, expected one of ours"),
+    (("tables", "table3", "rows", 7, "tokenization"), "non-overlapping", "every k-mer"),
+    (("encoders", "nt", "k"), 6, "'k' has no meaning for released weights"),
+    (("curricula", "randommask", 1, "until"), 30000, "expected steps that grow"),
+    (("curricula", "randommask", 1, "max_span"), 5, "expected at least min_span 6"),
+    (("curricula", "dnabert", 0, "until"), 10, "expected steps 480000"),
+    (("architectures", "base", "heads"), 7, "hidden 768, expected a multiple"),
+    (("encoders", "randommask", "seed"), 7, "dnabert differs before step 30000: seed"),
+    (("encoders", "randommask", "from", "step"), 31000, "expected a segment's end"),
+    (("encoders", "randommask", "from", "encoder"), "nt", "another of our encoders"),
+    (("tables", "table3", "rows", 0, "encoder"), "ntt", "did you mean 'nt'"),
+    (("tables", "table3", "rows", 3, "tokenization"), "character", "does not fit"),
+    (("tables", "table3", "datasets"), ["EMP-H5"], "no dataset 'EMP-H5'"),
+    (("benchmark", "include"), ["EMP-X"], "benchmark.include: no dataset 'EMP-X'"),
+    (("benchmark", "datasets"), "none.tsv", "none.tsv"),
+    (("finetune", "recipe"), "table6", "no recipe 'table6'"),
+    (("finetune", "lora"), {"rank": 8}, "finetune.lora: no key 'alpha'"),
+    (
+        ("encoders", "nt", "finetune"),
+        {"epochs": 2},
+        "finetune: unknown key 'epochs'",
+    ),
+    (("recipes", "table5", "EMPS"), {}, "table5: no task or dataset 'EMPS'.*'EMP'"),
+    (("recipes", "table5", "EMP"), {"lr": 1}, "table5.EMP: unknown key 'lr'"),
+    (("roles", "baseline"), "nt", "expected one of ours"),
+    (("roles", "baseline"), "dnabert-10k", "dnabert-10k is a milestone, expected one"),
+    (
+        ("encoders", "dnabert-10k", "milestone", "step"),
+        12345,
+        "step 12345 of dnabert is not kept, expected one of 0, 100, 300",
+    ),
+    (("encoders", "dnabert-10k", "milestone", "encoder"), "nt", "that we pretrain"),
+    (("encoders", "dnabert-10k", "k"), 6, "'k' has no meaning for a milestone"),
+    (
+        ("encoders", "phases-100", "replacement", "random"),
+        0.1,
+        "replacement mask 1.0 and random 0.1, expected a sum of at most 1",
+    ),
+    (("encoders", "phases-2", "curriculum", 1, "until"), 90000, "its own ends at step"),
+    (("encoders", "phases-2", "curriculum", 1, "max_span"), 5, "max_span 5 in its own"),
+    (("encoders", "nt", "released", "family"), "esn", "no family 'esn'.*'esm'"),
+    (("ablations", "k", "rows", 0, "at"), None, "ablations.k.rows.0.at"),
+    (("ablations", "k", "title"), "k", "ablations.k: unknown key 'title'"),
+    (("ablations", "k", "datasets"), [], "ablations.k.datasets: found \\[\\]"),
+    (("ablations", "k", "rows", 2), ROW, "k row 'a': no 'at', which the group's axis"),
+    (("ablations", "k", "rows", 2), ROW | {"at": 1}, "no series, expected one as in"),
+    (("ablations", "size", "rows", 2, "series"), "a", "a series, expected none as in"),
+    (("ablations", "k", "rows", 2, "at"), "5", "at '5', expected a number as in row 1"),
+    (("ablations", "tokenization", "rows", 1, "at"), 1, "at 1, expected a text as in"),
+    (("ablations", "replacement", "rows", 1, "at"), 1, "'at', but the group has no"),
+    (("ablations", "replacement", "rows", 1, "series"), "a", "'series', but the group"),
+    (("ablations", "k", "rows", 1, "label"), "3-mers, spans of 3", "row 1 has this la"),
+    (("ablations", "k", "rows", 1, "encoder"), "k3", "k3 with overlapping tokens is r"),
+    (("ablations", "replacement", "rows", 1), PAPERS, "phases-paper with .* is row 1"),
+    (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
+    (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
+    (("architectures", "mini", "positions"), 500, "tokens 512, expected at most"),
+    (("recipes",), {"table5": {}}, "recipes: no key 'table4'"),
+    (("recipes", "table5"), {"PD-tat": {}}, "no task or dataset 'PD-tat'.*'PD-tata'"),
+    (("recipes", "table5"), {"all": {"dropout": 0}}, "unknown key 'dropout'"),
+    (("finetune", "patience"), 0, "finetune.patience: found 0"),
+    (("encoders", "dnabert", "curriculum"), "dna", "dnabert.curriculum: no curr"),
+    (("sources", "hg38"), {"path": "a", "files": []}, "sources.hg38"),
+    (("sources", "hg38", "files", 0, "md5"), "abc", 'files.0.md5: found "abc"'),
+    (("sources", "gue", "otherwise", 0, "hub", "renam"), {}, "did you mean 'rename'"),
+    (("sources", "gue", "otherwise", 0, "hub", "rename"), {}, "hub.rename"),
+    (("sources", "gue", "otherwise", 0), {"path": "a"}, "sources.gue.otherwise.0"),
+    (("mirrors",), "folder", 'mirrors: found "folder", expected of type array'),
+    (("encoders", "nt", "released", "path"), "a", "encoders.nt.released"),
+    (("encoders", "nt", "released", "family"), "gpt", "one of bert, esm, hyena"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=lambda part: str(part))
+def test_a_bad_config_is_one_short_line(paper, path, value, message):
+    put(paper, path, value)
+    with pytest.raises(InputError, match=message) as error:
+        checker.check(paper, SCHEMA)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+def test_a_circle_of_branches_is_refused(paper):
+    paper["encoders"]["dnabert"]["from"] = {"encoder": "randommask", "step": 60000}
+    with pytest.raises(InputError, match="from"):
+        checker.check(paper, SCHEMA)
+
+
+def changed_segments(before, after):
+    names = encoders.segment_names(before)
+    cut = [
+        [encoders.segment(c, *encoders.split(n)) for n in names]
+        for c in (before, after)
+    ]
+    return {name for name, a, b in zip(names, *cut, strict=True) if a != b}
+
+
+def test_one_encoders_setting_changes_its_segments_only(paper):
+    other = copy.deepcopy(paper)
+    other["encoders"]["nonoverlapping"]["learning_rate"] = 2e-4
+    changed = changed_segments(paper, other)
+    assert changed == {
+        name for name in encoders.segment_names(paper) if name.startswith("nonover")
+    }
+
+
+def test_a_later_phase_leaves_earlier_segments_as_they_are(paper):
+    other = copy.deepcopy(paper)
+    other["curricula"]["randommask"][-1]["max_span"] = 16
+    assert changed_segments(paper, other) == {
+        f"randommask/step-{end}" for end in (260000, 370000, 480000)
+    }
+
+
+def test_a_branch_starts_where_the_other_ends(paper):
+    assert encoders.predecessor(paper, "randommask", 60000) == ("dnabert", 30000)
+    assert encoders.predecessor(paper, "randommask", 100000) == ("randommask", 60000)
+    assert encoders.predecessor(paper, "dnabert", 30000) is None
+    lineage = encoders.lineage(paper, "randommask")
+    assert lineage[0] == "dnabert/step-0"
+    assert lineage[-1] == "randommask/step-480000"
+
+
+def test_spans_are_validated_with_one_masking(paper):
+    masks = {
+        encoder: encoders.span_masking(paper, encoder)
+        for encoder in paper["encoders"]
+        if encoders.is_ours(paper, encoder)
+    }
+    shared = paper["pretrain"]
+    assert masks["spans-6"] == masks["phases-share-15"] == masks["phases-100"]
+    assert masks["spans-6"]["replacement"] == shared["replacement"]
+    assert masks["nonoverlapping"]["center_probability"] == 0.15
+
+
+def test_milestones_belong_to_the_segment_that_passes_them(paper):
+    kept = encoders.milestone_segments(paper)
+    assert kept["dnabert/step-0"] == kept["dnabert/step-10000"] == "dnabert/step-30000"
+    assert "dnabert/step-100000" not in kept  # a segment's end has its own folder
+
+
+def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
+    plain = copy.deepcopy(paper)
+    adapters = {"rank": 8, "alpha": 16, "dropout": 0.05}
+    own = {"learning_rate": 1e-3, "lora": adapters, "truncate": True}
+    for name in ("nt", "dnabert"):
+        paper["encoders"][name]["finetune"] = own
+    checker.check(paper, SCHEMA)
+    rows = runs.benchmark(paper)
+    before, after, other = (
+        runs.finetuning(config, name, "overlapping", rows[0], 1)
+        for config, name in ((plain, "nt"), (paper, "nt"), (paper, "randommask"))
+    )
+    assert before["lora"] is None and before["truncate"] is False
+    assert after == before | own
+    assert other == before | {"encoder": "randommask"}
+    assert not changed_segments(plain, paper)
+
+
+def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
+    config = load("slice")
+    (tmp_path / "EMP" / "H3").mkdir(parents=True)
+    (tmp_path / "EMP" / "H3" / "train.csv").write_text("sequence,label\n")
+    config["sources"]["gue"]["path"] = str(tmp_path)
+    checker.check(config, SCHEMA)
+    group = config["ablations"]["curriculum"]
+    assert runs.table_datasets(config, group) == ["EMP-H3"]
+    other = config["ablations"]["masking-rate"]
+    other["datasets"] = ["SSP"]
+    checker.check(config, SCHEMA)  # `make slice` asks for no group
+    with pytest.raises(InputError, match="data sets are not here: SSP"):
+        ablations.measured(config, other)
+    group["datasets"].append("EMP-H5")
+    with pytest.raises(InputError, match="no dataset 'EMP-H5'"):
+        checker.check(config, SCHEMA)
+
+
+def test_an_ablations_setting_changes_its_own_encoder_only(paper):
+    other = copy.deepcopy(paper)
+    other["encoders"]["phases-100"]["replacement"] = {"mask": 0.95, "random": 0.0}
+    other["encoders"]["phases-10"]["curriculum"][-1]["max_span"] = 15
+    ends = (6250, 10000, 20000, 50000, 100000)
+    due = {*(f"phases-100/step-{end}" for end in ends), "phases-10/step-100000"}
+    assert changed_segments(paper, other) == due
+
+
+def test_a_milestone_has_the_settings_of_its_encoder(paper):
+    assert encoders.merged(paper, "dnabert-10k") == encoders.merged(paper, "dnabert")
+    assert not encoders.is_ours(paper, "dnabert-10k")
+    assert "dnabert-10k/step-480000" not in encoders.segment_names(paper)
+
+
+def test_sequences_that_are_cut_need_not_fit(paper):
+    paper["pretrain"]["tokens"] = paper["architectures"]["base"]["positions"] = 300
+    with pytest.raises(InputError, match="497 tokens, expected at most the 300"):
+        checker.check(paper, SCHEMA)
+    paper["finetune"]["truncate"] = True
+    checker.check(paper, SCHEMA)
+
+
+def test_recipes_change_what_they_name(paper):
+    rows = {row.dataset: row for row in runs.benchmark(paper)}
+    assert runs.recipe(paper, "table5", rows["SSP"])["learning_rate"] == 1e-4
+    assert runs.recipe(paper, "table4", rows["SSP"])["learning_rate"] == 3e-5
+    paper["recipes"]["own"] = {"all": {"epochs": 2}, "SSP": {"epochs": 7}}
+    assert runs.recipe(paper, "own", rows["SSP"])["epochs"] == 7
+    assert runs.recipe(paper, "own", rows["EAP"])["epochs"] == 2
+
+
+def test_dnabert2s_recipe_is_the_scripts(paper):
+    """Per group: epochs, steps in all, warm-up; learning rate and decay for all."""
+    rows = {row.dataset: row for row in runs.benchmark(paper)}
+    paper["finetune"]["recipe"] = "dnabert2"
+    due = {
+        "EMP-H3": (3, None, 50),
+        "TF-M-3": (5, 1000, 30),
+        "TF-H-0": (3, None, 30),
+        "PD-all": (4, None, 50),
+        "PD-tata": (10, None, 50),
+        "CPD-notata": (4, None, 50),
+        "CPD-tata": (10, None, 50),
+        "SSP": (5, None, 50),
+    }
+    for name, numbers in due.items():
+        run = runs.finetuning(paper, "dnabert", "overlapping", rows[name], 1)
+        assert (run["epochs"], run["max_steps"], run["warmup_steps"]) == numbers
+        assert (run["batch_size"], run["learning_rate"]) == (32, 3e-5)
+        assert run["weight_decay"] == 0.01

@@ -1,0 +1,371 @@
+"""Killed anywhere, cut anywhere, on any number of processes: the same encoder."""
+
+import csv
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from made import ROOT
+from made.genome import random_corpus, segment
+from safetensors.torch import load_file
+
+from randommask import files
+from randommask.encoders.folder import ENCODER_FILES, copy_encoder
+from randommask.errors import InputError
+from randommask.pretraining import __main__ as pretrain
+from randommask.training import optimizer
+from randommask.training import state as checkpoint
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT / "workflow"),
+    "OMP_NUM_THREADS": "1",
+}
+EXACT = (
+    "model.safetensors",
+    "state.safetensors",
+    "history.csv",
+    "spans.csv",
+    "config.json",
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return random_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """The same threads everywhere: another number adds up in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def whole(one_thread, corpus, tmp_path_factory):
+    """The segment of 12 steps, never interrupted."""
+    output = tmp_path_factory.mktemp("whole") / "made" / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output)
+    return output
+
+
+def pretrain_on_one_thread(*arguments, **options):
+    torch.set_num_threads(1)
+    pretrain.pretrain(*arguments, **options)
+
+
+def command(corpus, hparams, output, *flags):
+    return [
+        *(sys.executable, "-m", "randommask.pretraining", "--corpus", corpus),
+        *("--hparams", json.dumps(hparams), "--output", str(output), *flags),
+    ]
+
+
+def rows(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return [
+            {key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
+
+
+def assert_same(found, expected):
+    for name in EXACT:
+        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+    for kept in (expected / "milestones").glob("*/*"):
+        other = found / kept.relative_to(expected)
+        assert other.read_bytes() == kept.read_bytes(), kept
+
+
+def test_history_says_what_happened(whole):
+    lines = rows(whole)
+    assert [line["step"] for line in lines] == [3, 4, 6, 8, 9, 12]
+    assert [line["phase"] for line in lines] == [1, 1, 1, 2, 2, 2]
+    assert [line["max_span"] for line in lines] == [4, 4, 4, 8, 8, 8]
+    # at the milestones 3 and 9 too
+    validated = [line["step"] for line in lines if "validation_loss" in line]
+    assert validated == [3, 6, 8, 9, 12]
+    assert all(4 < line["loss"] < 7 for line in lines)
+    assert lines[1]["learning_rate"] == 0.003
+    assert sorted(path.name for path in (whole / "milestones").iterdir()) == [
+        "step-0",
+        "step-3",
+        "step-9",
+    ]
+    assert not list((whole.parent / ".state").glob("*"))
+
+
+def checkpoints(output):
+    return {path.name for path in (output.parent / ".state").glob("*/rolling-*")}
+
+
+def test_killed_at_twenty_moments_it_ends_with_the_same_bits(
+    corpus, tmp_path, monkeypatch
+):
+    """Children of a process that has only imported torch: a start costs no seconds."""
+    phases = [{"until": end, "max_span": span} for end, span in ((20, 4), (70, 8))]
+    hparams = segment(end=70, steps=80, curriculum=phases)
+    whole = tmp_path / "whole" / "made" / "step-70"
+    pretrain.pretrain([corpus], None, hparams, whole)
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])  # for its preload
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["randommask.pretraining"])
+    output, moments, kills = tmp_path / "made" / "step-70", random.Random(0), 0
+    while not output.exists():
+        child = context.Process(
+            target=pretrain_on_one_thread,
+            args=([corpus], None, hparams, output),
+            # a checkpoint a step until so many were killed
+            kwargs={"save_steps": 1 if kills < 20 else 1000},
+        )
+        before = checkpoints(output)
+        child.start()
+        # it gets a step or two further each time, then dies at any point of the next:
+        # in mid-accumulation, in the thread that writes, at the end of a phase
+        while child.is_alive() and not checkpoints(output) - before:
+            time.sleep(0.001)
+        if kills < 20:
+            time.sleep(moments.uniform(0, 0.02))
+            kills += child.is_alive()
+            child.kill()
+        child.join()
+    assert kills == 20
+    assert_same(output, whole)
+
+
+def interrupt(line, output, is_time, number):
+    """Start `line`, send it a signal when `is_time`; again where it was done before."""
+    for _ in range(10):
+        process = subprocess.Popen(line, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not is_time():
+            time.sleep(0.001)
+        process.send_signal(number)
+        process.wait()
+        if not output.exists():
+            return process.returncode
+        files.remove(output)
+    raise AssertionError("the process was never interrupted")
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
+    output, state = tmp_path / "made" / "step-12", tmp_path / "made" / ".state"
+    line = command(corpus, segment(), output)
+    started = interrupt(
+        line, output, lambda: list(state.glob("*/milestones/step-0")), signal.SIGTERM
+    )
+    assert started == 128 + signal.SIGTERM
+    assert checkpoints(output)
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
+    assert "going on from" in done.stderr
+    assert_same(output, whole)
+
+
+def test_a_segment_cut_in_two_gives_the_same_weights(corpus, whole, tmp_path):
+    first, second = tmp_path / "step-6", tmp_path / "made" / "step-12"
+    early = segment()["settings"] | {"curriculum": [{"until": 6, "max_span": 4}]}
+    hparams = {**segment(end=6), "settings": early}
+    pretrain.pretrain([corpus], None, hparams, first)
+    pretrain.pretrain([corpus], first, segment(start=6), second)
+    for name in ("model.safetensors", "history.csv"):
+        assert (second / name).read_bytes() == (whole / name).read_bytes()
+
+
+def torchrun(line):
+    """The same command on two processes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*launcher, "--nproc-per-node", "2", *line[1:]]
+
+
+def assert_close(found, expected):
+    for left, right in zip(rows(found), rows(expected), strict=True):
+        assert left["masked_share"] == right["masked_share"]
+        assert left["loss"] == pytest.approx(right["loss"], abs=1e-5)
+
+
+def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
+    corpus, tmp_path
+):
+    no_dropout = segment()["settings"]["architecture"] | {"dropout": 0.0}
+    hparams = segment(architecture=no_dropout)
+    one, two, changed = (tmp_path / n / "step-12" for n in ("one", "two", "changed"))
+    pretrain.pretrain([corpus], None, hparams, one)
+    run = {"env": ENVIRONMENT, "check": True, "capture_output": True}
+    subprocess.run(torchrun(command(corpus, hparams, two, "--processes", "2")), **run)
+    assert_close(two, one)
+
+    line = command(corpus, hparams, changed, "--save-steps", "1")
+    stopped = interrupt(line, changed, lambda: checkpoints(changed), signal.SIGTERM)
+    assert stopped == pretrain.STOPPED
+    subprocess.run([*torchrun(line), "--processes", "2"], **run)
+    assert_close(changed, one)
+
+
+def test_another_number_of_processes_than_asked_is_refused(monkeypatch):
+    pretrain.check_processes(1)
+    with pytest.raises(InputError, match="1 processes were started, expected 8"):
+        pretrain.check_processes(8)
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    pretrain.check_processes(8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match="4 processes on this node see 2 GPUs"):
+        pretrain.check_processes(8)
+
+
+def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
+    output = tmp_path / "made" / "step-12"
+    state = checkpoint.open_state(output, segment())
+    (state / "rolling-4.safetensors").write_bytes(b"")
+    other = checkpoint.open_state(output, segment(learning_rate=0.1))
+    assert "settings.learning_rate: 0.003 -> 0.1" in capsys.readouterr().err
+    assert not state.exists()
+    assert other.exists()
+
+
+def test_another_corpus_is_not_gone_on_with(corpus, whole, tmp_path_factory):
+    other = random_corpus(tmp_path_factory.mktemp("other"), 9_000)
+    mixed = pretrain.identity([corpus], None, segment())
+    assert mixed != pretrain.identity([other], None, segment())
+    assert mixed != pretrain.identity([corpus], whole, segment())
+
+
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_path):
+    output = tmp_path / "made" / "step-12"
+    line = command(corpus, segment(), output, "--save-steps", "1")
+    interrupt(line, output, lambda: len(checkpoints(output)) > 1, signal.SIGKILL)
+    [folder] = (tmp_path / "made" / ".state").glob("step-12-*")
+    last = checkpoint.newest(folder)[0]
+    last.write_bytes(last.read_bytes()[:1000])
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
+    assert "warning: skipped" in done.stderr and str(last) in done.stderr
+    assert_same(output, whole)
+
+
+def test_a_second_writer_is_refused(corpus, tmp_path):
+    output = tmp_path / "made" / "step-12"
+    state = checkpoint.open_state(output, segment())
+    with checkpoint.lock(state):
+        done = subprocess.run(
+            command(corpus, segment(), output),
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert f"process {os.getpid()} on" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not output.exists()
+
+
+def test_a_start_from_another_step_is_refused(corpus, whole, tmp_path):
+    with pytest.raises(InputError, match="state after 12 steps, expected 6"):
+        pretrain.pretrain([corpus], whole, segment(start=6), tmp_path / "x")
+
+
+def test_a_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
+    hparams = segment(learning_rate=1e30, clip=1e30, warmup_steps=0)
+    with pytest.raises(
+        InputError, match=r"step \d+, samples \d+ to \d+: the loss is (nan|inf)"
+    ):
+        pretrain.pretrain([corpus], None, hparams, tmp_path / "made" / "step-12")
+    assert not (tmp_path / "made" / "step-12").exists()
+
+
+def test_learning_rate_depends_on_step_and_total_alone():
+    settings = {"learning_rate": 1.0, "warmup_steps": 10, "steps": 110}
+    rates = [optimizer.learning_rate(settings, step) for step in range(110)]
+    assert rates[0] == 0.1 and rates[9] == 1.0 and rates[60] == 0.5
+    assert rates[-1] == 0.01
+
+
+def test_weights_get_a_second_name_without_a_second_copy(whole, tmp_path):
+    copy_encoder(whole, tmp_path / "encoder")
+    names = sorted(path.name for path in (tmp_path / "encoder").iterdir())
+    assert names == sorted(ENCODER_FILES)
+    weights = tmp_path / "encoder" / "model.safetensors"
+    assert weights.samefile(whole / "model.safetensors")
+    with pytest.raises(InputError, match=r"no README\.md"):
+        copy_encoder(tmp_path, tmp_path / "other")
+
+
+def test_state_holds_what_adam_needs(whole):
+    weights, moments, state = checkpoint.load(whole / checkpoint.STATE_FILE)
+    assert state["step"] == 12 and len(state["rows"]) == 6
+    assert {name.rpartition(".")[0] for name in moments} == set(weights)
+    saved = load_file(whole / "model.safetensors")
+    assert torch.equal(
+        saved["bert.embeddings.word_embeddings.weight"], weights["word.weight"]
+    )
+
+
+def test_a_checkpoint_holds_what_was_when_it_was_begun(corpus, tmp_path, monkeypatch):
+    """A slow disk: training goes on while the state is written."""
+    slowly = files.write_aside
+
+    def write_aside(path):
+        time.sleep(0.05)
+        return slowly(path)
+
+    output = tmp_path / "made" / "step-12"
+    folder = checkpoint.open_state(output, {})
+    trainer = pretrain.Trainer(segment()["settings"], [corpus])
+    part = pretrain.Segment(trainer, segment(), "made", [], folder)
+    writer = checkpoint.Writer(folder)
+    monkeypatch.setattr(files, "write_aside", write_aside)
+    for step in (0, 1):
+        trainer.step(step)
+        for sums in trainer.collect()[0]:
+            part.history.add(sums)
+        if step == 0:
+            writer.save(1, trainer.snapshot(), {"step": 1, **part.history.state()})
+    writer.wait()
+    trainer.close()
+    _, _, state = checkpoint.load(checkpoint.rolling(folder, 1))
+    assert state["sums"]["steps"] == 1
+
+
+def test_a_failed_write_of_a_checkpoint_is_told(tmp_path):
+    writer = checkpoint.Writer(tmp_path / "state")
+    writer.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
+    writer.wait()
+    assert checkpoint.newest(tmp_path / "state")[0].name == "rolling-3.safetensors"
+    (tmp_path / "file").write_text("")
+    writer = checkpoint.Writer(tmp_path / "file")
+    writer.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
+    with pytest.raises(OSError, match="file"):
+        writer.wait()
+
+
+def test_loss_by_span_length_grows_with_the_span(whole):
+    with open(whole / "spans.csv", newline="") as file:
+        lines = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    assert [(line["step"], line["span"]) for line in lines] == [
+        (step, span) for step in (3, 6, 8, 9, 12) for span in (4, 8)
+    ]
+    assert all(4 < line["validation_loss"] < 7 for line in lines)
+    # nearly all of four hidden tokens' bases are seen beside them, of eight few
+    assert lines[1]["bound"] > lines[0]["bound"] > 0.9
+
+
+def test_encoders_that_mask_otherwise_are_validated_alike(whole, corpus, tmp_path):
+    others = {"replacement": {"mask": 1.0, "random": 0.0}, "center_probability": 0.15}
+    hparams = segment()
+    hparams["settings"] |= others
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, hparams, output)
+    bounds = []
+    for folder in (whole, output):
+        with open(folder / "spans.csv", newline="") as file:
+            bounds.append({line["bound"] for line in csv.DictReader(file)})
+    assert bounds[0] == bounds[1]
+    assert len(bounds[0]) == 2

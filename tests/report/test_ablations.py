@@ -1,0 +1,860 @@
+"""What a group answers, from made runs; what it takes; what goes when it goes."""
+
+import csv
+import json
+import random
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+
+import pytest
+import yaml
+from made import ROOT
+from made.results import EXPERIMENT, make_attention, make_run, metrics_path
+from matplotlib.colors import same_color, to_rgb
+from scipy import stats
+
+from randommask.errors import InputError
+from randommask.experiment import ablations
+from randommask.experiment import check as checker
+from randommask.report.ablations import __main__ as command
+from randommask.report.ablations import answer, clean, hours, measures, picture
+
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+SETS = ["EMP-H3", "EMP-H4", "SSP"]
+LABELS = ("spans of 6", "spans of 14", "growing")
+FORMS = ("csv", "md", "tex", "png", "pdf")
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def load(name):
+    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+
+
+# --- The answer -----------------------------------------------------------------------
+
+
+def group(*scores, series=None, at=None):
+    """Rows, and runs of one data set whose scores are `scores[row][seed]`."""
+    rows, found = [], []
+    for place, own in enumerate(scores):
+        rows.append(
+            {
+                "label": f"row {place}",
+                "tokenization": "overlapping",
+                "series": series[place] if series else "",
+                "at": at[place] if at else "",
+            }
+        )
+        runs = {seed: Run(score) for seed, score in enumerate(own)}
+        found.append({"SSP": runs})
+    return rows, found
+
+
+class Run:
+    def __init__(self, score):
+        self.score, self.flags = score, ()
+
+
+def test_intervals_are_students():
+    values = [61.0, 63.5, 60.2, 62.0]
+    expected = stats.t.interval(
+        0.95, len(values) - 1, statistics.fmean(values), stats.sem(values)
+    )
+    assert measures.interval(values) == pytest.approx(expected)
+
+
+def test_rows_are_told_apart_by_tukeys_interval():
+    found = [[61.0, 63.5, 60.2], [70.0, 71.0, 72.0], [62.0, 61.0, 66.0]]
+    expected = stats.tukey_hsd(*found).confidence_interval(0.95)
+    half = (expected.high - expected.low) / 2
+    assert measures.margin(found) == pytest.approx(half[0, 1])
+    assert measures.margin(found) == pytest.approx(half[1, 2])
+    assert measures.margin([[61.0], [70.0]]) is measures.margin(found[:1]) is None
+
+
+def test_one_seed_says_that_it_cannot_be_told():
+    [text] = answer.sentences(*group([60.0], [62.5], [61.0]), "")
+    assert text.startswith('"row 1" has the highest mean over 1 data set, 62.50 per')
+    assert '1.50 above "row 2" and 2.50 above "row 0", the reference' in text
+    assert text.endswith(f"; {answer.ONE_SEED}.")
+
+
+def test_a_lead_beyond_the_spread_is_called_so():
+    [text] = answer.sentences(*group([60.0, 60.1, 59.9], [70.0, 70.2, 69.9]), "")
+    assert '10.03 above "row 0", the reference: beyond the spread of 3 seeds of' in text
+    assert text.endswith("fine-tuning for every row below it.")
+
+
+def test_rows_within_the_spread_are_named():
+    scores = group([50.0, 50.1, 49.9], [60.0, 64.0, 59.0], [61.0, 60.0, 62.3])
+    [text] = answer.sentences(*scores, "")
+    assert text.startswith('"row 2" has the highest mean')
+    assert text.endswith('seeds of fine-tuning, so not to be told from it: "row 1".')
+
+
+def test_equal_means_have_no_winner():
+    [text] = answer.sentences(*group([60.0], [60.001]), "")
+    assert text.startswith('No row is best: "row 0" and "row 1" have')
+
+
+def test_an_axis_says_what_it_brings_and_each_series_over_the_first():
+    rows = group(
+        [50.0, 50.2], [54.0, 54.1], [53.0, 53.2], [60.0, 60.1],
+        series=["A", "A", "B", "B"], at=[1000, 20000, 1000, 20000],
+    )  # fmt: skip
+    texts = answer.sentences(*rows, "steps")
+    assert texts[1].startswith("A, from 1,000 to 20,000 (steps): +3.95 points")
+    assert texts[2].startswith("B, from 1,000 to 20,000 (steps): +6.95 points")
+    assert texts[3].startswith("B over A at 1,000: +3.00 points, beyond")
+    assert texts[4].startswith("B over A at 20,000: +6.00 points, beyond")
+
+
+def test_rows_that_print_alike_are_named_together():
+    scores = group([50.0, 50.2], [65.0, 65.0], [64.0, 66.0], [66.001, 64.0])
+    [text] = answer.sentences(*scores, "")
+    assert text.startswith(
+        'No row is best: "row 1", "row 2" and "row 3" have the same highest mean over'
+        ' 1 data set, 65.00 per cent, 14.90 above "row 0", the reference: beyond the'
+    )
+    [text] = answer.sentences(*group([60.0], [60.0], [50.0]), "")
+    assert 'per cent, 10.00 above "row 2"; with one seed' in text
+
+
+def test_a_single_row_has_an_answer():
+    [text] = answer.sentences(*group([60.0, 62.0]), "")
+    assert text == '"row 0" is the only row: mean over 1 data set, 61.00 per cent.'
+
+
+def test_few_of_equal_rows_are_called_worse():
+    """Without an adjustment it is half of the groups of nine rows and three seeds."""
+    source, named = random.Random(1), 0
+    for _ in range(30):
+        scores = [[source.gauss(60, 1) for _ in range(3)] for _ in range(9)]
+        [text] = answer.sentences(*group(*scores), "")
+        named += any(f'"row {row}"' not in text for row in range(9))
+        named += "for every row below" in text
+    assert named < 6
+
+
+def test_the_ends_of_the_axis_are_its_least_and_largest_numbers():
+    scores = group([50.0], [60.0], [55.0], series=[""] * 3, at=[20, 1, 300])
+    assert answer.sentences(*scores, "GPU-hours of an H200")[1:] == [
+        "From 1 to 300 (GPU-hours of an H200): -5.00 points."
+    ]
+    # texts are in the order of the rows
+    scores = group([50.0], [60.0], series=["A"] * 2, at=["slow", "fast"])
+    assert answer.sentences(*scores, "speed")[1].startswith("A, from slow to fast (")
+    # one place has no ends
+    scores = group([50.0], [60.0], series=["A", "B"], at=[1, 1])
+    assert answer.sentences(*scores, "x")[1:] == ["B over A at 1: +10.00 points."]
+
+
+def test_runs_of_constant_predictions_stand_beside_the_answer():
+    rows, scores = group([60.0, 60.1], [50.0, 0.0], [51.0, 51.1])
+    scores[1]["SSP"][1].flags = ("constant predictions",)
+    scores[2]["SSP"][0].flags = ("constant predictions",)
+    [text] = answer.sentences(rows, scores, "")
+    assert text.endswith(' Constant predictions in 1 run of "row 1", 1 run of "row 2".')
+
+
+# --- What is compared -----------------------------------------------------------------
+
+
+def runs_of(**sets):
+    """A row's runs of the seeds named for each data set."""
+    return {name: {seed: Run(60.0) for seed in seeds} for name, seeds in sets.items()}
+
+
+def seen(scores):
+    return scores and {name: list(found) for name, found in scores.items()}
+
+
+def test_complete_rows_are_compared_by_all_their_runs():
+    whole = runs_of(a=(1, 2), b=(1, 2))
+    assert measures.common([whole, whole], (1, 2)) == [whole, whole]
+
+
+def test_rows_are_compared_by_the_most_runs_that_all_have():
+    whole = runs_of(a=(1, 2, 3), b=(1, 2, 3), c=(1, 2, 3))
+    rows = [whole, runs_of(a=(1, 2, 3), b=(1, 2, 3), c=(1,)), runs_of(a=(), b=(), c=())]
+    first, second, third = map(seen, measures.common(rows, (1, 2, 3)))
+    assert first == second == {"a": [1, 2, 3], "b": [1, 2, 3]} and third is None
+    rows[1] = runs_of(a=(1, 2), b=(1, 2), c=(1, 2))
+    assert seen(measures.common(rows, (1, 2, 3))[0]) == {n: [1, 2] for n in "abc"}
+
+
+def test_nothing_to_compare_is_one_line():
+    with pytest.raises(InputError, match="no data set and seed with runs"):
+        measures.common([runs_of(a=()), runs_of(a=())], (1,))
+    with pytest.raises(InputError, match="no data set and seed with runs"):
+        measures.common([runs_of(a=(1,), b=()), runs_of(a=(), b=(1,))], (1,))
+
+
+# --- The command ----------------------------------------------------------------------
+
+
+def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
+    """Results and logs of a group as its jobs leave them; the rows of its hparams."""
+    results, logs, rows = folder / "results", folder / "logs", []
+    for place, label in enumerate(labels):
+        encoder = f"encoder-{place}"
+        for name in SETS:
+            for seed in seeds:
+                run = make_run(
+                    results / "finetune", encoder, "overlapping", name, seed,
+                    score=0.5 + 0.1 * place + 0.001 * seed,
+                    device="cpu", seconds=36.0,
+                )  # fmt: skip
+                write_benchmark(logs, run.relative_to(results).parent, 10.0, 5.0)
+        step = results / "pretrain" / encoder / "step-20"
+        step.mkdir(parents=True)
+        lines = ["step,span,validation_loss,bound"]
+        for at in (10, 20):
+            lines += [f"{at},{span},{span / at + place},{span / 9}" for span in (6, 14)]
+        (step / "spans.csv").write_text("\n".join(lines) + "\n")
+        (step / "speed.csv").write_text("step,seconds,gpus\n10,3600,2\n20,3600,2\n")
+        (step / "history.csv").write_text(
+            "step,masked_share\n4,0.1\n8,0.2\n16,0.3\n20,0.9\n"
+        )
+        # of the last try: half of the time
+        write_benchmark(logs, f"pretrain/{encoder}/step-20", 3600.0, 1800.0)
+        make_attention(results / f"figures/attention/{encoder}.csv", [0.2, 0.4])
+        purity = results / f"figures/purity/{encoder}.csv"
+        purity.parent.mkdir(parents=True, exist_ok=True)
+        purity.write_text("step,silhouette,purity,chance\n20,0.25,0.75,0.06\n")
+        jobs = {f"{encoder}/step-20": 0.5}
+        pretraining = {
+            "tokens": "6-mers, overlapping",
+            "step": 10,
+            "kept": f"{encoder}/step-20",
+            "jobs": jobs,
+        }
+        rows.append(
+            {
+                "label": label,
+                "encoder": encoder,
+                "tokenization": "overlapping",
+                "pretraining": pretraining,
+                "has_order": True,
+            }
+        )
+    return rows
+
+
+def write_benchmark(logs, place, seconds, computed):
+    path = logs / "benchmarks" / f"{place}.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t1.0\t{computed}\n")
+
+
+def run(folder, rows, seeds=(1, 2, 3), partial=False, **changes):
+    hparams = {
+        "experiment": EXPERIMENT,
+        "name": "spans",
+        "question": "Do long spans help?",
+        "axis": "",
+        "rows": rows,
+        "datasets": SETS,
+        "seeds": list(seeds),
+    }
+    flags = {
+        "results": folder / "results",
+        "logs": folder / "logs",
+        "datasets": ROOT / "config" / "datasets.tsv",
+        "hparams": json.dumps(hparams | changes),
+        **{form: folder / f"out.{form}" for form in FORMS},
+    }
+    words = [str(word) for key, own in flags.items() for word in (f"--{key}", own)]
+    command.main([*words, "--partial"] if partial else words)
+
+
+def lines(folder):
+    with open(folder / "out.csv", newline="") as file:
+        return {
+            (line["row"], line["measure"], line["of"]): line
+            for line in csv.DictReader(file)
+        }
+
+
+def value(folder, *key):
+    return float(lines(folder)[key]["value"])
+
+
+def test_a_group_becomes_a_table_a_figure_and_an_answer(tmp_path):
+    run(tmp_path, make_tree(tmp_path))
+    assert value(tmp_path, "growing", "score", "EMP") == pytest.approx(70.2)
+    mean = lines(tmp_path)["growing", "score", "mean"]
+    low, high = stats.t.interval(0.95, 2, 70.2, stats.sem([70.1, 70.2, 70.3]))
+    assert (float(mean["low"]), float(mean["high"])) == pytest.approx((low, high))
+    # of the step that is asked for, not of the last
+    assert value(tmp_path, "spans of 14", "loss", "14") == pytest.approx(2.4)
+    assert value(tmp_path, "growing", "purity", "") == 0.75
+    assert value(tmp_path, "growing", "cls_mass", "") == pytest.approx(0.3)
+    base = lines(tmp_path)["spans of 6", "difference", "mean"]
+    assert (float(base["value"]), base["low"], base["high"]) == (0, "", "")
+    gain = lines(tmp_path)["growing", "difference", "EMP-H3"]
+    gain, low, high = (float(gain[key]) for key in ("value", "low", "high"))
+    assert gain == pytest.approx(20)
+    # the same about each difference: rows have one spread
+    assert high - gain == pytest.approx(gain - low)
+    assert 0.2 < high - gain < 0.3
+    # (4 x 10 % + 4 x 20 % + 2 x 30 %) / 10
+    assert value(tmp_path, "growing", "masked", "") == pytest.approx(18)
+    # half of the job's steps, 2 hours on 2 GPUs, half a core
+    assert value(tmp_path, "growing", "hours", "pretraining") == 1.0
+    assert value(tmp_path, "growing", "gpu_hours", "pretraining") == 2.0
+    assert value(tmp_path, "growing", "core_hours", "pretraining") == 0.5
+    assert value(tmp_path, "growing", "hours", "fine-tuning") == pytest.approx(0.09)
+    assert value(tmp_path, "growing", "gpu_hours", "fine-tuning") == 0.0
+    text = (tmp_path / "out.md").read_text()
+    assert text.startswith("# Ablation spans: Do long spans help?\n\n> Made: invented")
+    assert '"growing" has the highest mean over 3 data sets, 70.20 per cent' in text
+    assert "loss, spans of 14" in text and "pretraining, GPU-h" in text
+    assert "fine-tuning, GPU-h" not in text  # nothing ran there
+    assert "masked, %" in text and "how much is masked" not in text
+    width, height = struct.unpack(">II", (tmp_path / "out.png").read_bytes()[16:24])
+    assert width == 2160 and 500 < height < 2000
+    assert "Do long spans help?" in (tmp_path / "out.tex").read_text()
+
+
+def test_twice_the_same_bytes(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    made = []
+    for _ in range(2):
+        run(tmp_path, rows, seeds=(1,))
+        made.append(
+            [(tmp_path / f"out.{f}").read_bytes() for f in ("csv", "png", "pdf")]
+        )
+    assert made[0] == made[1]
+    assert "One seed, so there is no interval." in (tmp_path / "out.md").read_text()
+
+
+def test_rows_along_an_axis_and_rows_that_are_not_pretrained(tmp_path):
+    rows = make_tree(tmp_path)
+    for place, row in enumerate(rows):
+        row |= {"series": "A" if place < 2 else "B", "at": (10, 2000, 2000)[place]}
+    rows[2] |= {"pretraining": None, "has_order": False}
+    run(tmp_path, rows, axis="steps")
+    text = (tmp_path / "out.md").read_text()
+    assert "A, from 10 to 2,000 (steps): +10.00 points, beyond the spread" in text
+    assert "B over A at 2,000: +10.00 points" in text
+    assert ("growing", "purity", "") not in lines(tmp_path)
+
+
+def test_a_row_on_no_line_is_a_line_of_its_own(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    rows[0] |= {"series": "A", "at": 1}
+    rows[1] |= {"series": "A", "at": 2}
+    rows[2] |= {"at": 1}
+    run(tmp_path, rows, seeds=(1,), axis="steps")
+    assert "growing over A at 1: +20.00 points." in (tmp_path / "out.md").read_text()
+
+
+def test_a_difference_in_what_is_masked_is_told(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    path = tmp_path / "results" / "pretrain" / "encoder-1" / "step-20" / "history.csv"
+    path.write_text("step,masked_share\n20,0.2117\n")
+    run(tmp_path, rows, seeds=(1,))
+    text = (tmp_path / "out.md").read_text()
+    assert "Rows also differ in how much is masked: 18.0 to 21.2 per cent." in text
+
+
+def test_missing_runs_are_one_line(tmp_path):
+    rows = make_tree(tmp_path)
+    for seed in (2, 3):
+        drop(tmp_path, "encoder-1", "SSP", seed)
+    with pytest.raises(
+        InputError, match=r"runs missing.*: 2 .*encoder-1/overlapping/SSP/seed2"
+    ) as error:
+        run(tmp_path, rows)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def drop(folder, encoder, dataset, seed):
+    finetuned = folder / "results" / "finetune"
+    metrics_path(finetuned, encoder, "overlapping", dataset, seed).unlink()
+
+
+def test_a_partial_group_compares_what_there_is(tmp_path):
+    rows = make_tree(tmp_path)
+    results = tmp_path / "results"
+    for place in ("pretrain", "finetune"):
+        shutil.rmtree(results / place / "encoder-0")
+    for measure in ("attention", "purity"):
+        (results / "figures" / measure / "encoder-0.csv").unlink()
+    drop(tmp_path, "encoder-1", "SSP", 2)
+    run(tmp_path, rows, partial=True)
+    text = (tmp_path / "out.md").read_text()
+    assert '"growing" has the highest mean over 2 data sets' in text
+    assert '10.00 above "spans of 14", the reference' in text
+    assert (
+        'Left out, with less than half of the runs: "spans of 6" (0 of 9); the'
+        ' reference is "spans of 14".' in text
+    )
+    assert "Not compared, as not all rows have runs: SSP." in text
+    assert re.search(r"^\| spans of 6 \| +\| +\|$", text, re.M)
+    assert "Left out" in (tmp_path / "out.tex").read_text()
+    found = lines(tmp_path)
+    assert ("growing", "score", "SSP") not in found
+    assert found["spans of 6", "score", "mean"]["value"] == ""
+    assert found["spans of 6", "hours", "pretraining"]["value"] == ""
+    assert value(tmp_path, "growing", "hours", "fine-tuning") == pytest.approx(0.06)
+
+
+def test_two_rows_of_one_name_are_refused(tmp_path):
+    rows = make_tree(tmp_path, labels=("a", "a"))
+    with pytest.raises(InputError, match="row 2: a second a overlapping"):
+        run(tmp_path, rows)
+
+
+def test_constant_predictions_are_flagged(tmp_path):
+    rows = make_tree(tmp_path)
+    rows[1] |= {"label": "spans of 6", "tokenization": "non-overlapping"}
+    finetuned = tmp_path / "results" / "finetune"
+    flags = ["constant predictions"]
+    for name in SETS:
+        for seed in (1, 2, 3):
+            cell = ("encoder-1", "non-overlapping", name, seed)
+            make_run(finetuned, *cell, flags=flags if name != "SSP" else [])
+    run(tmp_path, rows)
+    text = (tmp_path / "out.md").read_text()
+    odd = "constant predictions (seed 1, 2, 3)"
+    assert f"\u2020 spans of 6 (non-overlapping), EMP-H3: {odd}." in text
+    assert text.count(odd) == 2  # tasks and mean have a mark alone
+    [line] = re.findall(r"^\| spans of 6 \| non-overlapping \|.*\u2020.*$", text, re.M)
+    emp, ssp, mean = line.split("|")[3:6]
+    assert "\u2020" in emp and "\u2020" not in ssp and "\u2020" in mean
+    with open(tmp_path / "out.csv", newline="") as file:
+        notes = [r["note"] for r in csv.DictReader(file) if r["of"] == "mean"]
+    assert notes[2:4] == ["constant predictions in 6 of 9 runs"] * 2
+    assert 'Constant predictions in 6 runs of "spans of 6" (non-overlapping).' in text
+
+
+# --- Hours ----------------------------------------------------------------------------
+
+
+def spent(folder, jobs, own=None):
+    row = {"label": "a", "encoder": "a", "tokenization": "overlapping"}
+    row["pretraining"] = {"jobs": jobs}
+    found = hours.hours_records(folder / "results", folder / "logs", row, own)
+    return [record["value"] for record in found]
+
+
+def test_hours_of_a_pretraining_add_up_over_its_tries(tmp_path):
+    step = tmp_path / "results" / "pretrain" / "a" / "step-20"
+    step.mkdir(parents=True)
+    (step / "speed.csv").write_text("step,seconds,gpus\n5,7200,1\n9,3600,4\n")
+    write_benchmark(tmp_path / "logs", "pretrain/a/step-20", 100.0, 200.0)
+    assert spent(tmp_path, {"a/step-20": 1.0}) == [3.0, 6.0, 12.0]
+    # the speeds of an earlier segment are not there
+    assert spent(tmp_path, {"a/step-20": 1.0, "a/step-10": 1.0}) == [None] * 3
+    (step / "speed.csv").write_text("step,seconds\n5,10800\n")  # as it once was
+    assert spent(tmp_path, {"a/step-20": 1.0}) == [None] * 3
+    (step / "speed.csv").write_text("step,seconds,gpus\n5,7200,1\n9,3600,4\n")
+    write_benchmark(tmp_path / "logs", "pretrain/a/step-20", 0.1, "NA")
+    assert spent(tmp_path, {"a/step-20": 1.0}) == [3.0, None, 12.0]
+    assert spent(tmp_path, {}) == []
+
+
+def test_a_run_counts_as_one_on_a_gpu_of_its_own(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    for path in (tmp_path / "results" / "finetune").rglob("metrics.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cuda"}))
+    run(tmp_path, rows, seeds=(1,))
+    assert value(tmp_path, "growing", "gpu_hours", "fine-tuning") == pytest.approx(0.03)
+    assert "shared one (gpu_share)" in (tmp_path / "out.md").read_text()
+
+
+# --- The figure -----------------------------------------------------------------------
+
+
+def drawn(rows, axis="", tokens=("6-mers, overlapping",), note=""):
+    """The panels of a figure: row i scores 50 + i and 40 + 2i on two data sets."""
+    records = []
+    for place, row in enumerate(rows):
+        row |= {"encoder": f"e{place}", "series": row.get("series", "")}
+        row |= {"tokenization": "overlapping", "label": f"row {place}"}
+        row["pretraining"] = {"tokens": tokens[place % len(tokens)]}
+        row.setdefault("at", "")
+        for of, score in (("a", 50 + place), ("b", 40 + 2 * place)):
+            base = 50 if of == "a" else 40
+            records.append(measures.record(row, "difference", of, [score - base], note))
+        records.append(measures.record(row, "score", "mean", [45 + 1.5 * place]))
+        records.append(measures.record(row, "difference", "mean", [1.5 * place], note))
+        for span in (6, 14):
+            records.append(measures.record(row, "loss", span, [span / 9 + place]))
+    return picture.draw(rows, records, ["a", "b"], ["Said."], axis, "").axes
+
+
+def marks(axes):
+    """Places of single marks by their size: (x, y, face)."""
+    found = {}
+    for line in axes.lines:
+        if len(line.get_xdata()) == 1 and line.get_marker() != "None":
+            at = (line.get_xdata()[0], line.get_ydata()[0], line.get_markerfacecolor())
+            found.setdefault(line.get_markersize(), []).append(at)
+    return found
+
+
+def test_marks_stand_where_their_differences_are():
+    scores, losses = drawn([{} for _ in range(3)])
+    small, big = (own for _, own in sorted(marks(scores).items()))
+    assert [x for x, _, _ in big] == [0, 1.5, 3]
+    assert sorted(x for x, _, _ in small) == [0, 0, 1, 2, 2, 4]
+    assert not {face for *_, face in small + big} & {"white", "none"}
+    assert len(losses.lines) == 3
+
+
+@pytest.mark.parametrize("at", [(13.4, 14.2, 15.7), (1, 10, 100), (3, 3, 3)])
+def test_lines_lie_inside_their_panel(at):
+    rows = [{"at": place, "series": "AB"[place > 2]} for place in at]
+    scores = drawn(rows, axis="x")[0]
+    places = [x for own in marks(scores).values() for x, _, _ in own]
+    assert set(places) == set(at)
+    ends = scores.transAxes.inverted().transform(
+        scores.transData.transform([(place, 0) for place in at])
+    )
+    assert min(ends[:, 0]) > 0.02 and max(ends[:, 0]) < 0.98
+    assert len(set(at)) == 1 or max(ends[:, 0]) - min(ends[:, 0]) > 0.8
+
+
+def test_marks_of_constant_predictions_are_hollow():
+    scores, _ = drawn([{}, {}], note="constant predictions in 1 of 6 runs")
+    small, big = (own for _, own in sorted(marks(scores).items()))
+    assert {face for *_, face in small} == {"none"}
+    assert {face for *_, face in big} == {"white"}
+
+
+def test_a_colour_is_a_series_in_both_panels():
+    rows = [{"series": name, "at": at} for name in "AB" for at in (1, 5)]
+    scores, losses = drawn(rows, axis="steps")
+    lines = [line for line in scores.lines if len(line.get_xdata()) == 2]
+    first, second = (line.get_color() for line in lines if line.get_xdata()[1] == 5)
+    assert first != second
+    light, dark, other_light, other = (line.get_color() for line in losses.lines)
+    assert same_color(dark, first) and same_color(other, second)
+    assert sum(to_rgb(light)) > sum(to_rgb(dark))
+    assert sum(to_rgb(other_light)) > sum(to_rgb(other))
+
+
+def test_losses_that_do_not_compare_have_panels_of_their_own():
+    kinds = ("3-mers, overlapping", "6-mers, overlapping", "6-mers, non-overlapping")
+    panels = drawn([{} for _ in range(6)], tokens=kinds)
+    assert [len(axes.lines) for axes in panels[1:]] == [2, 2, 2]
+    titles = [axes.texts[1].get_text() for axes in panels[1:]]
+    assert titles == list(kinds)
+
+
+def test_any_number_of_rows_or_series_is_drawn():
+    assert len(drawn([{} for _ in range(14)])[1].lines) == 14
+    rows = [{"series": f"series {n}", "at": n % 2} for n in range(22)]
+    drawn(rows, axis="x")
+
+
+# --- What a group takes ---------------------------------------------------------------
+
+
+def test_jobs_behind_an_encoder_go_through_its_branches():
+    paper = load("config")
+    jobs = ablations.segments(paper, "phases-share-15", 100000)
+    assert [job[:2] for job in jobs][-2:] == [
+        ("phases-share-15", 10000),
+        ("share-15", 6250),
+    ]
+    jobs = ablations.segments(paper, "dnabert", 30000)
+    assert sum(end * share for _, end, share in jobs) == 30000
+    found = ablations.pretraining(paper, "dnabert-10k")
+    assert found["kept"] == "dnabert/step-30000" and found["step"] == 10000
+    assert found["jobs"] == {"dnabert/step-30000": pytest.approx(1 / 3)}
+    assert found["tokens"] == "6-mers, overlapping"
+    assert ablations.pretraining(paper, "nt") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("config", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
+                    "size", "steps"}),
+        ("demo", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
+                  "size", "steps"}),
+        ("slice", {"curriculum", "masking-rate"}),
+    ],
+)  # fmt: skip
+def test_the_groups_are_there_and_name_what_they_need(name, groups):
+    config = load(name)
+    assert set(config["ablations"]) == groups
+    for found in config["ablations"].values():
+        assert found["question"].endswith("?")
+        assert len(found["datasets"]) <= (3 if name == "demo" else 7)
+        series = {"at" in row for row in found["rows"]}
+        assert series == {"axis" in found}
+
+
+def test_shares_beside_the_masking_rate_are_the_maskers():
+    """The places on the axis, which the config states, against the exact shares.
+
+    Rows with one target share a place, though their spans differ at the rows' ends.
+    """
+    from randommask.experiment import encoders
+    from randommask.pretraining import curriculum
+
+    for name in ("config", "demo", "slice"):
+        config = load(name)
+        for row in config["ablations"]["masking-rate"]["rows"]:
+            end = encoders.segment_ends(config, row["encoder"])[-1]
+            keys = encoders.settings(config, row["encoder"], end)
+            exact = 100 * curriculum.masked_share(keys)
+            near = 0.05 if keys["target_share"] is None else 0.15
+            assert row["at"] == pytest.approx(exact, abs=near), (name, row)
+
+
+def test_weights_beside_the_sizes_are_the_encoders():
+    from randommask.encoders import bert as encoder
+    from randommask.experiment import encoders
+
+    for name in ("config", "demo"):
+        config = load(name)
+        for row in config["ablations"]["size"]["rows"]:
+            keys = encoders.merged(config, row["encoder"])
+            sizes = config["architectures"][keys["architecture"]]
+            made = encoder.EncoderConfig(
+                **sizes, k=keys["k"], tokenization=keys["tokenization"]
+            )
+            weights = encoder.parameters(made) / 1e6
+            assert row["at"] == pytest.approx(weights, rel=0.05)
+
+
+# --- What a group has for itself ------------------------------------------------------
+
+
+def test_a_group_owns_what_nothing_else_needs():
+    paper = load("config")
+    own = ablations.own(paper, "replacement")
+    assert own.encoders == own.measured == {"phases-90-10", "phases-100"}
+    assert {run.split("/")[0] for run in own.runs} == own.encoders
+    own = ablations.own(paper, "curriculum")
+    assert "spans-6" not in own.encoders  # other groups begin with it
+    assert {"spans-10", "phases-1", "phases-reversed"} <= own.encoders
+    assert "spans-6/overlapping/PD-tata/seed3" in own.runs  # no other group's set
+    assert "spans-6/overlapping/SSP/seed3" not in own.runs
+    assert not own.steps
+
+
+def test_an_encoder_that_branches_from_it_keeps_its_parent():
+    paper = load("config")
+    before = ablations.own(paper, "masking-rate").encoders
+    assert {"share-15", "phases-share-15", "share-21"} == before
+    paper["encoders"]["mine"] = {
+        **paper["encoders"]["phases-share-15"],
+        "from": {"encoder": "share-15", "step": 6250},
+    }
+    checker.check(paper, SCHEMA)
+    assert "share-15" not in ablations.own(paper, "masking-rate").encoders
+
+
+def test_a_milestones_folder_is_its_rows_alone_or_stays():
+    paper = load("config")
+    own = ablations.own(paper, "steps")
+    assert "dnabert" not in own.encoders and "dnabert-10k" in own.encoders
+    assert not own.steps  # a segment's ends, or steps that Figure 2 shows
+    taken = {"encoder": "spans-6", "step": 3000}
+    paper["encoders"]["spans-6-3k"] = {"milestone": taken}
+    paper["ablations"]["early"] = {
+        "datasets": ["SSP"],
+        "rows": [
+            {"label": "a", "encoder": "spans-6-3k", "tokenization": "overlapping"}
+        ],
+    }
+    checker.check(paper, SCHEMA)
+    own = ablations.own(paper, "early")
+    assert own.steps == {"spans-6/step-3000"} and own.encoders == {"spans-6-3k"}
+    other = load("config")  # where the same step ends a job
+    other["encoders"]["spans-6"]["segments"] = [3000]
+    assert not ablations.own(paper, "early", [other]).steps
+    paper["encoders"]["again"] = {"milestone": taken}
+    assert not ablations.own(paper, "early").steps
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A demo's config whose results are empty files, and the path of the config."""
+    config = load("demo")
+    config["pathvars"] = {
+        name: str(tmp_path / name) for name in ("results", "resources", "logs")
+    }
+    results, logs = tmp_path / "results", tmp_path / "logs"
+    for name, entry in config["ablations"].items():
+        for form in FORMS:
+            touch(results / "ablations" / f"{name}.{form}")
+        touch(logs / "ablations" / f"{name}.log")
+        for row in entry["rows"]:
+            encoder = row["encoder"]
+            for path in (
+                results / "encoders" / encoder / "model.safetensors",
+                results / "figures" / "attention" / f"{encoder}.npz",
+                results / "figures" / "purity" / f"{encoder}.csv",
+                results / "pretrain" / encoder / "step-3000" / "history.csv",
+                logs / "encoders" / f"{encoder}.log",
+            ):
+                touch(path)
+            touch(
+                logs / "benchmarks" / "pretrain" / encoder / "step-3000.tsv",
+                "s\tmax_rss\tcpu_time\n3600.0\t1.0\t1.0\n",
+            )
+            touch(results / "pretrain" / encoder / "step-3000/state", "x" * 3000)
+            for dataset in entry["datasets"]:
+                run = f"finetune/{encoder}/{row['tokenization']}/{dataset}/seed1"
+                touch(results / run / "metrics.json")
+                touch(logs / "benchmarks" / f"{run}.tsv")
+    touch(results / "tables" / "table3.csv")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def touch(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def everything(folder):
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_cleaning_takes_one_groups_files_and_no_others(made, capsys):
+    folder = made.parent
+    before = everything(folder)
+    clean.main(["--config", str(made), "--name", "replacement"])
+    said = capsys.readouterr().out.splitlines()
+    assert everything(folder) == before  # it only lists
+    assert said[-1].startswith("22 files and folders, 6.07 kB, 2.0 hours of pretr")
+    assert said[-1].endswith(": to delete; nothing is deleted yet")
+    due = folder / "results" / "pretrain" / "phases-100"
+    assert any(line.split() == ["3", "kB", str(due)] for line in said)
+    clean.main(["--config", str(made), "--name", "replacement", "--delete"])
+    gone = before - everything(folder)
+    names = {"phases-90-10", "phases-100", "replacement"}
+    due = {
+        path for path in before if names & {*path.relative_to(folder).parts, path.stem}
+    }
+    assert gone == due and len(gone) > 20
+    assert not (folder / "results" / "pretrain" / "phases-100").exists()
+
+
+def test_cleaning_a_group_of_shared_encoders_leaves_them(made):
+    folder = made.parent
+    before = everything(folder)
+    clean.main(["--config", str(made), "--name", "tokenization", "--delete"])
+    gone = {path.relative_to(folder).as_posix() for path in before - everything(folder)}
+    # all its encoders and runs are Table 2's too
+    assert gone == {
+        *(f"results/ablations/tokenization.{form}" for form in FORMS),
+        "logs/ablations/tokenization.log",
+    }
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "release/phases-share-15/model.safetensors",
+        "models/phases-share-15/overlapping/SSP/model.safetensors",
+        "figures/embeddings/phases-share-15.csv",
+        "finetune/phases-share-15/overlapping/SSP/seed1/metrics.json",
+        "finetune/phases-share-15/overlapping/TF-M-0/seed7/metrics.json",
+    ],
+)
+def test_what_was_asked_for_by_name_stays_and_its_encoder_too(made, capsys, asked):
+    results = made.parent / "results"
+    touch(results / asked)
+    clean.main(["--config", str(made), "--name", "masking-rate", "--delete"])
+    said = capsys.readouterr().out
+    assert (results / asked).exists()
+    assert not (results / "ablations" / "masking-rate.csv").exists()
+    for encoder in ("share-15", "phases-share-15"):  # which begins with the other
+        assert f"encoder {encoder} stays: {results}/" in said
+        assert (results / "encoders" / encoder / "model.safetensors").exists()
+        assert (results / "pretrain" / encoder / "step-3000").exists()
+        assert not (results / f"finetune/{encoder}/overlapping/TF-M-0/seed1").exists()
+
+
+def test_what_another_config_with_the_same_results_needs_stays(made, capsys):
+    folder = made.parent
+    config = yaml.safe_load(made.read_text())
+    group = config["ablations"].pop("replacement")
+    config["ablations"] = {"mine": {**group, "rows": group["rows"][1:2]}}
+    del config["encoders"]["phases-100"]
+    other = folder / "mine.yaml"
+    other.write_text(yaml.safe_dump(config))
+    elsewhere = {**config, "pathvars": {**config["pathvars"], "results": "elsewhere"}}
+    (folder / "elsewhere.yaml").write_text(yaml.safe_dump(elsewhere))
+    (folder / "notes.yaml").write_text("- no config\n")
+    before = everything(folder)
+    clean.main(["--config", str(made), "--name", "replacement", "--delete"])
+    said = capsys.readouterr().out
+    assert f"{other}: has the same results; what it needs stays" in said
+    assert "elsewhere" not in said and "notes" not in said
+    names = {"phases-100", "replacement"}
+    assert before - everything(folder) == {
+        path for path in before if names & {*path.relative_to(folder).parts, path.stem}
+    }
+    other.write_text(made.read_text())  # a copy, its groups and all
+    before = everything(folder)
+    clean.main(["--config", str(made), "--name", "curriculum", "--delete"])
+    assert everything(folder) == before
+    assert "0 files and folders, 0 B" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("seeds:", "sseds:"), "same results.*'sseds'"),
+        (lambda text: text + "\n: {", "mine.yaml: not YAML"),
+    ],
+)
+def test_a_config_that_may_share_the_results_must_be_good(made, change, message):
+    other = made.parent / "mine.yaml"
+    other.write_text(change(made.read_text()))
+    before = everything(made.parent)
+    with pytest.raises(InputError, match=message) as error:
+        clean.main(["--config", str(made), "--name", "replacement", "--delete"])
+    assert "\n" not in str(error.value)
+    assert everything(made.parent) == before
+
+
+def test_a_milestones_folder_goes_with_its_row(made):
+    config = yaml.safe_load(made.read_text())
+    taken = {"encoder": "spans-8", "step": 600}
+    config["encoders"]["early"] = {"milestone": taken}
+    row = {"label": "a", "encoder": "early", "tokenization": "overlapping"}
+    config["ablations"]["early"] = {"datasets": ["SSP"], "rows": [row]}
+    made.write_text(yaml.safe_dump(config))
+    steps = made.parent / "results" / "pretrain" / "spans-8"
+    touch(steps / "step-600" / "model.safetensors")
+    clean.main(["--config", str(made), "--name", "early", "--delete"])
+    assert not (steps / "step-600").exists() and (steps / "step-3000").exists()
+
+
+def test_cleaning_an_unknown_group_is_one_line(made):
+    with pytest.raises(InputError, match=r"no ablation .curiculum.*curriculum"):
+        clean.main(["--config", str(made), "--name", "curiculum", "--delete"])
+
+
+def test_make_cleans_nothing_without_a_config_and_a_yes():
+    def shown(*words):
+        flags = ["-n", "--no-print-directory", "--old-file", ".venv/.ready"]
+        command = ["make", *flags, "clean-ablation", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "--delete" not in shown("NAME=k", "CONFIG=config/demo.yaml")
+    assert "--delete" not in shown("NAME=k", "CONFIG=config/demo.yaml", "YES=0")
+    assert "--delete" in shown("NAME=k", "CONFIG=config/demo.yaml", "YES=1")
+    assert shown("NAME=k").startswith('test -n "k" && test -n "" ||')

@@ -1,0 +1,169 @@
+"""`snakemake resources` gets all that jobs need, and no other job uses the network."""
+
+import ast
+import gzip
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from made.fetching import ROOT
+
+from randommask.data import checksums, fetched
+from randommask.experiment.runs import resources
+
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+COMMIT = "a" * 40
+NETWORK = {"httpx2", "huggingface_hub", "requests", "urllib", "http", "ftplib"}
+
+
+def modules():
+    return sorted((ROOT / "workflow" / "randommask").rglob("*.py"))
+
+
+def imported(path):
+    """The packages that a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+    return {name.removeprefix("randommask.") for name in names}
+
+
+def test_only_the_download_uses_the_network():
+    uses = {path.stem: imported(path) for path in modules()}
+    asking = {
+        m for m, names in uses.items() if {n.split(".")[0] for n in names} & NETWORK
+    }
+    assert asking == {"download", "hub", "transfer"}
+    for module, names in uses.items():
+        if module not in asking:
+            assert not names & asking, f"{module} imports {names & asking}"
+    rules = "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk"))
+    bodies = re.split(r"^ *(?:use rule \w+ as|rule) (\w+)", rules, flags=re.M)
+    commands = {
+        name: re.findall(r"-m randommask\.(\w+)", body)
+        for name, body in zip(bodies[1::2], bodies[2::2], strict=True)
+    }
+    asking_rules = {name for name, runs in commands.items() if "download" in runs}
+    # download_deepstarr uses download_gue's
+    assert asking_rules == {"download_genome", "download_gue", "download_encoder"}
+
+
+def test_a_job_runs_where_there_is_no_network(tmp_path):
+    (tmp_path / "g.fa").write_text(">chr1\nACGTACGT\n")
+    code = (
+        "import socket\n"
+        "def refuse(*args): raise RuntimeError('the network was asked for')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "from randommask import genome\n"
+        "genome.main()\n"
+    )
+    words = ["--source", "g.fa", "--output", "out", "--hparams"]
+    subprocess.run(
+        [sys.executable, "-c", code, *words, '{"genome": "g", "chromosomes": null}'],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+        check=True,
+    )
+    assert (tmp_path / "out/manifest.json").exists()
+
+
+def test_what_the_papers_tables_need():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    released = [f"encoders/{name}" for name in ("dnabert-released", "hyenadna", "nt")]
+    config["benchmark"]["datasets"] = str(ROOT / "config/datasets.tsv")
+    assert resources(config) == ["deepstarr", *released, "gue", "hg38"]
+    config["benchmark"]["include"] = ["SSP"]
+    config["tables"]["table2"]["rows"] = config["tables"]["table3"]["rows"][3:5]
+    del config["tables"]["table3"]["rows"][0:3]
+    assert resources(config) == ["encoders/dnabert-released", "gue", "hg38"]
+
+
+# --- The whole, once ------------------------------------------------------------------
+
+
+def run(folder, *words):
+    done = subprocess.run(
+        [SNAKEMAKE, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-3000:]
+    return said
+
+
+@pytest.fixture
+def clone(server, tmp_path, monkeypatch):
+    """The repository with some of the paper's config, its sources on the server."""
+    monkeypatch.setenv("HF_ENDPOINT", server.url())
+    for name in ("workflow", "config", "profiles", "envs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copyfile(ROOT / "Snakefile", tmp_path / "Snakefile")
+    config = yaml.safe_load((tmp_path / "config/config.yaml").read_text())
+    genome = gzip.compress(b">chr1\nACGTACGT\n", mtime=0)
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as made:
+        made.writestr("GUE/EMP/H3/train.csv", "sequence,label\nACGTACGT,0\n")
+    bodies = {"hg38.fa.gz": genome, "GUE_v2.zip": sink.getvalue()}
+    for source in config["sources"].values():
+        for file in source["files"]:
+            path = f"/{file['name']}"
+            server.files[path] = bodies.get(file["name"], b">a\nACGT\n")
+            name = file["name"]
+            file.clear()
+            file |= {"name": name, "urls": [server.url(path)]}
+    body = {"config.json": b"{}", "pytorch_model.bin": b"weights", "model.py": b"x"}
+    for encoder in config["encoders"].values():
+        if released := encoder.get("released"):
+            released.pop("files", None)
+            names = (released["revision"],)
+            server.add_repository(released["repository"], body, COMMIT, names=names)
+    config["benchmark"]["include"] = ["SSP"]
+    del config["ablations"]
+    for table in config["tables"].values():
+        kept = ("nt", "dnabert")
+        table["rows"] = [row for row in table["rows"] if row["encoder"] in kept]
+    (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+def test_one_command_fetches_all_and_nothing_twice(clone, server):
+    run(clone, "resources", "--scheduler", "greedy")
+    places = clone / "resources"
+    found = {
+        str(path.relative_to(places))
+        for path in places.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+    assert found == {
+        "checksums.tsv",
+        "encoders/nt/config.json",
+        "encoders/nt/pytorch_model.bin",
+        "gue/GUE/EMP/H3/train.csv",
+        "hg38/hg38.fa.gz",
+    }
+    book = checksums.read(places / "checksums.tsv")
+    assert len(book) == 4
+    assert book["encoders/nt", "config.json"].origin.endswith(f"@{COMMIT}")
+    for folder in ("hg38", "gue", "encoders/nt"):
+        assert (places / folder / fetched.LIST).exists()
+        fetched.verify(places / folder)
+    before = {p: p.stat().st_mtime_ns for p in places.rglob("*") if p.is_file()}
+    server.asked.clear()
+    path = clone / "config/config.yaml"
+    path.write_text(path.read_text().replace("mirrors: []", "mirrors: [elsewhere]"))
+    assert "Nothing to be done" in run(clone, "resources")
+    assert server.asked == []
+    assert before == {p: p.stat().st_mtime_ns for p in places.rglob("*") if p.is_file()}

@@ -1,0 +1,329 @@
+"""The commands of the README: plans of the paper, and every rule run once, small."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from made import ROOT
+from made.config import micro
+from made.encoders import publish_esm
+
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+
+PAPER_JOBS = {
+    "all": 1,
+    "download_genome": 1,
+    "download_gue": 1,
+    "download_deepstarr": 1,
+    "download_encoder": 3,
+    "tokenize": 1,
+    "pretrain": 27,  # 7 segments of 4 encoders, one of them from another's first
+    "milestone": 12,
+    "encoder": 3,
+    "convert_encoder": 3,
+    "prepare": 28,
+    "initialise": 1,
+    "finetune": (7 + 4) * 28 * 3,  # Table 3's rows and Table 2's four more, sets, seeds
+    "kmer_linear": 28 * 3,
+    **dict.fromkeys(["table1", "table2", "table3", "datasets", "audit"], 1),
+    "recipe": 2,
+    "embed": 2,
+    "attend": 3,
+    **dict.fromkeys([f"figure{number}" for number in range(1, 6)], 1),
+    "figure_datasets": 1,
+    "observations": 1,
+    **dict.fromkeys(["statistics", "ranks"], 1),
+    "report": 1,
+}
+
+
+def snakemake(*words, folder=ROOT, check=True):
+    done = subprocess.run(
+        [SNAKEMAKE, *map(str, words)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def planned(*words, folder=ROOT):
+    """Number of jobs of each rule in a dry run."""
+    output = snakemake("-n", *words, folder=folder).stdout
+    stats = output[output.rindex("Job stats:") :]
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The files of the repository, without results."""
+    keep = ("Snakefile", "workflow", "config", "profiles", "envs", "slurm")
+    for name in keep:
+        source = ROOT / name
+        if source.is_symlink():
+            (tmp_path / name).symlink_to(os.readlink(source))
+        elif source.is_dir():
+            shutil.copytree(source, tmp_path / name, symlinks=True)
+        else:
+            shutil.copyfile(source, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["all"], ["--profile", "slurm", "all"]])
+def test_the_papers_jobs(clone, words):
+    jobs = planned(*words, folder=clone)
+    assert jobs.pop("total") == sum(PAPER_JOBS.values())
+    assert jobs == PAPER_JOBS
+
+
+def test_one_table_plans_what_it_needs(clone):
+    jobs = planned("results/tables/table3.csv", folder=clone)
+    assert jobs["finetune"] == 7 * 28 * 3 and jobs["kmer_linear"] == 28 * 3
+    assert not {"report", "table2", "figure1", "embed"} & jobs.keys()
+
+
+def test_one_ablation_plans_its_encoders_only(clone):
+    jobs = planned("results/ablations/curriculum.csv", folder=clone)
+    assert jobs["ablation"] == 1 and jobs["encoder"] == 9
+    assert jobs["pretrain"] == 29
+    assert jobs["finetune"] == 9 * 7 * 3
+    assert jobs["attend"] == jobs["purity"] == 9 and "embed" not in jobs
+
+
+def test_a_release_plans_what_stands_in_it(clone):
+    jobs = planned("results/release/randommask-100k", folder=clone)
+    assert jobs["release"] == 1 and jobs["pretrain"] == 3
+    assert jobs["finetune"] == 2 * 5 * 3 and jobs["kmer_linear"] == 5 * 3
+    for encoder, kind in (("nt", "made elsewhere"), ("untrained", "a control")):
+        target = f"results/release/{encoder}"
+        done = snakemake("-n", target, folder=clone, check=False)
+        assert done.returncode != 0
+        assert f"{target}: {kind}, expected" in done.stdout + done.stderr
+
+
+def test_encoders_that_share_a_beginning_train_it_once(clone):
+    path = clone / "config" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    jobs = planned("ablations", folder=clone)
+    for name, entry in config["encoders"].items():
+        if name != "randommask":
+            entry.pop("from", None)
+    path.write_text(yaml.safe_dump(config))
+    assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 18
+    assert jobs["ablation"] == 7
+
+
+def test_the_readmes_own_ablation(clone):
+    """The example under "One's own", as it is printed."""
+    text = (ROOT / "README.md").read_text()
+    example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])
+    path = clone / "config" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    for key, entries in example.items():
+        config[key] |= entries
+    path.write_text(yaml.safe_dump(config))
+    jobs = planned("results/ablations/phases.csv", folder=clone)
+    assert jobs["pretrain"] == 3 + 6 + 4  # baseline to 100,000, then each its own
+
+
+def test_a_target_runs_without_cores(clone):
+    snakemake("results/tables/table1.csv", folder=clone)
+    with open(clone / "results/tables/table1.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) >= 7
+
+
+def test_an_unknown_target_is_refused(clone):
+    done = snakemake("-n", "results/encoders/dnabrt", folder=clone, check=False)
+    assert done.returncode != 0
+
+
+def test_a_misspelt_key_stops_the_run_by_name(clone):
+    path = clone / "config" / "config.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 1.0e-4", "lr: 1.0e-4"))
+    done = snakemake("-n", "all", folder=clone, check=False)
+    assert done.returncode != 0
+    assert "pretrain: unknown key 'lr'" in done.stdout + done.stderr
+    assert "additionalProperties" not in done.stdout + done.stderr
+
+
+def test_released_encoders_stop_with_one_line(clone, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(clone / "hub"))
+    done = snakemake("results/encoders/nt", folder=clone, check=False)
+    assert done.returncode != 0
+    [log] = (clone / "logs" / "download" / "encoders").glob("nt.log")
+    assert "error: source encoders/nt" in log.read_text()
+    assert not (clone / "resources" / "encoders" / "nt").exists()
+
+
+def test_a_released_encoder_at_hand_is_converted(clone):
+    publish_esm(clone / "resources" / "encoders" / "nt")
+    snakemake("results/encoders/nt", "--cores", 1, folder=clone)
+    config = json.loads((clone / "results/encoders/nt/config.json").read_text())
+    assert (config["model_type"], config["k"]) == ("esm", 3)
+
+
+# --- Every rule, once --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A demo so small that it runs in a minute, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("world")
+    config = micro(folder)
+    rows = config["tables"]["table3"]["rows"][:2]
+    taken = {
+        "label": "on the way",
+        "encoder": "dnabert-4",
+        "tokenization": "overlapping",
+    }
+    config["encoders"]["dnabert-4"] = {"milestone": {"encoder": "dnabert", "step": 4}}
+    group = {"question": "Do spans matter?", "datasets": ["CPD-tata"]}
+    config["ablations"] = {"spans": group | {"rows": [*rows, taken]}}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return folder
+
+
+def small(world, *words, **options):
+    flags = ("--configfile", world / "config.yaml")
+    zero = [f"{rule}:gpu=0" for rule in ("pretrain", "finetune", "model")]
+    one = [f"{rule}=1" for rule in ("pretrain", "finetune", "model")]
+    return snakemake(
+        *words, *flags, "--set-resources", *zero, "--set-threads", *one, **options
+    )
+
+
+def test_every_rule_runs(world):
+    results = world / "results"
+    targets = [
+        results / "report.html",
+        results / "ablations" / "spans.csv",
+        results / "models" / "randommask" / "overlapping" / "CPD-tata",
+        results / "release" / "randommask",
+    ]
+    small(world, *targets)
+    for target in targets:
+        assert target.exists()
+    for number in range(1, 6):
+        assert (results / "tables" / f"table{number}.tex").stat().st_size
+        assert (results / "figures" / f"fig{number}.pdf").stat().st_size
+    assert (results / "figures" / "datasets.pdf").stat().st_size
+    assert (results / "tables" / "statistics.tex").stat().st_size
+    assert (results / "figures" / "ranks.pdf").stat().st_size
+    page = (results / "report.html").read_text()
+    assert "commit of the workflow" in page and "core-hours" in page
+    with open(results / "tables" / "table3.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 5 * 4 and all(row["mean"] for row in table)
+    for page in ("tables/table3.md", "report.html"):
+        text = (results / page).read_text()
+        for control in ("No pretraining", "k-mer counts, linear"):
+            assert re.search(f"distance .* to .*{control}.*DNABERT.*n = 4", text)
+    page = (results / "ablations" / "spans.md").read_text()
+    assert page.startswith("# Ablation spans: Do spans matter?") and "Purity" in page
+    assert (results / "ablations" / "spans.png").stat().st_size
+    published = results / "release" / "randommask"
+    check = [sys.executable, "-I", "reproduce.py"]
+    said = subprocess.run(check, cwd=published, capture_output=True, text=True, env={})
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count("per cent over 1 seed") == 3 * 4  # two controls beside it
+    run = results / "finetune/randommask/overlapping/CPD-tata/seed1/metrics.json"
+    kept = results / "models/randommask/overlapping/CPD-tata"
+    assert any(kept.iterdir())
+    assert json.loads(run.read_text())["encoder"] == "randommask"
+    # the model is the same run again: nothing of it is planned a second time
+    assert "Nothing to be done" in small(world, "-n", *targets).stdout
+
+
+def test_another_number_of_gpus_retrains_nothing(world):
+    report = world / "results" / "report.html"
+    if not report.exists():
+        pytest.skip("test_every_rule_runs made no results")
+    flags = ("--configfile", world / "config.yaml")
+    gpus = ("--set-resources", "pretrain:gpu=4", "--resources", "gpu=4")
+    assert "Nothing to be done" in snakemake("-n", report, *flags, *gpus).stdout
+
+
+def test_partial_tables_are_of_the_runs_there_are(world):
+    results = world / "results"
+    table = results / "tables" / "table3.csv"
+    if not table.exists():
+        pytest.skip("test_every_rule_runs made no results")
+    run = results / "finetune/randommask/overlapping/CPD-tata/seed1"
+    aside = run.with_name("aside")
+    run.rename(aside)
+    try:
+        published = results / "release" / "randommask"
+        targets = (table, results / "tables" / "statistics.csv", published)
+        small(world, *targets, "--config", "partial=True")
+        with open(table, newline="") as file:
+            empty = [row for row in csv.DictReader(file) if not row["mean"]]
+        assert [(x["encoder"], x["dataset"]) for x in empty] == [
+            ("randommask", "CPD-tata")
+        ]
+        assert "No run, so the cell is empty" in (published / "README.md").read_text()
+    finally:
+        aside.rename(run)
+    small(world, results / "report.html")
+    assert "Nothing to be done" in small(world, "-n", results / "report.html").stdout
+
+
+def test_changing_one_encoder_replans_it_and_its_descendants_only(world):
+    if not (world / "results" / "report.html").exists():
+        pytest.skip("test_every_rule_runs made no results")
+    path = world / "config.yaml"
+    before = path.read_text()
+    config = yaml.safe_load(before)
+    config["encoders"]["nonoverlapping"]["learning_rate"] = 1e-3
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    try:
+        output = small(world, "-n", world / "results" / "report.html").stdout
+    finally:
+        path.write_text(before)
+    touched = set(re.findall(r"(?:segment|encoder|milestone)=([\w-]+)", output))
+    assert touched == {"nonoverlapping"}
+    assert not re.findall(
+        r"^(?:local)?rule (prepare|tokenize|synthesize):", output, re.M
+    )
+    assert re.findall(r"rule (pretrain):", output) == ["pretrain"] * 2
+
+
+BAD_GENOMES = {
+    "missing.fa": (None, "no such file"),
+    "text.fa": ("hello\n", "FASTA"),
+    "cut.fa.gz": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a", "gz"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_GENOMES)
+def test_a_bad_genome_stops_with_one_line_and_leaves_nothing(world, tmp_path, name):
+    content, message = BAD_GENOMES[name]
+    if isinstance(content, str):
+        content = content.encode()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    text = (world / "config.yaml").read_text().replace(str(world), str(tmp_path))
+    config = yaml.safe_load(text)
+    config["sources"]["synthetic"] = {"path": str(tmp_path / name)}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    target = tmp_path / "results" / "corpus" / "synthetic" / "manifest.json"
+    done = small(tmp_path, target, check=False)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    if content is not None:
+        said = (tmp_path / "logs" / "corpus" / "synthetic.log").read_text()
+        assert said.startswith("error: ") and said.count("\n") == 1
+        assert message.lower() in said.lower()
+    assert name in said
+    assert not target.exists()
