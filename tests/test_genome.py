@@ -37,6 +37,21 @@ def error(source, output, chromosomes=None):
     return message
 
 
+def test_shards_without_their_manifest_are_replaced(tmp_path):
+    """Snakemake deletes the declared output only before the job runs again."""
+    output = tmp_path / "g"
+    tokenize(fasta(tmp_path, ">chr1\nACGT\n>chr2\nACGT\n"), output)
+    (output / "manifest.json").unlink()
+    tokenize(fasta(tmp_path, ">chr1\nACGT\n"), output)
+    assert sorted(path.name for path in output.iterdir()) == [
+        "chr1.npy",
+        "manifest.json",
+    ]
+    (output / "notes.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"holds notes\.txt"):
+        tokenize(fasta(tmp_path, ">chr1\nACGT\n"), output)
+
+
 # --- codes ---------------------------------------------------------------------------
 
 

@@ -264,6 +264,12 @@ def test_a_second_writer_is_refused(corpus, tmp_path):
     assert not output.exists()
 
 
+def test_a_finished_segment_is_not_trained_again_in_its_place(corpus, whole):
+    with pytest.raises(InputError, match=r"holds README\.md, expected an empty"):
+        pretrain.pretrain([corpus], None, segment(), whole)
+    assert sorted(path.name for path in whole.parent.iterdir()) == ["step-12"]
+
+
 def test_a_start_from_another_step_is_refused(corpus, whole, tmp_path):
     with pytest.raises(InputError, match="state after 12 steps, expected 6"):
         pretrain.pretrain([corpus], whole, segment(start=6), tmp_path / "x")

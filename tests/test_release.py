@@ -16,7 +16,7 @@ import yaml
 from huggingface_hub import ModelCard
 from made_results import EXPERIMENT, make_run
 
-from randommask import checkpoint, config, metrics
+from randommask import checkpoint, config, files, metrics
 from randommask.errors import InputError
 from randommask.release import __main__ as command
 from randommask.release import card, plan, reproduce
@@ -120,6 +120,7 @@ def release(sources, *words, rows=ROWS, benchmark=None, **changes):
         "output": sources / "out" / "mine",
     }
     named = [str(word) for key, v in flags.items() for word in (f"--{key}", v)]
+    files.remove(flags["output"])
     command.main([*named, *words])
     return sources / "out" / "mine"
 

@@ -10,7 +10,7 @@ import torch
 from made_encoders import publish_bert, publish_esm
 from safetensors.torch import save_file
 
-from randommask import encoder, families, released
+from randommask import encoder, families, files, released
 from randommask.errors import InputError
 
 torch.set_num_threads(1)
@@ -231,6 +231,9 @@ def test_the_command_prints_one_line(dnabert):
     done = command()
     assert done.returncode == 0 and done.stderr == ""
     assert encoder.read_config(dnabert.parent / "out").k == 3
+    done = command()
+    assert done.returncode == 1 and "out: holds config.json" in done.stderr
+    files.remove(dnabert.parent / "out")
     change(dnabert, more=torch.ones(1))
     done = command()
     assert done.returncode == 1

@@ -35,6 +35,7 @@ from randommask.datasets import SPLITS, Dataset
 from randommask.errors import InputError, run
 from randommask.splits import letter_counts, read_split, values
 
+MADE = (*(f"{split}.parquet" for split in SPLITS), "summary.json")
 LEAKS = (("train", "dev"), ("train", "test"), ("dev", "test"))
 
 
@@ -99,7 +100,7 @@ def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) ->
             )
     _check_trainable(source, dataset, tables["train"])
 
-    with files.write_aside(output) as aside:
+    with files.make_aside(output, *MADE) as aside:
         aside.mkdir()
         summaries = {}
         for split, table in tables.items():

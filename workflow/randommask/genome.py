@@ -22,7 +22,7 @@ import numpy as np
 
 from randommask.errors import InputError, run
 from randommask.fetched import verify
-from randommask.files import sha256, write_aside, write_json
+from randommask.files import make_aside, sha256, write_json
 
 ALPHABET = "ATCG"
 OTHER = len(ALPHABET)
@@ -220,7 +220,7 @@ def tokenize(
     wanted = None if chromosomes is None else set(chromosomes)
     home: dict[str, Path] = {}
     shards: dict[str, dict] = {}
-    with write_aside(output) as folder:
+    with make_aside(output, "*.npy", "manifest.json") as folder:
         folder.mkdir()
         for path in files:
             for name, codes in read_fasta(path, wanted):

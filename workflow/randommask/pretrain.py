@@ -181,7 +181,7 @@ class Segment:
         """Save the encoder where the step is a milestone."""
         if self.state is not None and self.done in self.milestones:
             folder = self.state / "milestones" / f"step-{self.done}"
-            with files.write_aside(folder) as aside:
+            with files.make_aside(folder, *checkpoint.ENCODER_FILES) as aside:
                 self.save_encoder(aside)
 
     def save_encoder(self, folder: Path) -> None:
@@ -201,7 +201,7 @@ class Segment:
 
     def finish(self, output: Path) -> None:
         """Write the segment's folder: encoder, state, history, milestones."""
-        with files.write_aside(output) as aside:
+        with files.make_aside(output) as aside:
             self.save_encoder(aside)
             checkpoint.save(
                 aside / checkpoint.STATE_FILE, self.trainer.snapshot(), self.snapshot()
@@ -233,6 +233,7 @@ def pretrain(
     with ExitStack() as stack:
         state = monitor = None
         if int(os.environ.get("RANK", 0)) == 0:
+            files.check_folder(output)
             state = checkpoint.open_state(output, identity(manifests, start, hparams))
             stack.enter_context(checkpoint.lock(state))
         trainer = Trainer(hparams["settings"], manifests, compiled)

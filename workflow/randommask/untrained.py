@@ -25,7 +25,7 @@ def write(folder: str | Path, hparams: dict) -> None:
     config = encoder.EncoderConfig(**sizes, **{key: hparams[key] for key in words})
     model = encoder.Encoder(config)
     model.initialise(torch.Generator().manual_seed(hparams["seed"]))
-    with files.write_aside(folder) as aside:
+    with files.make_aside(folder) as aside:
         encoder.save(model, aside)
 
 
