@@ -179,6 +179,17 @@ def test_a_damaged_state_is_passed_over(
     assert results(tmp_path) == whole
 
 
+def test_nothing_is_open_in_the_state_when_it_is_deleted(
+    folder, dataset, tmp_path, whole, monkeypatch, nfs
+):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 30)
+        with pytest.raises(Killed):
+            run(folder, dataset, tmp_path)
+    run(folder, dataset, tmp_path)
+    assert results(tmp_path) == whole
+
+
 def test_a_second_writer_is_refused(folder, dataset, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         kill_at(patch, 30)
