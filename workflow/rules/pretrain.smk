@@ -23,7 +23,7 @@ rule pretrain:
         launcher=launcher,
         processes=processes,
         gpus=lambda wildcards, resources: gpus_a_node(resources),
-        start=lambda wildcards, input: f"--from {input.start}" if input.start else "",
+        start=starting_flag,
         hparams=segment_hparams,
         tensorboard=subpath(output[0], parent=True),
     shell:
