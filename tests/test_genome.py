@@ -37,6 +37,21 @@ def error(source, output, chromosomes=None):
     return message
 
 
+def test_shards_without_their_manifest_are_replaced(tmp_path):
+    """Snakemake deletes the declared output only before the job runs again."""
+    output = tmp_path / "g"
+    tokenize(fasta(tmp_path, ">chr1\nACGT\n>chr2\nACGT\n"), output)
+    (output / "manifest.json").unlink()
+    tokenize(fasta(tmp_path, ">chr1\nACGT\n"), output)
+    assert sorted(path.name for path in output.iterdir()) == [
+        "chr1.npy",
+        "manifest.json",
+    ]
+    (output / "notes.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"holds notes\.txt"):
+        tokenize(fasta(tmp_path, ">chr1\nACGT\n"), output)
+
+
 # --- codes ---------------------------------------------------------------------------
 
 
@@ -227,7 +242,8 @@ def test_the_same_name_in_two_files_is_refused(tmp_path):
 
 def test_the_command_says_error_and_exits_with_one(tmp_path):
     env = os.environ | {"PYTHONPATH": str(WORKFLOW)}
-    command = [sys.executable, "-m", "randommask.genome", "--output", tmp_path / "out"]
+    command = [sys.executable, "-m", "randommask.data.shards"]
+    command += ["--output", tmp_path / "out"]
     command += ["--hparams", '{"genome": "g", "chromosomes": null}', "--source"]
     bad = subprocess.run(
         [*command, fasta(tmp_path, "nothing")],
