@@ -186,7 +186,7 @@ def commands(
     flags += ["--purity", *by_role("{}.purity.csv", spaces)]
     flags += ["--attention", *by_role("{}.attention.csv", maps)]
     flags += [f"--{kind}={tables}/observations.{kind}" for kind in ("csv", "md")]
-    yield "observations", ["randommask.measures.observations", *flags]
+    yield "observations", ["randommask.report.tables.observations", *flags]
     text = f"--hparams={json.dumps(experiment | {'config': config})}"
     flags = [text, "--tables", tables, "--figures", figures, "--repository", ROOT]
     flags += ["--runs", folder / "finetune", "--benchmarks", folder / "none"]

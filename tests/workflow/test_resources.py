@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made.fetching import ROOT
+from made import ROOT
 
 from randommask.data import checksums, fetched
 from randommask.experiment.runs import resources
@@ -64,8 +64,8 @@ def test_a_job_runs_where_there_is_no_network(tmp_path):
         "import socket\n"
         "def refuse(*args): raise RuntimeError('the network was asked for')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "from randommask import genome\n"
-        "genome.main()\n"
+        "from randommask.data import shards\n"
+        "shards.main()\n"
     )
     words = ["--source", "g.fa", "--output", "out", "--hparams"]
     subprocess.run(

@@ -91,7 +91,7 @@ rule tokenize:
         ),
     shell:
         r"""
-        python -m randommask.genome \
+        python -m randommask.data.shards \
             --source {input.genome:q} \
             --hparams {params.hparams:q} \
             --output {params.folder:q} >{log:q} 2>&1

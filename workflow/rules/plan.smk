@@ -187,6 +187,11 @@ def segment_start(wildcards):
     return f"<results>/pretrain/{before[0]}/step-{before[1]}" if before else []
 
 
+def starting_flag(wildcards, input):
+    """The flag with the folder that a segment goes on from, quoted; none for the first."""
+    return f"--from {shlex.quote(input.start)}" if input.start else ""
+
+
 def segment_hparams(wildcards):
     """A segment's settings as JSON, for one quoted flag."""
     return json.dumps(encoders.segment(config, *encoders.split(wildcards.segment)))

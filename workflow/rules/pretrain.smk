@@ -23,7 +23,7 @@ rule pretrain:
         launcher=launcher,
         processes=processes,
         gpus=lambda wildcards, resources: gpus_a_node(resources),
-        start=lambda wildcards, input: f"--from {input.start}" if input.start else "",
+        start=starting_flag,
         hparams=segment_hparams,
         tensorboard=subpath(output[0], parent=True),
     shell:
@@ -53,7 +53,7 @@ rule milestone:
         step=lambda wildcards: wildcards.milestone.rpartition("/")[2],
     shell:
         r"""
-        python -m randommask.training.state \
+        python -m randommask.encoders.folder \
             --source {input:q}/milestones/{params.step:q} \
             --output {output:q} >{log:q} 2>&1
         """
@@ -126,7 +126,7 @@ rule encoder:
         "../../envs/model.yaml"
     shell:
         r"""
-        python -m randommask.training.state \
+        python -m randommask.encoders.folder \
             --source {input:q} \
             --output {output:q} >{log:q} 2>&1
         """

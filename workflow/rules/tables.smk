@@ -243,7 +243,7 @@ rule observations:
         ),
     shell:
         r"""
-        python -m randommask.measures.observations \
+        python -m randommask.report.tables.observations \
             --table2 {input.table2:q} \
             --history {params.history:q} \
             --purity {params.purity:q} \
