@@ -99,7 +99,9 @@ def observe(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the flags; write the checks as csv and as Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m randommask.report.tables.observations")
+    parser = argparse.ArgumentParser(
+        prog="python -m randommask.report.tables.observations"
+    )
     parser.add_argument("--table2", type=Path, required=True)
     for flag in ("--history", "--purity", "--attention"):
         parser.add_argument(flag, nargs="*", default=[], metavar="ROLE=PATH")
