@@ -212,9 +212,9 @@ def test_encoders_that_share_a_beginning_train_it_once(clone):
     assert jobs["ablation"] == 7
 
 
-def test_the_readmes_own_ablation(clone):
-    """The example under "One's own", as it is printed."""
-    text = (ROOT / "README.md").read_text()
+def test_the_ablation_of_the_docs(clone):
+    """The example under "Ablations and releases", as it is printed."""
+    text = (ROOT / "docs" / "running.md").read_text()
     example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])
     path = clone / "config" / "config.yaml"
     config = yaml.safe_load(path.read_text())
