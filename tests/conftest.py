@@ -43,3 +43,19 @@ def nfs(monkeypatch):
         os.rename(path, kept, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", unlink_unless_open)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A tiny encoder with random weights, which nobody changes."""
+    from made.dataset import tiny_encoder
+
+    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    """Two classes to tell apart by a motif, which nobody changes."""
+    from made.dataset import made
+
+    return made(tmp_path_factory.mktemp("data") / "two")
