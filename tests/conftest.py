@@ -59,3 +59,11 @@ def dataset(tmp_path_factory):
     from made.dataset import made
 
     return made(tmp_path_factory.mktemp("data") / "two")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """The manifest of two random chromosomes, which nobody changes."""
+    from made.genome import random_corpus
+
+    return random_corpus(tmp_path_factory.mktemp("corpus"))
