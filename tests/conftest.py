@@ -14,7 +14,7 @@ hypothesis.settings.load_profile("patient")
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of this machine that is asked again without a pause."""
+    """A server of this machine that is tried again without a pause."""
     # here: a machine for the GPU's tests need not have what downloads need
     from made import loopback
 

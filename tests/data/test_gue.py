@@ -76,11 +76,11 @@ def summaries(tmp_path_factory, made):
     """What preparation says of every set, by its folder in GUE."""
     folder = tmp_path_factory.mktemp("gue")
     for source, splits in made.items():
-        place = folder / "GUE" / source
-        place.mkdir(parents=True)
+        where = folder / "GUE" / source
+        where.mkdir(parents=True)
         for split, found in splits.items():
             lines = ["sequence,label", *(f"{text},{label}" for text, label in found)]
-            (place / f"{split}.csv").write_text("\n".join(lines) + "\n")
+            (where / f"{split}.csv").write_text("\n".join(lines) + "\n")
     found = {}
     for dataset in GUE:
         counts = {f"{split}_rows": n for split, n in rows(dataset).items()}

@@ -1,6 +1,6 @@
 """Released encoders and mirrored data sets, from a hub of this machine.
 
-The server gives the answers that `huggingface_hub` asks for; the repositories are made.
+The server gives the answers that `huggingface_hub` expects; the repositories are made.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import yaml
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 from made import ROOT, loopback
-from made.fetching import book_of, content, fetch, found_in
+from made.fetching import content, fetch, found_in, ledger_of
 
 from randommask import files
 from randommask.data import hub, transfer
@@ -72,7 +72,7 @@ def test_an_encoder_is_fetched_as_plain_files_without_code(server, tmp_path):
     for name in names:
         assert (tmp_path / "out" / name).read_bytes() == MODEL[name]
         assert not (tmp_path / "out" / name).is_symlink()
-    rows = book_of(tmp_path / "out")
+    rows = ledger_of(tmp_path / "out")
     assert [row[1] for row in rows] == names
     assert {row[0] for row in rows} == {"encoders/e"}
     assert {tuple(row[4:]) for row in rows} == {("first-use", f"lab/dna@{COMMIT}")}
@@ -93,7 +93,7 @@ def test_unless_the_config_lists_others(server, tmp_path):
     fetch(spec(**pins), tmp_path / "out")
     assert "pytorch_model.bin" in content(tmp_path / "out")
     assert "model.safetensors" not in content(tmp_path / "out")
-    checked = {row[1]: row[4] for row in book_of(tmp_path / "out")}
+    checked = {row[1]: row[4] for row in ledger_of(tmp_path / "out")}
     assert checked["pytorch_model.bin"] == "pinned"
     assert checked["config.json"] == "first-use"
 
@@ -103,10 +103,10 @@ def test_a_broken_transfer_goes_on_with_the_next_call(server, tmp_path):
     weights = address("pytorch_model.bin")
     server.faults[weights] = [("cut", 2 << 20), 404]
     refused(tmp_path / "out", r"pytorch_model\.bin: no mirror gave it: .* HTTP 404")
-    server.asked.clear()
+    server.requests.clear()
     fetch(spec(), tmp_path / "out")
-    assert (weights, f"bytes={2 << 20}-") in server.asked
-    assert (address("config.json"), None) not in server.asked
+    assert (weights, f"bytes={2 << 20}-") in server.requests
+    assert (address("config.json"), None) not in server.requests
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
 
 
@@ -132,25 +132,25 @@ def test_what_the_config_knows_is_held_against_the_hub(
 ):
     add_model(server)
     refused(tmp_path / "out", message, spec(**known))
-    assert (address("pytorch_model.bin"), None) not in server.asked
+    assert (address("pytorch_model.bin"), None) not in server.requests
 
 
 def test_a_branch_that_moved_on_is_refused_before_its_weights_come(server, tmp_path):
     add_model(server)
     fetch(spec(), tmp_path / "out", name="encoders/e")
     files.remove(tmp_path / "out")
-    server.asked.clear()
+    server.requests.clear()
     add_model(server, {"pytorch_model.bin": WEIGHTS[::-1]})
     said = refused(tmp_path / "out", r"recorded in .*checksums\.tsv")
     for body in (WEIGHTS, WEIGHTS[::-1]):
         assert hashlib.sha256(body).hexdigest() in said
-    assert [path for path, _ in server.asked if "resolve" in path] == []
+    assert [path for path, _ in server.requests if "resolve" in path] == []
 
 
 def test_a_short_hash_means_its_commit(server, tmp_path):
     add_model(server, names=())  # this hub knows whole hashes only
     fetch(spec("55e0c0e"), tmp_path / "out")
-    assert book_of(tmp_path / "out")[0][5] == f"lab/dna@{COMMIT}"
+    assert ledger_of(tmp_path / "out")[0][5] == f"lab/dna@{COMMIT}"
     files.remove(tmp_path / "out")
     refused(tmp_path / "out", "404", spec("deadbee"))
 
@@ -186,14 +186,14 @@ def test_the_token_goes_to_the_hub_and_no_further(server, tmp_path):
         storage.faults["/blob"] = [("cut", 2 << 20)]
         server.redirects[weights] = storage.url("/blob")
         fetch(spec(), tmp_path / "out")
-        assert [asked for _, asked in storage.asked] == [None, f"bytes={2 << 20}-"]
-        assert not any("authorization" in h for h in lower(storage.headers_asked))
-    assert any("authorization" in h for h in lower(server.headers_asked))
+        assert [wanted for _, wanted in storage.requests] == [None, f"bytes={2 << 20}-"]
+        assert not any("authorization" in h for h in lower(storage.request_headers))
+    assert any("authorization" in h for h in lower(server.request_headers))
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
 
 
 def lower(headers):
-    return [{name.lower() for name in asked} for asked in headers]
+    return [{name.lower() for name in one} for one in headers]
 
 
 def test_the_proxy_of_the_environment_is_asked(server, tmp_path, monkeypatch):
@@ -205,7 +205,7 @@ def test_the_proxy_of_the_environment_is_asked(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", server.url())
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
     fetch(spec(), tmp_path / "out")
-    assert all(path.startswith("http://hub.example/") for path, _ in server.asked)
+    assert all(path.startswith("http://hub.example/") for path, _ in server.requests)
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
 
 
@@ -216,7 +216,7 @@ def test_offline_is_one_line_and_asks_nobody(server, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     refused(tmp_path / "out", "HF_HUB_OFFLINE is set and the hub's cache has it not")
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_offline_the_hubs_own_cache_serves(server, tmp_path, monkeypatch):
@@ -231,11 +231,11 @@ def test_offline_the_hubs_own_cache_serves(server, tmp_path, monkeypatch):
         (kept / name).write_bytes(body)
         (snapshot / name).symlink_to(kept / name)
     fetch(spec(), tmp_path / "out")
-    assert server.asked == []
+    assert server.requests == []
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
     assert not (tmp_path / "out/pytorch_model.bin").is_symlink()
     assert "modeling.py" not in content(tmp_path / "out")
-    assert {row[5] for row in book_of(tmp_path / "out")} == {f"cache of {COMMIT}"}
+    assert {row[5] for row in ledger_of(tmp_path / "out")} == {f"cache of {COMMIT}"}
 
 
 def copy_model(folder):
@@ -249,9 +249,9 @@ def test_mirrors_come_before_the_hub(server, tmp_path):
     mirror = tmp_path / "mirror"
     copy_model(mirror / "encoders/e")
     fetch(spec(), tmp_path / "out", [str(tmp_path / "no"), str(mirror)], "encoders/e")
-    assert server.asked == []
+    assert server.requests == []
     assert "modeling.py" not in content(tmp_path / "out")
-    row = book_of(tmp_path / "out")[0]
+    row = ledger_of(tmp_path / "out")[0]
     assert row[4:] == ["first-use", str(mirror / "encoders/e/config.json")]
 
 
@@ -261,7 +261,7 @@ def test_a_mirror_may_be_an_address(server, tmp_path):
     mirrors = [server.url("/none"), server.url("/m/")]
     fetch(spec(), tmp_path / "out", mirrors, "encoders/e")
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
-    assert not any("/api/" in path for path, _ in server.asked)
+    assert not any("/api/" in path for path, _ in server.requests)
 
 
 def test_a_mirror_with_wrong_bytes_leads_to_the_hub(server, tmp_path, capsys):
@@ -274,7 +274,7 @@ def test_a_mirror_with_wrong_bytes_leads_to_the_hub(server, tmp_path, capsys):
         f"sha256 is {hashlib.sha256(b'wrong').hexdigest()}" in capsys.readouterr().err
     )
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
-    assert {row[5] for row in book_of(tmp_path / "out")} == {f"lab/dna@{COMMIT}"}
+    assert {row[5] for row in ledger_of(tmp_path / "out")} == {f"lab/dna@{COMMIT}"}
     assert found_in(tmp_path) == ["mirror", "out"]
 
 
@@ -313,11 +313,11 @@ def test_the_config_takes_gue_from_any_of_its_three_places(server, tmp_path):
         assert {str(p.relative_to(tmp_path / "out/GUE").parent) for p in made} == {
             *sets
         }
-        assert {row[5] for row in book_of(tmp_path / "out")} == {
+        assert {row[5] for row in ledger_of(tmp_path / "out")} == {
             f"{repository}@{commit}"
         }
         files.remove(tmp_path / "out")
-        files.remove(tmp_path / "book")
+        files.remove(tmp_path / "ledger")
         server.files.clear()
     said = refused(tmp_path / "out", "absent.zip: HTTP 404", source)
     assert first["repository"] in said and second["repository"] in said
