@@ -59,18 +59,16 @@ class PublishedEncoder(Section):
     """a copy's `path`, or `repository` and `revision` on the hub"""
 
 
-class Download(
-    RootModel[
-        Annotated[
-            Annotated[LocalCopy, Tag("<path>")]
-            | Annotated[FilesOr, Tag("<files>")]
-            | Annotated[HubOr, Tag("<hub>")]
-            | Annotated[PublishedEncoder, Tag("<encoder>")],
-            one_of(("path", "files", "hub", "encoder")),
-        ]
-    ]
-):
+class Download(RootModel):
     """A source to bring in: `randommask.data.download`. `root` is what it is."""
+
+    root: Annotated[
+        Annotated[LocalCopy, Tag("<path>")]
+        | Annotated[FilesOr, Tag("<files>")]
+        | Annotated[HubOr, Tag("<hub>")]
+        | Annotated[PublishedEncoder, Tag("<encoder>")],
+        one_of(("path", "files", "hub", "encoder")),
+    ]
 
     parse = classmethod(Hparams.parse.__func__)
 
