@@ -3,11 +3,10 @@
 import copy
 
 import pytest
-import yaml
 from made import ROOT
 
 from randommask.errors import InputError
-from randommask.experiment import ablations, encoders, runs
+from randommask.experiment import ablations, encoders, file, runs
 from randommask.experiment.check import check
 from randommask.experiment.sections import Ours
 
@@ -23,7 +22,7 @@ def paper():
 
 
 def load(name):
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    return file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
 
 
 @pytest.mark.parametrize("name", ["config", "demo"])
@@ -47,6 +46,7 @@ def put(config, path, value):
 
 
 ROW = {"label": "a", "encoder": "k5", "tokenization": "overlapping"}
+LABELLED = {"label": "a", "encoder": "dnabert", "tokenization": "overlapping"}
 PAPERS = ROW | {"encoder": "phases-paper"}
 BAD = [
     (("pretrain", "lerning_rate"), 1, "unknown key 'lerning_rate'.*'learning_rate'"),
@@ -141,6 +141,32 @@ BAD = [
     (("mirrors",), "folder", 'mirrors: found "folder", expected a list'),
     (("encoders", "nt", "released", "path"), "a", "encoders.nt.released"),
     (("encoders", "nt", "released", "family"), "gpt", "one of bert, esm, hyena"),
+    # what a command would refuse in the end
+    (("tables", "table2", "rows", 0), LABELLED, "rows.0: no key 'pretraining'"),
+    (("tables", "table3", "rows", 1, "label"), "NT", "row 2: a second 'NT', as row 1"),
+    (
+        ("tables", "table2", "rows", 3, "tokenization"),
+        "non-overlapping",
+        "row 4: a sec",
+    ),
+    (("tables", "table3", "rows", 3, "published"), "DNABER", "row 'DNABERT': no publi"),
+    (("tables", "table2", "rows", 2, "published"), "HyenaDNA", "no published row 'Hy"),
+    (("tables", "table3", "rows", 0, "series"), "a", "unknown key 'series'"),
+    (("tables", "table3", "rows", 0, "pretraining"), "a", "unknown key 'pretraining'"),
+    (("ablations", "k", "rows", 0, "published"), "NT", "unknown key 'published'"),
+    (("tables", "table3", "datasets"), [], "table3.datasets: found \\[\\], expected a"),
+    (("figures", "tsne", "perplexity"), 1366, "less than a third of the 4096 k-mers"),
+    (("figures", "attention", "tokens"), 513, "at most the 512 positions of dnabert"),
+    (("encoders", "nonoverlapping", "k"), 2, "k 2, expected an even number from 4 on"),
+    (("pretrain", "held_out"), ["chr23"], "no chromosome 'chr23'.*did you mean 'chr"),
+    (("pretrain", "held_out"), ["a b"], 'held_out.0: found "a b", expected a FASTA'),
+    (("genomes", "hg38", "chromosomes"), ["../1"], 'chromosomes.0: found "../1"'),
+    (("tables", "table3", "rows", 2, "tokenization"), "overlapping", "expected charac"),
+    (("tables", "table3", "rows", 0, "tokenization"), "character", "expected overlapp"),
+    (("pathvars", "results"), "../results", "results: found .* without '..' in its"),
+    (("pathvars", "results"), "/", 'results: found "/", expected a folder'),
+    (("pathvars", "logs"), "~/logs", "without '~'"),
+    (("sources",), {"hg38": {"path": "a"}}, "no source 'gue', which EMP-H3 in config"),
 ]
 
 
@@ -151,6 +177,30 @@ def test_a_bad_config_is_one_short_line(paper, path, value, message):
         check(paper)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 250
+
+
+def test_all_chromosomes_cannot_be_held_out(paper):
+    paper["genomes"]["hg38"]["chromosomes"] = ["chr1", "chr2"]
+    paper["pretrain"]["held_out"] = ["chr2", "chr1"]
+    with pytest.raises(InputError, match="found all 2 chromosomes, expected one that"):
+        check(paper)
+
+
+def test_ncbis_names_can_be_taken_and_held_out(paper):
+    names = ["gi|568336023|gb|CM000663.2|", "gi|2|gb|CM2|", "NC_000001.11"]
+    paper["genomes"]["hg38"]["chromosomes"] = names
+    paper["pretrain"]["held_out"] = names[:2]
+    experiment = check(paper)
+    assert encoders.segment(experiment, "dnabert", 30000).settings.held_out == (
+        *names[:2],
+    )
+
+
+def test_a_demos_perplexity_is_told_before_its_training():
+    demo = load("demo")
+    demo["figures"]["tsne"]["perplexity"] = 100
+    with pytest.raises(InputError, match="100, expected less than a third of the 256"):
+        check(demo)
 
 
 def test_a_circle_of_branches_is_refused(paper):
