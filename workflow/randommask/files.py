@@ -68,6 +68,15 @@ def make_aside(path: str | Path, *ours: str) -> Iterator[Path]:
             remove(final)
 
 
+def at_hand(path: str | Path) -> str:
+    """A file of the user's, or of the repository where the user has none of that name.
+
+    So the lists in `config/` are found by a workflow that imports this one.
+    """
+    own = WORKFLOW.parent / path
+    return str(path if Path(path).exists() or not own.exists() else own)
+
+
 def check_file(path: str | Path | None) -> None:
     """Raise `InputError` where `write_aside` would, before any work; None is fine."""
     if path is not None and Path(path).is_dir():

@@ -31,9 +31,6 @@ LOGISTICS = (
 )
 
 
-# --- Benchmark ------------------------------------------------------------------------
-
-
 # --- Pretraining ----------------------------------------------------------------------
 
 
@@ -200,4 +197,26 @@ def lineage(config: dict[str, Any], encoder: str) -> list[str]:
     return names
 
 
-# --- Fine-tuning and tables -----------------------------------------------------------
+# --- Measures -------------------------------------------------------------------------
+
+
+def embedding(
+    config: dict[str, Any], encoder: str, step: int | None = None
+) -> dict[str, Any]:
+    """What `randommask.measures.embeddings` has to know.
+
+    Of one step, or of every milestone.
+    """
+    steps = [split(name)[1] for name in lineage(config, encoder)]
+    return {
+        "encoder": encoder,
+        "steps": steps if step is None else [step],
+        **config["figures"]["tsne"],
+    }
+
+
+def attending(config: dict[str, Any], encoder: str) -> dict[str, Any]:
+    """What `randommask.measures.attention` has to know of an encoder."""
+    held_out = merged(config, encoder)["held_out"]
+    windows = config["figures"]["attention"]
+    return {"encoder": encoder, "held_out": held_out, **windows}

@@ -55,6 +55,24 @@ def _is_present(config: dict[str, Any], dataset: Dataset) -> bool:
     return any((place / dataset.source / "train.csv").exists() for place in places)
 
 
+def tokenizing(config: dict[str, Any], genome: str) -> dict[str, Any]:
+    """What `randommask.data.shards` has to know of a genome."""
+    chosen = config["genomes"].get(genome, {})
+    return {"genome": genome, "chromosomes": None, **chosen}
+
+
+def made_rows(rows: list[Dataset]) -> list[str]:
+    """What the made world takes from the list: no dataset of one's own, no task."""
+    made = [row for row in rows if row.own_folder is None]
+    return sorted(f"{row.source} {row.bases} {row.classes}" for row in made)
+
+
+def prepared_row(row: Dataset) -> list[Any]:
+    """What preparation takes from a dataset's row: another value prepares it again."""
+    shape = [*row.targets, row.bases, *row.rows.values()]
+    return [row.task, row.source, row.classes, *shape]
+
+
 def preparation(config: dict[str, Any]) -> dict[str, Any]:
     """What `randommask.data.prepare` has to know."""
     part = config["benchmark"]
