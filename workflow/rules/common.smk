@@ -89,8 +89,8 @@ def rows_from(wildcards):
 
 def there(paths):
     """The paths that a rule reads; if partial, those there are."""
-    place = {path: path.replace("<results>", RESULTS) for path in paths}
-    return [path for path in paths if not PARTIAL or os.path.exists(place[path])]
+    exists = lambda path: os.path.exists(path.replace("<results>", RESULTS))
+    return [path for path in paths if not PARTIAL or exists(path)]
 
 
 def released(encoder):
