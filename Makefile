@@ -8,7 +8,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
-link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))" $(2)
+link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
 .PHONY: help setup fetch demo ablations test test-cluster lint bench slice clean-demo clean-ablation
 .DEFAULT_GOAL := help
@@ -71,5 +71,9 @@ clean-ablation: $(READY)  ## list what one group alone has: NAME=group CONFIG=fi
 	@PYTHONPATH=workflow python -m randommask.report.ablations.clean --config "$(CONFIG)" --name "$(NAME)" $(if $(filter 1,$(YES)),--delete)
 	@test "$(YES)" = 1 || echo "YES=1 deletes it"
 
-clean-demo:  ## delete what the demo made
-	rm -rf results/demo logs/demo
+# Of a copy of its config nothing goes; nor do the logs, which have the hours of all.
+clean-demo: $(READY)  ## list what config/demo.yaml makes; delete it: YES=1
+	snakemake --profile workflow/profiles/demo all ablations --delete-all-output $(if $(filter 1,$(YES)),,--dry-run)
+	@test "$(YES)" = 1 || echo "YES=1 deletes it"
+	@test "$(YES)" != 1 || rm -f results/demo/corpus/synthetic/*.npy  # the shards, undeclared
+	@test "$(YES)" != 1 || find results/demo -type d -empty -delete

@@ -1,5 +1,9 @@
 """What several tests are given."""
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import hypothesis
 import pytest
 
@@ -20,3 +24,22 @@ def server(monkeypatch):
     monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
     with loopback.serving() as served:
         yield served
+
+
+@pytest.fixture
+def nfs(monkeypatch):
+    """Deleting as on NFS: what this process has open stays under another name."""
+    unlink = os.unlink
+
+    def unlink_unless_open(path, *, dir_fd=None):
+        state = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+        is_open = f" {state.st_ino} " in Path("/proc/self/maps").read_text()
+        for number in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # the listing's own
+                is_open |= os.path.samestat(os.fstat(int(number)), state)
+        if not is_open:
+            return unlink(path, dir_fd=dir_fd)
+        kept = Path(path).with_name(f".nfs{state.st_ino:016x}")
+        os.rename(path, kept, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", unlink_unless_open)

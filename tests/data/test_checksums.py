@@ -79,6 +79,7 @@ def test_a_pinned_file_is_in_the_book_too_and_the_config_may_change_it(
     fetch(spec_of(server, "/a"), tmp_path / "out")
     assert book_of(tmp_path / "out")[0][3:5] == [sha256(BODY), "pinned"]
     server.files["/a"] = OTHER
+    files.remove(tmp_path / "out")
     fetch(spec_of(server, "/a", body=OTHER), tmp_path / "out")
     (row,) = book_of(tmp_path / "out")
     assert row[3:5] == [sha256(OTHER), "pinned"]

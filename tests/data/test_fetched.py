@@ -3,8 +3,10 @@
 import os
 
 import pytest
-from made.fetching import BODY, ROOT, content, entry, fetch
+from made import ROOT
+from made.fetching import BODY, content, entry, fetch
 
+from randommask import files
 from randommask.data import fetched, prepare, shards
 from randommask.encoders import released
 from randommask.errors import InputError
@@ -16,8 +18,8 @@ CSV = b"sequence,label\n" + b"ACGTACGT,0\nGGGTACGT,1\n"
 @pytest.fixture
 def folder(server, tmp_path):
     server.files |= {"/a": BODY, "/b": FASTA}
-    files = [entry(server, "/a"), entry(server, "/b", name="g.fa", body=FASTA)]
-    fetch({"files": files}, tmp_path / "out")
+    both = [entry(server, "/a"), entry(server, "/b", name="g.fa", body=FASTA)]
+    fetch({"files": both}, tmp_path / "out")
     return tmp_path / "out"
 
 
@@ -61,6 +63,11 @@ def test_an_edited_folder_is_fetched_again_when_asked(server, tmp_path):
         fetch({"files": [entry(server, "/a")]}, tmp_path / "out")
     assert len(server.asked) == 1
     (tmp_path / "out/data.bin").write_bytes(b"x")
+    with pytest.raises(InputError, match="delete it or name another"):
+        fetch({"files": [entry(server, "/a")]}, tmp_path / "out")
+    assert len(server.asked) == 1
+    assert (tmp_path / "out/data.bin").read_bytes() == b"x"
+    files.remove(tmp_path / "out")
     fetch({"files": [entry(server, "/a")]}, tmp_path / "out")
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
-from made import loopback
-from made.fetching import ROOT, book_of, content, fetch, found_in
+from made import ROOT, loopback
+from made.fetching import book_of, content, fetch, found_in
 
 from randommask import files
 from randommask.data import hub, transfer

@@ -123,6 +123,16 @@ def rows_of(output, split):
     return pq.read_table(output / f"{split}.parquet")
 
 
+def test_tables_without_their_summary_are_replaced(gue, tmp_path):
+    """What is left where Snakemake deleted some outputs of a job that runs again."""
+    prepare(gue, tmp_path / "out")
+    (tmp_path / "out" / "summary.json").unlink()
+    assert prepare(gue, tmp_path / "out")["dataset"] == "TF-M-0"
+    (tmp_path / "out" / "notes.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"holds notes\.txt"):
+        prepare(gue, tmp_path / "out")
+
+
 def test_rows_come_out_in_order_with_a_summary(gue, tmp_path):
     summary = prepare(gue, tmp_path / "out")
     train = rows_of(tmp_path / "out", "train")

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from made.fetching import BODY, ROOT, command, entry, fetch, found_in, parts_in, spec_of
+from made import ROOT
+from made.fetching import BODY, command, entry, fetch, found_in, parts_in, spec_of
 
 from randommask.data import archive, transfer
 from randommask.errors import InputError

@@ -10,6 +10,7 @@ import torch
 from made.encoders import publish_bert, publish_esm
 from safetensors.torch import save_file
 
+from randommask import files
 from randommask.encoders import bert, families, released
 from randommask.errors import InputError
 
@@ -236,6 +237,9 @@ def test_the_command_prints_one_line(dnabert):
     done = command()
     assert done.returncode == 0 and done.stderr == ""
     assert bert.read_config(dnabert.parent / "out").k == 3
+    done = command()
+    assert done.returncode == 1 and "out: holds config.json" in done.stderr
+    files.remove(dnabert.parent / "out")
     change(dnabert, more=torch.ones(1))
     done = command()
     assert done.returncode == 1

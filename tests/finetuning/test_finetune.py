@@ -384,7 +384,9 @@ def test_a_run_imports_nothing_that_takes_long(folder, dataset, tmp_path):
 def command(folder, data, code, *more):
     flags = ["--encoder", folder, "--data", data, *more]
     settings = json.dumps(HPARAMS | {"epochs": 1, "batch_size": 160})
-    code = f"import sys, randommask.errors; from randommask import finetune; {code}"
+    imports = "import sys, randommask.errors;"
+    imports += "from randommask.finetuning import __main__ as finetune;"
+    code = imports + code
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, flags), "--hparams", settings],
         env={"PYTHONPATH": os.pathsep.join(sys.path)},

@@ -105,6 +105,13 @@ def test_history_says_what_happened(whole):
     assert not list((whole.parent / ".state").glob("*"))
 
 
+def raises(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
 def checkpoints(output):
     return {path.name for path in (output.parent / ".state").glob("*/rolling-*")}
 
@@ -265,6 +272,46 @@ def test_a_second_writer_is_refused(corpus, tmp_path):
     assert f"process {os.getpid()} on" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not output.exists()
+
+
+def test_a_finished_segment_is_not_trained_again_in_its_place(corpus, whole):
+    with pytest.raises(InputError, match=r"holds README\.md, expected an empty"):
+        pretrain.pretrain([corpus], None, segment(), whole)
+    assert sorted(path.name for path in whole.parent.iterdir()) == ["step-12"]
+
+
+def test_nothing_is_open_in_the_state_when_it_is_deleted(
+    corpus, whole, tmp_path, nfs, monkeypatch
+):
+    """Not what a run itself holds there, nor what one has open that went on."""
+    output = tmp_path / "made" / "step-12"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "thin_out", raises(KeyboardInterrupt))
+        pretrain.pretrain([corpus], None, segment(), output, save_steps=5)
+    assert checkpoints(output)
+    pretrain.pretrain([corpus], None, segment(), output)
+    assert_same(output, whole)
+    assert [path.name for path in output.parent.iterdir()] == ["step-12"]
+
+
+def test_a_kill_while_the_state_is_deleted_costs_no_more_than_the_state(
+    corpus, whole, tmp_path, monkeypatch
+):
+    output, unlink = tmp_path / "made" / "step-12", os.unlink
+
+    def die_after_one(*_, **__):
+        [speeds] = output.parent.glob(".state/*/speed.csv")
+        unlink(speeds)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "unlink", die_after_one)
+        pretrain.pretrain([corpus], None, segment(), output, save_steps=6)
+    files.remove(output)  # by Snakemake: the job did not finish
+    assert os.listdir(output.parent) == [".state"]
+    pretrain.pretrain([corpus], None, segment(), output)
+    assert_same(output, whole)
+    assert [path.name for path in output.parent.iterdir()] == ["step-12"]
 
 
 def test_a_start_from_another_step_is_refused(corpus, whole, tmp_path):

@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard
 from made import ROOT
 from made.results import EXPERIMENT, make_run
 
-from randommask import metrics
+from randommask import files, metrics
 from randommask.encoders.folder import ENCODER_FILES
 from randommask.errors import InputError
 from randommask.experiment import check as config
@@ -122,6 +122,7 @@ def release(sources, *words, rows=ROWS, benchmark=None, **changes):
         "output": sources / "out" / "mine",
     }
     named = [str(word) for key, v in flags.items() for word in (f"--{key}", v)]
+    files.remove(flags["output"])
     command.main([*named, *words])
     return sources / "out" / "mine"
 

@@ -88,7 +88,7 @@ def make_tables(folder, datasets=DATASETS):
     audit([f"--published={published}", f"--hparams={text}", f"--output={out}/audit.md"])
     history = make_history(folder / "history.csv", stairs, (1, 2))
     attention = make_attention(folder / "attention.csv", [0.9] * 4)
-    text = json.dumps({"experiment": EXPERIMENT, "vocab_size": 4101})
+    text = json.dumps({"experiment": EXPERIMENT, "k": 6})
     observations(
         ["--table2", str(out / "table2.csv"), "--hparams", text]
         + ["--history", f"randommask={history}", "--attention", f"baseline={attention}"]

@@ -108,7 +108,10 @@ def command(folder, data, out, code):
     for name in ("metrics.json", "predictions.parquet", "history.csv"):
         flags += [f"--{name.split('.')[0]}", out / name]
     flags += ["--hparams", json.dumps(HPARAMS | SETTINGS)]
-    preamble = "import os; from randommask import errors, finetune, tuning"
+    preamble = (
+        "import os; from randommask import errors;"
+        "from randommask.finetuning import __main__ as finetune, tuning"
+    )
     lines = [preamble, "take = tuning.Tuning.step", code, "errors.run(finetune.main)"]
     return subprocess.run(
         [sys.executable, "-c", "\n".join(lines), *map(str, flags)],
@@ -177,6 +180,17 @@ def test_a_damaged_state_is_passed_over(
     state.write_bytes(state.read_bytes()[:1000])
     run(folder, dataset, tmp_path)
     assert "starting afresh" in capsys.readouterr().err
+    assert results(tmp_path) == whole
+
+
+def test_nothing_is_open_in_the_state_when_it_is_deleted(
+    folder, dataset, tmp_path, whole, monkeypatch, nfs
+):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 30)
+        with pytest.raises(Killed):
+            run(folder, dataset, tmp_path)
+    run(folder, dataset, tmp_path)
     assert results(tmp_path) == whole
 
 

@@ -103,7 +103,7 @@ def place(tmp_path_factory):
     with open(folder / config["benchmark"]["datasets"], "a") as file:
         file.write(blocks("tsv")[0])
     [module] = blocks("python", SECTIONS["A family of encoders"])
-    (folder / "workflow/randommask/families/average.py").write_text(module)
+    (folder / "workflow/randommask/encoders/families/average.py").write_text(module)
     return folder
 
 

@@ -1,17 +1,24 @@
 """Files that appear whole or not at all.
 
 Whatever a command makes is written beside its final name and renamed when it is
-complete, so that a killed job leaves nothing that looks like a result.
+complete, so that a killed job leaves nothing that looks like a result. A file replaces
+a file, and a folder an empty one, or one that holds only what the same work left there.
+
+What a killed process left beside the name is deleted by the next that writes there, if
+it was on the same host: of another host nobody can say whether it still writes.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from glob import escape
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from randommask.errors import InputError
@@ -22,25 +29,115 @@ WORKFLOW = Path(__file__).parents[1]
 
 @contextmanager
 def write_aside(path: str | Path) -> Iterator[Path]:
-    """Yield a sibling of `path` to write a file or a folder at; rename it on success.
+    """Yield a sibling of `path` to write a file at; rename it on success.
 
-    The sibling keeps the suffix of `path`, which some writers choose a format by. An
-    existing file or folder of that name is replaced. On an exception the sibling is
-    removed and `path` stays as it was.
+    The sibling keeps the suffix of `path`, which some writers choose a format by. A
+    file of that name is replaced, a link's target in the link's place; a pipe, a device
+    and our own standard output are written to. On an exception the sibling is removed
+    and `path` stays as it was. Raises `InputError` where a folder stands there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{escape(path.stem)}.*.aside{escape(path.suffix)}"):
-        remove(left)  # by a process that was killed
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.aside{path.suffix}")
-    try:
+    check_file(path)
+    if path.exists() and not path.is_file():
+        yield path  # a pipe or a device
+    elif (own := _own_output(path)) is not None:
+        # Opened by its name, `>> all.tsv` would lose what is in it already.
+        with TemporaryDirectory() as folder:
+            aside = Path(folder) / path.name
+            yield aside
+            with open(aside, "rb") as made, open(os.dup(own), "wb") as output:
+                shutil.copyfileobj(made, output)
+    else:
+        with _aside(path) as (_, aside):
+            yield aside
+
+
+@contextmanager
+def make_aside(path: str | Path, *ours: str) -> Iterator[Path]:
+    """Yield a sibling of `path` to make a folder at; rename it on success.
+
+    It replaces a folder only where that is empty or holds nothing but `ours`, patterns
+    of the names that the same work left there. Raises `InputError` for any other, and
+    for a file.
+    """
+    check_folder(path, *ours)
+    with _aside(Path(path)) as (final, aside):
         yield aside
-        if path.is_dir() and not path.is_symlink():
-            remove(path)
+        check_folder(final, *ours)  # the work may have taken days
+        if final.is_dir():
+            remove(final)
+
+
+def at_hand(path: str | Path) -> str:
+    """A file of the user's, or of the repository where the user has none of that name.
+
+    So the lists in `config/` are found by a workflow that imports this one.
+    """
+    own = WORKFLOW.parent / path
+    return str(path if Path(path).exists() or not own.exists() else own)
+
+
+def check_file(path: str | Path | None) -> None:
+    """Raise `InputError` where `write_aside` would, before any work; None is fine."""
+    if path is not None and Path(path).is_dir():
+        raise InputError(f"{path}: is a folder, expected the name of a file to write")
+
+
+def check_folder(path: str | Path | None, *ours: str) -> None:
+    """Raise `InputError` where `make_aside` would, before any work; None is fine."""
+    if path is None or not Path(path).exists():
+        return
+    if not Path(path).is_dir():
+        raise InputError(f"{path}: is a file, expected the name of a folder to make")
+    for name in sorted(os.listdir(path)):
+        if not any(fnmatchcase(name, pattern) for pattern in ours):
+            raise InputError(
+                f"{path}: holds {name}, expected an empty folder or none; "
+                "delete it or name another"
+            )
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the final name, links followed, and the sibling that is renamed to it."""
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    host = socket.gethostname()
+    aside = path.with_name(f".{path.name}.{os.getpid()}@{host}.aside{path.suffix}")
+    of_this_host = re.compile(
+        rf"{re.escape(f'.{path.name}.')}(\d+){re.escape(f'@{host}.aside{path.suffix}')}"
+    )
+    for name in os.listdir(path.parent):
+        found = of_this_host.fullmatch(name)
+        if found and not _is_other_process(int(found[1])):
+            remove(path.with_name(name))  # by a process that was killed
+    try:
+        yield path, aside
         os.replace(aside, path)
     except BaseException:
         remove(aside)
         raise
+
+
+def _is_other_process(pid: int) -> bool:
+    """Whether it lives and is not ours, whose number a killed one may have had."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return pid != os.getpid()
+
+
+def _own_output(path: Path) -> int | None:
+    """Our standard output or error, where `path` is that file."""
+    for own in (1, 2):
+        with suppress(OSError):
+            if os.path.samefile(path, own):
+                return own
+    return None
 
 
 def remove(path: Path) -> None:

@@ -96,6 +96,7 @@ def predict(
 
     Raises `InputError` for a model or a file that is not as it should be.
     """
+    files.check_file(output)
     model = Model(folder)
     if fasta is not None:
         windows = fasta_windows(fasta, model.task.window_bases, model.config.k)

@@ -24,6 +24,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def download(
         if fetched.is_made(output, name, spec):
             print(f"{output}: is there already", file=sys.stderr)
             return
+        files.check_folder(output)
         try:
             got = fetch_first(name, source, output, book, mirrors)
             make(name, spec, output, book, got)
@@ -126,7 +128,8 @@ def link(name: str, path: Path, output: Path) -> None:
             raise InputError(f"source {name}: {entry}: a link to nothing")
         if entry.is_file() and entry.stat().st_size == 0:
             raise InputError(f"source {name}: {entry}: the file is empty")
-    with files.write_aside(output) as aside:
+    before = [escape(old.name) for old in output.glob("*") if old.is_symlink()]
+    with files.make_aside(output, *before) as aside:
         aside.mkdir()
         for entry in entries:
             (aside / entry.name).symlink_to(entry)
@@ -170,7 +173,7 @@ def make(name: str, spec: Any, output: Path, book: Path, got: Got) -> None:
         )
         for file, here in got
     ]
-    with files.write_aside(output) as aside:
+    with files.make_aside(output) as aside:
         aside.mkdir()
         sums = {}
         for file, _ in got:

@@ -37,6 +37,7 @@ from randommask.errors import InputError, run
 from randommask.experiment import datasets
 from randommask.experiment.datasets import SPLITS, Dataset
 
+MADE = (*(f"{split}.parquet" for split in SPLITS), "summary.json")
 LEAKS = (("train", "dev"), ("train", "test"), ("dev", "test"))
 
 
@@ -101,7 +102,7 @@ def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) ->
             )
     _check_trainable(source, dataset, tables["train"])
 
-    with files.write_aside(output) as aside:
+    with files.make_aside(output, *MADE) as aside:
         aside.mkdir()
         summaries = {}
         for split, table in tables.items():

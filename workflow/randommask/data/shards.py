@@ -21,7 +21,7 @@ import numpy as np
 
 from randommask.data.fetched import verify
 from randommask.errors import InputError, run
-from randommask.files import sha256, write_aside, write_json
+from randommask.files import make_aside, sha256, write_json
 from randommask.genome import ALPHABET, intervals, read_fasta
 
 SUFFIXES = tuple(
@@ -65,7 +65,7 @@ def tokenize(
     wanted = None if chromosomes is None else set(chromosomes)
     home: dict[str, Path] = {}
     shards: dict[str, dict] = {}
-    with write_aside(output) as folder:
+    with make_aside(output, "*.npy", "manifest.json") as folder:
         folder.mkdir()
         for path in files:
             for name, codes in read_fasta(path, wanted):

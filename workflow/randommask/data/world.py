@@ -22,7 +22,7 @@ import numpy as np
 from randommask.data import grammar
 from randommask.errors import InputError, run
 from randommask.experiment import datasets
-from randommask.files import write_aside
+from randommask.files import check_folder, make_aside
 from randommask.genome import decode, encode
 
 MIN_GENOME_BASES = 100_000
@@ -235,14 +235,16 @@ def synthesise(
                 f"rows: found {rows.get(split)} for {split}, "
                 f"expected at least {MIN_ROWS}"
             )
-    with write_aside(genome) as folder:
+    for output in (genome, gue, deepstarr):
+        check_folder(output)
+    with make_aside(genome) as folder:
         folder.mkdir()
         write_genome(folder, seed, genome_bases, chromosomes)
-    with write_aside(gue) as folder:
+    with make_aside(gue) as folder:
         folder.mkdir()
         sets = [dataset for dataset in listed if dataset.source != "deepstarr"]
         write_gue(folder, seed, sets, rows)
-    with write_aside(deepstarr) as folder:
+    with make_aside(deepstarr) as folder:
         folder.mkdir()
         for dataset in listed:
             if dataset.source == "deepstarr":

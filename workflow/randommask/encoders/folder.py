@@ -33,7 +33,7 @@ def link_or_copy(source: str | Path, output: str | Path) -> None:
 
 def copy_encoder(source: Path, output: Path) -> None:
     """Give the encoder in `source` a second name, without storing it twice."""
-    with files.write_aside(output) as aside:
+    with files.make_aside(output) as aside:
         aside.mkdir()
         for name in ENCODER_FILES:
             if not (source / name).exists():

@@ -37,6 +37,7 @@ def convert(source: str | Path, family: str, output: str | Path) -> None:
     Raises `InputError` for a file that is missing, unreadable or edited after its
     download, weights or words that do not fit, and a config.json of another family.
     """
+    files.check_folder(output)
     source = Path(source)
     fetched.verify(source)
     config = files.read_json(source / "config.json")
@@ -45,7 +46,7 @@ def convert(source: str | Path, family: str, output: str | Path) -> None:
     config, weights = module.from_released(weights, config, source)
     if hasattr(module, "vocabulary"):
         check_words(source / "vocab.txt", module.vocabulary(config["k"]))
-    with files.write_aside(output) as aside:
+    with files.make_aside(output) as aside:
         raw = aside / "raw"
         raw.mkdir(parents=True)
         files.write_json(raw / "config.json", config)

@@ -26,7 +26,7 @@ def write(folder: str | Path, hparams: dict) -> None:
     config = bert.EncoderConfig(**sizes, **{key: hparams[key] for key in words})
     model = bert.Encoder(config)
     model.initialise(torch.Generator().manual_seed(hparams["seed"]))
-    with files.write_aside(folder) as aside:
+    with files.make_aside(folder) as aside:
         bert.save(model, aside)
 
 

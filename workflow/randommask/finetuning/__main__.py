@@ -66,6 +66,9 @@ def finetune(
     Raises `InputError` for an encoder or a dataset that is not as it should be.
     """
     start = time.perf_counter()
+    files.check_folder(model_path)
+    for path in (metrics_path, predictions_path, history_path):
+        files.check_file(path)
     if torch.cuda.is_available():
         _make_deterministic()
     data = examples.read(source, settings.tokenization, encoder, settings.truncate)
@@ -78,7 +81,7 @@ def finetune(
         outcome = fit(tuning, kept)
         test, _ = tuning.predict("test")
         if model_path:
-            with files.write_aside(model_path) as aside:
+            with files.make_aside(model_path) as aside:
                 _write_model(aside, tuning, encoder, source)
         if predictions_path:
             _write_predictions(predictions_path, data, test)

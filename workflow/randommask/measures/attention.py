@@ -24,7 +24,7 @@ import numpy as np
 from randommask import kmers
 from randommask.data.windows import Corpus
 from randommask.errors import InputError, run
-from randommask.files import write_aside
+from randommask.files import check_file, write_aside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +50,8 @@ def attend(
     """
     from randommask.encoders import bert
 
+    for path in (npz, csv):
+        check_file(path)
     model = bert.load(folder)
     config = model.config
     if not 5 <= tokens <= config.positions:

@@ -24,7 +24,7 @@ import numpy as np
 
 from randommask import kmers
 from randommask.errors import InputError, run
-from randommask.files import read_json, write_aside
+from randommask.files import check_file, read_json, write_aside
 
 TENSOR = "bert.embeddings.word_embeddings.weight"
 NEIGHBOURS = 10
@@ -49,6 +49,8 @@ def embed(
             f"--checkpoints: {len(checkpoints)} folders, expected one for each of the "
             f"{len(steps)} steps"
         )
+    for path in (picture, purity):
+        check_file(path)
     lines = ["step,kmer,center,x,y"]
     measures = ["step,silhouette,purity,chance"]
     before_N2 = None

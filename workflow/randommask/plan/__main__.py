@@ -29,7 +29,7 @@ from typing import Any
 from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError, run
-from randommask.experiment import encoders, runs
+from randommask.experiment import encoders, flags, runs
 from randommask.experiment.file import config_path, read_config
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
@@ -114,7 +114,7 @@ def _job(entry: dict[str, Any]) -> Job:
         entry["output"],
         int(a_node) * int(resources.get("nodes", 1)),
         entry["threads"],
-        json.loads(hparams),
+        json.loads(flags.read(hparams)),
     )
 
 

@@ -25,7 +25,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from randommask import files, masking
-from randommask.encoders.folder import link_or_copy
+from randommask.encoders.folder import ENCODER_FILES, link_or_copy
 from randommask.errors import InputError, run
 from randommask.pretraining import card, curriculum
 from randommask.pretraining.history import History
@@ -184,7 +184,7 @@ class Segment:
         """Save the encoder where the step is a milestone."""
         if self.state is not None and self.done in self.milestones:
             folder = self.state / "milestones" / f"step-{self.done}"
-            with files.write_aside(folder) as aside:
+            with files.make_aside(folder, *ENCODER_FILES) as aside:
                 self.save_encoder(aside)
 
     def save_encoder(self, folder: Path) -> None:
@@ -204,7 +204,7 @@ class Segment:
 
     def finish(self, output: Path) -> None:
         """Write the segment's folder: encoder, state, history, milestones."""
-        with files.write_aside(output) as aside:
+        with files.make_aside(output) as aside:
             self.save_encoder(aside)
             checkpoint.save(
                 aside / checkpoint.STATE_FILE, self.trainer.snapshot(), self.snapshot()
@@ -236,6 +236,7 @@ def pretrain(
     with ExitStack() as stack:
         state = monitor = None
         if int(os.environ.get("RANK", 0)) == 0:
+            files.check_folder(output)
             state = checkpoint.open_state(output, identity(manifests, start, hparams))
             stack.enter_context(checkpoint.lock(state))
         trainer = Trainer(hparams["settings"], manifests, compiled)

@@ -56,10 +56,11 @@ belong to others. After the lines above:
 
 ```python
 import torch
-from randommask import encoder, kmers
+from randommask import kmers
+from randommask.encoders import bert
 
 ids = kmers.tokenize([dna], "{tokenization}", {k})
-same_hidden = encoder.load(folder).eval()(torch.from_numpy(ids.astype("int64")))
+same_hidden = bert.load(folder).eval()(torch.from_numpy(ids.astype("int64")))
 ```
 """
 

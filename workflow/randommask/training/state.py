@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -55,22 +56,34 @@ def open_state(output: Path, settings: dict) -> Path:
                 before = files.read_json(old) if old.exists() else {}
                 changed = "; ".join(differences(before, settings))
                 print(f"settings changed, starting afresh: {changed}", file=sys.stderr)
-                files.remove(other)
+                close_state(other)
+    for left in parent.glob(f".{output.name}-????????.done"):
+        shutil.rmtree(left, ignore_errors=True)  # by a process that was killed
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / "settings.json", settings)
     return folder
 
 
 def close_state(folder: Path) -> None:
-    """Delete the state folder of a segment that is done."""
-    files.remove(folder)
-    with suppress(OSError):  # another segment of the encoder has its state there
-        folder.parent.rmdir()
+    """Give up the state folder, whose lock is held: leaving the lock deletes it.
+
+    It is renamed first, so that nobody goes on from a half of it, and deleted when
+    nothing in it is open: NFS keeps what is open, and with it the folder.
+    """
+    shutil.rmtree(_given_up(folder), ignore_errors=True)
+    folder.rename(_given_up(folder))
+
+
+def _given_up(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.done")
 
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold the state folder; raise `InputError` naming the holder where it is held."""
+    """Hold the state folder, and delete it in the end if `close_state` was called.
+
+    Raises `InputError` naming the holder where it is held.
+    """
     with open(folder / "lock", "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,6 +97,9 @@ def lock(folder: Path) -> Iterator[None]:
         file.write(holder())
         file.flush()
         yield
+    shutil.rmtree(_given_up(folder), ignore_errors=True)
+    with suppress(OSError):  # another segment of the encoder has its state there
+        folder.parent.rmdir()
 
 
 def copies(weights: dict[str, Tensor], moments: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from randommask import kmers
 from randommask.encoders import bert, families
+from randommask.encoders.bert import save as save
 from randommask.encoders.weights import check_values, check_weights, read_weights
 from randommask.errors import InputError
 

@@ -59,7 +59,7 @@ def release(
     partial: bool = False,
 ) -> None:
     """Write the folder; `InputError` where a file of it is missing."""
-    with files.write_aside(output) as aside:
+    with files.make_aside(output) as aside:
         aside.mkdir()
         for name in ENCODER_FILES:
             _take(encoder / name, aside / name)

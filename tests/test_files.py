@@ -1,0 +1,139 @@
+"""What is written replaces its like, and never what is somebody else's."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from randommask import files, predict
+from randommask.errors import InputError
+from randommask.finetuning.__main__ import finetune
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write(path, text="new"):
+    files.write_text(path, text)
+
+
+def make(path, *ours, name="a.txt"):
+    with files.make_aside(path, *ours) as aside:
+        aside.mkdir()
+        (aside / name).write_text("new")
+
+
+def test_a_file_is_replaced_and_stays_where_writing_fails(tmp_path):
+    path = tmp_path / "deep" / "out.tsv"
+    write(path, "old")
+    with pytest.raises(RuntimeError), files.write_aside(path) as aside:
+        aside.write_text("half")
+        assert aside.suffix == ".tsv"
+        raise RuntimeError
+    assert path.read_text() == "old"
+    write(path)
+    assert path.read_text() == "new" and names(path.parent) == ["out.tsv"]
+
+
+def test_a_file_never_replaces_a_folder(tmp_path):
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(InputError, match="is a folder, expected the name of a file"):
+        write(tmp_path)
+    assert names(tmp_path) == ["notes.txt"]
+
+
+def test_a_folder_replaces_no_file_and_nothing_of_others(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(InputError, match="is a file, expected the name of a folder"):
+        make(tmp_path / "file")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    make(folder)  # empty
+    with pytest.raises(InputError, match=r"holds a\.txt, expected an empty folder"):
+        make(folder)
+    make(folder, "*.txt", name="b.txt")  # what the same work left
+    assert names(folder) == ["b.txt"]
+    (folder / "notes.md").write_text("precious")
+    with pytest.raises(InputError, match=r"holds notes\.md"):
+        make(folder, "*.txt")
+    assert names(folder) == ["b.txt", "notes.md"]
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_what_others_put_there_meanwhile_stays(tmp_path):
+    folder = tmp_path / "folder"
+    with pytest.raises(InputError, match="holds notes"), files.make_aside(folder):
+        folder.mkdir()
+        (folder / "notes").write_text("precious")
+    assert names(folder) == ["notes"]
+
+
+def test_commands_refuse_before_any_work(tmp_path):
+    """There is no model, no encoder and no data, and that is not what they say."""
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(InputError, match="is a folder"):
+        predict.predict("none", tmp_path, fasta="none.fa")
+    with pytest.raises(InputError, match="is a folder"):
+        finetune("none", "none", None, metrics_path=tmp_path)
+    with pytest.raises(InputError, match="holds notes"):
+        finetune("none", "none", None, model_path=tmp_path)
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    write(tmp_path / "disk" / "real.tsv", "old")
+    (tmp_path / "link.tsv").symlink_to("disk/real.tsv")
+    write(tmp_path / "link.tsv")
+    assert (tmp_path / "link.tsv").is_symlink()
+    assert (tmp_path / "disk" / "real.tsv").read_text() == "new"
+    (tmp_path / "disk" / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "folder")
+    make(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "disk" / "folder") == ["a.txt"]
+
+
+def test_pipes_and_devices_are_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    write(pipe)
+    assert reader.communicate(timeout=60)[0] == b"new"
+    write("/dev/null")
+    assert pipe.is_fifo() and not os.path.isfile("/dev/null")
+
+
+def test_standard_output_is_added_to(tmp_path):
+    """As in `predict ... --output /dev/stdout >> all.tsv`."""
+    line = [sys.executable, "-c"]
+    line += ["from randommask import files; files.write_text('/dev/stdout', 'new')"]
+    (tmp_path / "all.tsv").write_text("old ")
+    with open(tmp_path / "all.tsv", "a") as file:
+        subprocess.run(line, stdout=file, check=True)
+    assert (tmp_path / "all.tsv").read_text() == "old new"
+    assert names(tmp_path) == ["all.tsv"]
+    assert subprocess.run(line, capture_output=True, check=True).stdout == b"new"
+
+
+def test_only_what_a_dead_process_left_of_the_same_name_is_deleted(tmp_path):
+    host = socket.gethostname()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = {
+        f".s.tsv.{dead.pid}@{host}.aside.tsv": False,
+        f".s.tsv.{os.getppid()}@{host}.aside.tsv": True,  # alive
+        f".s.tsv.{dead.pid}@not-{host}.aside.tsv": True,  # nobody can say
+        f".s.rc.tsv.{dead.pid}@{host}.aside.tsv": True,  # of another output
+        f".s.{dead.pid}@{host}.aside": True,
+    }
+    for name in left:
+        (tmp_path / name).write_text("half")
+    # a process of our number, killed before we had it
+    ours = tmp_path / f".folder.{os.getpid()}@{host}.aside"
+    ours.mkdir()
+    write(tmp_path / "s.tsv")
+    make(tmp_path / "folder")
+    stay = [name for name, stays in left.items() if stays]
+    assert names(tmp_path) == sorted([*stay, "s.tsv", "folder"])
