@@ -3,7 +3,15 @@
 import json
 import re
 
-from randommask.experiment import ablations, encoders, flags, pages, releases, runs, sections
+from randommask.experiment import (
+    ablations,
+    encoders,
+    flags,
+    pages,
+    releases,
+    runs,
+    sections,
+)
 from randommask.experiment.datasets import read as read_datasets
 from randommask.training import launch
 

@@ -204,11 +204,11 @@ def embedding(
 
     Of one step, or of every milestone.
     """
-    steps = tuple(split(name)[1] for name in lineage(experiment, encoder))
+    every = lineage(experiment, encoder) if step is None else [f"{encoder}/step-{step}"]
     plane = experiment.figures.tsne
     return Embeddings(
         encoder=encoder,
-        steps=steps if step is None else (step,),
+        steps=tuple(split(name)[1] for name in every),
         perplexity=plane.perplexity,
         seed=plane.seed,
     )
