@@ -46,13 +46,7 @@ def _is_present(config: dict[str, Any], dataset: Dataset) -> bool:
     if dataset.own_folder is not None:
         return all(Path(path).exists() for path in own_files(dataset))
     local = config["sources"][source_of(dataset)].get("path")
-    if local is None:
-        return True
-    folder = Path(local)
-    if dataset.source == "deepstarr":
-        return (folder / "Sequences_activity_Train.txt").exists()
-    places = (folder, folder / "GUE")
-    return any((place / dataset.source / "train.csv").exists() for place in places)
+    return local is None or datasets.is_there(Path(local), dataset)
 
 
 def preparation(config: dict[str, Any]) -> dict[str, Any]:

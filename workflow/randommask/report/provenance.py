@@ -48,7 +48,7 @@ def read_runs(root: Path) -> list[dict[str, Any]]:
     for path in sorted(root.glob("*/*/*/seed*/metrics.json")):
         try:
             metrics = read_json(path)
-        except InputError:
+        except (InputError, OSError):
             continue  # the tables name it
         if isinstance(metrics, dict):
             found.append(metrics)
