@@ -3,18 +3,14 @@
 Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from randommask.errors import InputError, listing
-from randommask.experiment import datasets
 from randommask.experiment.encoders import (
     is_ours,
-    lineage,
     merged,
     predecessor,
     segment_ends,
-    segment_names,
 )
 from randommask.experiment.runs import table_datasets
 
@@ -118,87 +114,6 @@ def measured(config: dict[str, Any], group: dict) -> list[str]:
         if row["has_order"]:
             files.append(f"figures/purity/{row['encoder']}.csv")
     return list(dict.fromkeys(files))
-
-
-# --- What an ablation has for itself --------------------------------------------------
-
-
-class Own(NamedTuple):
-    """What one group alone needs, each by its folder's name under `<results>`."""
-
-    encoders: set[str]
-    measured: set[str]
-    """Encoders whose attention and purity no other group shows, and no figure."""
-    runs: set[str]
-    """`<encoder>/<tokenization>/<dataset>/seed<seed>`"""
-    steps: set[str]
-    """`<encoder>/step-<n>` that only give a milestone its name."""
-
-
-def ancestors(config: dict[str, Any], encoder: str) -> Iterator[str]:
-    """The encoder and all those whose weights it goes on from."""
-    yield encoder
-    entry = config["encoders"][encoder]
-    for key in ("from", "milestone"):
-        if key in entry:
-            yield from ancestors(config, entry[key]["encoder"])
-
-
-def own(config: dict[str, Any], name: str, others: Iterable[dict] = ()) -> Own:
-    """What the group `name` needs, and nothing else in the config or in `others`.
-
-    An encoder that a table, another group, a role or another encoder's beginning needs
-    is not the group's own, nor is one that no table has: it was made to be asked for.
-    `others` are configs with the same results.
-    """
-    groups = dict(config["ablations"])
-    group = groups.pop(name)
-    shown = _shown([group])
-    mine = _with_ancestors(config, shown)
-    found = Own(set(mine), shown, _runs(config, [group]), milestones(config, mine))
-    rest = {**config, "ablations": groups}
-    unused = config["encoders"].keys() - mine
-    asked = [(rest, unused), *((other, other["encoders"].keys()) for other in others)]
-    for one, encoders in asked:
-        groups = one.get("ablations", {}).values()
-        tables, roles = [*one["tables"].values(), *groups], {*one["roles"].values()}
-        needed = _with_ancestors(one, encoders | roles | _shown(tables))
-        found.encoders.difference_update(needed)
-        found.measured.difference_update(roles, _shown(groups))
-        found.runs.difference_update(_runs(one, tables))
-        found.steps.difference_update(
-            segment_names(one),
-            milestones(one, needed),
-            *(lineage(one, role) for role in roles),
-        )
-    return found
-
-
-def _shown(tables: Iterable[dict]) -> set[str]:
-    """The encoders in the rows of some tables."""
-    return {row["encoder"] for table in tables for row in table["rows"]}
-
-
-def _with_ancestors(config: dict[str, Any], encoders: Iterable[str]) -> set[str]:
-    return {found for one in encoders for found in ancestors(config, one)}
-
-
-def milestones(config: dict[str, Any], encoders: Iterable[str]) -> set[str]:
-    """The folders that the encoders which are milestones are taken from."""
-    taken = [config["encoders"][one].get("milestone") for one in encoders]
-    return {f"{one['encoder']}/step-{one['step']}" for one in taken if one}
-
-
-def _runs(config: dict[str, Any], tables: Iterable[dict]) -> set[str]:
-    """The fine-tuning runs of some tables, on data sets that are here or were."""
-    every = [row.dataset for row in datasets.read(config["benchmark"]["datasets"])]
-    return {
-        f"{row['encoder']}/{row['tokenization']}/{dataset}/seed{seed}"
-        for table in tables
-        for row in table["rows"]
-        for dataset in (every if table["datasets"] == "all" else table["datasets"])
-        for seed in config["seeds"]
-    }
 
 
 def check_group(where: str, group: dict[str, Any]) -> None:
