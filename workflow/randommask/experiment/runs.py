@@ -64,11 +64,7 @@ def _is_present(experiment: Experiment, dataset: Dataset) -> bool:
     source = experiment.sources.get(source_of(dataset))
     if not isinstance(source, LocalCopy):
         return source is not None
-    folder = Path(source.path)
-    if dataset.source == "deepstarr":
-        return (folder / "Sequences_activity_Train.txt").exists()
-    places = (folder, folder / "GUE")
-    return any((place / dataset.source / "train.csv").exists() for place in places)
+    return datasets.is_there(Path(source.path), dataset)
 
 
 def tokenizing(experiment: Experiment, genome: str) -> Shards:
