@@ -1,4 +1,4 @@
-"""Trust on first use: what came once must come again, as the ledger has it."""
+"""Trust on first use: what came once must come again; all of it is in the ledger."""
 
 import hashlib
 import threading
@@ -72,7 +72,7 @@ def test_of_recorded_bytes_it_is(server, tmp_path):
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
-def test_a_pinned_file_is_in_the_book_too_and_the_config_may_change_it(
+def test_a_pinned_file_is_in_the_ledger_too_and_the_config_may_change_it(
     server, tmp_path
 ):
     server.files["/a"] = BODY
@@ -85,7 +85,7 @@ def test_a_pinned_file_is_in_the_book_too_and_the_config_may_change_it(
     assert row[3:5] == [sha256(OTHER), "pinned"]
 
 
-def test_the_book_is_the_same_whatever_came_first(server, tmp_path):
+def test_the_ledger_is_the_same_whatever_came_first(server, tmp_path):
     server.files |= {"/a": BODY, "/b": OTHER}
     specs = {"one": spec_of(server, "/a"), "two": unpinned(server, "/b")}
     ledgers = []
@@ -131,7 +131,7 @@ def test_other_bytes_recorded_meanwhile_are_refused(tmp_path):
         ("\t".join(checksums.HEADER) + "\nx\ty\n", r"line 2: found \['x', 'y'\]"),
     ],
 )
-def test_a_book_of_another_form_is_named(server, tmp_path, text, message):
+def test_a_ledger_of_another_form_is_named(server, tmp_path, text, message):
     (tmp_path / "ledger").mkdir()
     (tmp_path / "ledger/checksums.tsv").write_text(text)
     with pytest.raises(InputError, match=message):

@@ -3,22 +3,18 @@
 Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from randommask.errors import InputError, listing
-from randommask.experiment import datasets
 from randommask.experiment.encoders import (
     is_ours,
     k_of,
     keys,
-    lineage,
     predecessor,
     segment_ends,
-    segment_names,
 )
-from randommask.experiment.runs import Table, table_datasets
-from randommask.experiment.sections import Ablation, Experiment, Milestone, Ours
+from randommask.experiment.runs import table_datasets
+from randommask.experiment.sections import Ablation, Experiment, Milestone
 
 
 def weights(experiment: Experiment, encoder: str) -> tuple[str, int] | None:
@@ -128,90 +124,3 @@ def measured(experiment: Experiment, group: Ablation) -> list[str]:
         if row["has_order"]:
             files.append(f"figures/purity/{row['encoder']}.csv")
     return list(dict.fromkeys(files))
-
-
-# --- What an ablation has for itself --------------------------------------------------
-
-
-class Own(NamedTuple):
-    """What one group alone needs, each by its folder's name under `<results>`."""
-
-    encoders: set[str]
-    measured: set[str]
-    """Encoders whose attention and purity no other group shows, and no figure."""
-    runs: set[str]
-    """`<encoder>/<tokenization>/<dataset>/seed<seed>`"""
-    steps: set[str]
-    """`<encoder>/step-<n>` that only give a milestone its name."""
-
-
-def ancestors(experiment: Experiment, encoder: str) -> Iterator[str]:
-    """The encoder and all those whose weights it goes on from."""
-    yield encoder
-    entry = experiment.encoders[encoder]
-    if isinstance(entry, Milestone):
-        yield from ancestors(experiment, entry.milestone.encoder)
-    if isinstance(entry, Ours) and entry.from_:
-        yield from ancestors(experiment, entry.from_.encoder)
-
-
-def own(experiment: Experiment, name: str, others: Iterable[Experiment] = ()) -> Own:
-    """What the group `name` needs, and nothing else in the config or in `others`.
-
-    An encoder that a table, another group, a role or another encoder's beginning needs
-    is not the group's own, nor is one that no table has: it was made to be asked for.
-    `others` are configs with the same results.
-    """
-    groups = dict(experiment.ablations)
-    group = groups.pop(name)
-    shown = _shown([group])
-    mine = _with_ancestors(experiment, shown)
-    found = Own(
-        set(mine), shown, _runs(experiment, [group]), milestones(experiment, mine)
-    )
-    rest = experiment.model_copy(update={"ablations": groups})
-    unused = experiment.encoders.keys() - mine
-    asked = [(rest, unused), *((other, other.encoders.keys()) for other in others)]
-    for one, encoders in asked:
-        others_groups = one.ablations.values()
-        tables = [one.tables.table2, one.tables.table3, *others_groups]
-        roles = set(one.roles.given().values())
-        needed = _with_ancestors(one, encoders | roles | _shown(tables))
-        found.encoders.difference_update(needed)
-        found.measured.difference_update(roles, _shown(others_groups))
-        found.runs.difference_update(_runs(one, tables))
-        found.steps.difference_update(
-            segment_names(one),
-            milestones(one, needed),
-            *(lineage(one, role) for role in roles),
-        )
-    return found
-
-
-def _shown(tables: Iterable[Table]) -> set[str]:
-    """The encoders in the rows of some tables."""
-    return {row.encoder for table in tables for row in table.rows}
-
-
-def _with_ancestors(experiment: Experiment, encoders: Iterable[str]) -> set[str]:
-    return {found for one in encoders for found in ancestors(experiment, one)}
-
-
-def milestones(experiment: Experiment, encoders: Iterable[str]) -> set[str]:
-    """The folders that the encoders which are milestones are taken from."""
-    entries = [experiment.encoders[one] for one in encoders]
-    taken = [one.milestone for one in entries if isinstance(one, Milestone)]
-    return {f"{one.encoder}/step-{one.step}" for one in taken}
-
-
-def _runs(experiment: Experiment, tables: Iterable[Table]) -> set[str]:
-    """The fine-tuning runs of some tables, on data sets that are here or were."""
-    listed = datasets.read(experiment.benchmark.datasets)
-    every = [row.dataset for row in listed]
-    return {
-        f"{row.encoder}/{row.tokenization}/{dataset}/seed{seed}"
-        for table in tables
-        for row in table.rows
-        for dataset in (every if table.datasets == "all" else table.datasets)
-        for seed in experiment.seeds
-    }

@@ -64,17 +64,25 @@ def _is_present(experiment: Experiment, dataset: Dataset) -> bool:
     source = experiment.sources.get(source_of(dataset))
     if not isinstance(source, LocalCopy):
         return source is not None
-    folder = Path(source.path)
-    if dataset.source == "deepstarr":
-        return (folder / "Sequences_activity_Train.txt").exists()
-    places = (folder, folder / "GUE")
-    return any((place / dataset.source / "train.csv").exists() for place in places)
+    return datasets.is_there(Path(source.path), dataset)
 
 
 def tokenizing(experiment: Experiment, genome: str) -> Shards:
     """What `randommask.data.shards` has to know of a genome."""
     chosen = experiment.genomes.get(genome)
     return Shards(genome=genome, chromosomes=chosen.chromosomes if chosen else None)
+
+
+def made_rows(rows: list[Dataset]) -> list[str]:
+    """What the made world takes from the list: no dataset of one's own, no task."""
+    made = [row for row in rows if row.own_folder is None]
+    return sorted(f"{row.source} {row.bases} {row.classes}" for row in made)
+
+
+def prepared_row(row: Dataset) -> list[Any]:
+    """What preparation takes from a dataset's row: another value prepares it again."""
+    shape = [*row.targets, row.bases, *row.rows.values()]
+    return [row.task, row.source, row.classes, *shape]
 
 
 def preparation(experiment: Experiment) -> dict[str, Any]:
