@@ -8,8 +8,8 @@ import pytest
 from made import ROOT
 
 COMMAND = re.compile(r"-m (randommask(?:\.\w+)+)")
-WRITTEN = [
-    *ROOT.glob("*.md"),
+WRITTEN = [  # not the changelog, which tells of commands that are gone
+    ROOT / "README.md",
     ROOT / "Makefile",
     *(
         path

@@ -16,7 +16,10 @@ import yaml
 from made import ROOT
 
 from randommask.data import checksums, fetched
+from randommask.experiment import form
+from randommask.experiment.file import read, whole
 from randommask.experiment.runs import resources
+from randommask.experiment.sections import Experiment
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 COMMIT = "a" * 40
@@ -83,14 +86,18 @@ def test_a_job_runs_where_there_is_no_network(tmp_path):
 
 
 def test_what_the_papers_tables_need():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = whole(read(ROOT / "config/config.yaml"))
     released = [f"encoders/{name}" for name in ("dnabert-released", "hyenadna", "nt")]
     config["benchmark"]["datasets"] = str(ROOT / "config/datasets.tsv")
-    assert resources(config) == ["deepstarr", *released, "gue", "hg38"]
+    found = resources(form.read(Experiment, config))
+    assert found == ["deepstarr", *released, "gue", "hg38"]
     config["benchmark"]["include"] = ["SSP"]
-    config["tables"]["table2"]["rows"] = config["tables"]["table3"]["rows"][3:5]
-    del config["tables"]["table3"]["rows"][0:3]
-    assert resources(config) == ["encoders/dnabert-released", "gue", "hg38"]
+    rows = config["tables"]["table3"]["rows"]
+    pretraining = {"pretraining": "overlapping"}
+    config["tables"]["table2"]["rows"] = [row | pretraining for row in rows[3:5]]
+    del rows[0:3]
+    found = resources(form.read(Experiment, config))
+    assert found == ["encoders/dnabert-released", "gue", "hg38"]
 
 
 # --- The whole, once ------------------------------------------------------------------
