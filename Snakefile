@@ -20,8 +20,8 @@ others = [x for x in os.environ.get("PYTHONPATH", "").split(":") if x != PACKAGE
 os.environ.update(PYTHONPATH=":".join(filter(None, [PACKAGE, *others])))
 
 from randommask.errors import InputError
-from randommask.experiment import check
-from randommask.experiment.file import read as read_config
+from randommask.experiment import file, places
+from randommask.experiment.check import check
 from randommask.files import at_hand
 
 # A config that is named replaces this one; Snakemake would merge the two.
@@ -35,12 +35,12 @@ if not (config if IS_MODULE else named):
 try:
     # Snakemake itself drops keys that stand twice.
     for path in [] if IS_MODULE else workflow.configfiles:
-        read_config(os.path.relpath(path))
-    check.check(config, os.path.join(PACKAGE, "schemas/config.schema.yaml"))
-    check.check_copies(config)
+        file.read(os.path.relpath(path))
+    config = file.whole(config)
+    experiment = check(config)
+    places.check(experiment)
 except InputError as error:
     raise WorkflowError(str(error)) from None
-experiment = config
 
 # Of a target in the place of another config Snakemake says only that no rule makes it.
 if not IS_MODULE:

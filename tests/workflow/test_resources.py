@@ -153,9 +153,9 @@ def test_one_command_fetches_all_and_nothing_twice(clone, server):
         "gue/GUE/EMP/H3/train.csv",
         "hg38/hg38.fa.gz",
     }
-    book = checksums.read(places / "checksums.tsv")
-    assert len(book) == 4
-    assert book["encoders/nt", "config.json"].origin.endswith(f"@{COMMIT}")
+    ledger = checksums.read(places / "checksums.tsv")
+    assert len(ledger) == 4
+    assert ledger["encoders/nt", "config.json"].origin.endswith(f"@{COMMIT}")
     for folder in ("hg38", "gue", "encoders/nt"):
         assert (places / folder / fetched.LIST).exists()
         fetched.verify(places / folder)

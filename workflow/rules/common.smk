@@ -3,7 +3,15 @@
 import json
 import re
 
-from randommask.experiment import ablations, encoders, flags, pages, releases, runs
+from randommask.experiment import (
+    ablations,
+    encoders,
+    flags,
+    pages,
+    releases,
+    runs,
+    sections,
+)
 from randommask.experiment.datasets import read as read_datasets
 from randommask.training import launch
 
@@ -12,20 +20,22 @@ RESULTS, RESOURCES, LOGS = (
 )
 CHECKSUMS = os.path.join(RESOURCES, "checksums.tsv")
 BENCHMARKS = os.path.join(LOGS, "benchmarks")
-MIRRORS = json.dumps(experiment["mirrors"])
-DATASETS_LIST = at_hand(experiment["benchmark"]["datasets"])
-GROUPS = experiment.get("ablations", {})
-PARTIAL = "--partial" if experiment.get("partial") else ""
-WORLD = experiment.get("synthetic")
-OURS = [name for name in experiment["encoders"] if encoders.is_ours(experiment, name)]
-TAKEN = [x for x, entry in experiment["encoders"].items() if "milestone" in entry]
-RELEASED = [x for x, entry in experiment["encoders"].items() if "released" in entry]
-UNTRAINED, KMER_LINEAR = (
-    [x for x in experiment["encoders"] if encoders.control(experiment, x) == kind]
-    for kind in (encoders.UNTRAINED, encoders.KMER_LINEAR)
+MIRRORS = json.dumps(experiment.mirrors)
+DATASETS_LIST = at_hand(experiment.benchmark.datasets)
+GROUPS = experiment.ablations
+PARTIAL = "--partial" if experiment.partial else ""
+OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR = (
+    encoders.named(experiment, kind)
+    for kind in (
+        sections.Ours,
+        sections.Milestone,
+        sections.Released,
+        sections.Untrained,
+        sections.KmerLinear,
+    )
 )
-GENOMES = {*experiment["genomes"]}.union(
-    *(encoders.merged(experiment, name)["genomes"] for name in OURS)
+GENOMES = {*experiment.genomes}.union(
+    *(experiment.encoders[name].genomes for name in OURS)
 )
 MILESTONES = encoders.milestone_segments(experiment)
 DATASETS = {dataset.dataset: dataset for dataset in runs.benchmark(experiment)}
@@ -38,7 +48,7 @@ def one_of(names):
 
 wildcard_constraints:
     genome=one_of(GENOMES),
-    encoder=one_of(experiment["encoders"]),
+    encoder=one_of(experiment.encoders),
     released=one_of(RELEASED),
     untrained=one_of(UNTRAINED),
     segment=one_of(encoders.segment_names(experiment)),
@@ -77,8 +87,8 @@ def source_name(wildcards, output):
 
 
 def source(name):
-    """Where a genome or a benchmark comes from; a local copy is the rule's input too."""
-    return experiment["sources"][name]
+    """Where a genome or a benchmark comes from, as it was given; nowhere is nothing."""
+    return experiment.sources[name].given() if name in experiment.sources else {}
 
 
 def rows_from(wildcards):
@@ -95,7 +105,7 @@ def there(paths):
 
 def released(encoder):
     """Where a released encoder comes from, and how it is read."""
-    return experiment["encoders"][encoder]["released"]
+    return experiment.encoders[encoder].released.given()
 
 
 def weights_of(wildcards):
@@ -106,7 +116,7 @@ def weights_of(wildcards):
 
 def manifests(encoder):
     """The corpus an encoder is trained on."""
-    genomes = encoders.merged(experiment, encoder)["genomes"]
+    genomes = encoders.keys(experiment, encoder).genomes
     return [f"<results>/corpus/{genome}/manifest.json" for genome in genomes]
 
 
@@ -124,10 +134,9 @@ def segment_hparams(wildcards):
 def finetuning_hparams(wildcards):
     """What a run is told; the model that is kept is the first seed's."""
     encoder, tokenization = wildcards.encoder, wildcards.tokenization
-    told = runs.counting if encoder in KMER_LINEAR else runs.finetuning
-    seed = int(wildcards.get("seed", experiment["seeds"][0]))
+    seed = int(wildcards.get("seed", experiment.seeds[0]))
     dataset = DATASETS[wildcards.dataset]
-    return flag(told(experiment, encoder, tokenization, dataset, seed))
+    return flag(runs.told(experiment, encoder, tokenization, dataset, seed))
 
 
 def ablation_inputs(wildcards):

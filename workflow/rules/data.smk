@@ -1,6 +1,6 @@
 """Genomes and benchmarks in; one shard a chromosome and one form for all datasets out."""
 
-if WORLD:
+if experiment.synthetic:
 
     rule synthesize:
         """A made world from one seed: a genome, the GUE sets and DeepSTARR, as published."""
@@ -17,7 +17,7 @@ if WORLD:
         params:
             rows=runs.made_rows(read_datasets(DATASETS_LIST)),
             datasets=datasets_list,
-            hparams=lambda wildcards: flag(WORLD),
+            hparams=lambda wildcards: flag(experiment.synthetic),
         shell:
             r"""
             python -m randommask.data.world \

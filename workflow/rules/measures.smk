@@ -95,7 +95,7 @@ rule attend:
 rule observations:
     """Measure the paper's three observations on our own encoders."""
     input:
-        **pages.figure_files(experiment, "observations"),
+        unpack(lambda wildcards: pages.figure_files(experiment, "observations")),
         table2="<results>/tables/table2.csv",
     output:
         csv="<results>/tables/observations.csv",

@@ -127,7 +127,7 @@ rule report:
         benchmarks=BENCHMARKS,
         checksums=CHECKSUMS,
         repository=SOURCE,
-        hparams=lambda wildcards: page_flag(pages.report_hparams(experiment)),
+        hparams=lambda wildcards: page_flag(pages.report_hparams(experiment, config)),
     shell:
         r"""
         python -m randommask.report \

@@ -123,6 +123,28 @@ def find(datasets: list[Dataset], name: str, path: str | Path) -> Dataset:
     raise InputError(f"{path}: found no dataset {name}, expected one of {known}")
 
 
+def gue_folder(source: Path, inside: str) -> Path:
+    """The folder of a GUE dataset; the official archive keeps all of them in `GUE/`.
+
+    Raises `InputError` where there is none.
+    """
+    folders = [source / inside, source / "GUE" / inside]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise InputError(f"{folders[0]}: no such folder, nor {folders[1]}")
+
+
+def is_there(source: Path, dataset: Dataset) -> bool:
+    """Whether a local copy of `gue` or `deepstarr` has the dataset."""
+    if dataset.source == "deepstarr":
+        return (source / "Sequences_activity_Train.txt").exists()
+    try:
+        return (gue_folder(source, dataset.source) / "train.csv").exists()
+    except InputError:
+        return False
+
+
 def rank(task: str) -> int:
     """The place of a task in the paper's order; all others come after, alike."""
     return TASKS.index(task) if task in TASKS else len(TASKS)

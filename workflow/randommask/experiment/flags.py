@@ -17,13 +17,13 @@ LONGEST = 8000
 """Bytes of JSON that stand on a command line."""
 
 
-def flag(settings: dict[str, Any], folder: str) -> str:
+def flag(settings: Any, folder: str) -> str:
     """The settings as JSON; what is long as `@file`, which is in `folder` afterwards.
 
     The file is named by what it holds: other settings are another flag, so that
-    Snakemake sees that they changed.
+    Snakemake sees that they changed. They are a dictionary or a section of `form`.
     """
-    text = json.dumps(settings)
+    text = json.dumps(settings if isinstance(settings, dict) else settings.values())
     if len(text.encode()) <= LONGEST:
         return text
     name = hashlib.sha256(text.encode()).hexdigest()[:16]

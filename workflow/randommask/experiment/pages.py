@@ -9,12 +9,24 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from randommask.errors import InputError
 from randommask.experiment import encoders, flags, runs
+from randommask.experiment.sections import Experiment, Table2, Table3
 
 SPACES = ("baseline", "nonoverlapping")
 MAPS = ("baseline", "randommask", "nonoverlapping")
 CURVES = ("baseline", "randommask", "nonoverlapping", "mini")
 """The roles whose embeddings, attention and loss are drawn."""
+
+NEEDED = {
+    "fig1": ("randommask",),
+    "fig2": SPACES,
+    "fig3": SPACES[:1],
+    "fig4": MAPS,
+    "fig5": MAPS,
+    "observations": MAPS,
+}
+"""The roles that a page cannot do without."""
 
 SEQUENCE = "ATGACGTTCAGGCTAACGTACTGA"
 """What Figure 1 tokenizes and masks: any would do, repeats would be hard to read."""
@@ -22,68 +34,90 @@ SEQUENCE = "ATGACGTTCAGGCTAACGTACTGA"
 TABLES = ("table1", "table2", "table3", "table4", "table5", "statistics", "datasets")
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "datasets", "ranks")
 
-Config = dict[str, Any]
+Told = dict[str, Any]
 Files = dict[str, str | list[str]]
 
 
-def notice(config: Config) -> Config:
+def notice(experiment: Experiment) -> Told:
     """The name of the experiment and what stands on all that is made in it."""
-    keys = ("name", "notice")
-    return {"experiment": {key: config["experiment"][key] for key in keys}}
+    named = experiment.experiment
+    return {"experiment": {"name": named.name, "notice": named.notice}}
 
 
-def of_runs(config: Config, table: Config, file: str = "metrics.json") -> list[str]:
+def of_runs(
+    experiment: Experiment, table: runs.Table, file: str = "metrics.json"
+) -> list[str]:
     """One file of every run behind a table or an ablation."""
+    names = runs.table_datasets(experiment, table)
     return [
-        f"<results>/finetune/{row['encoder']}/{row['tokenization']}/{dataset}/seed{seed}/{file}"
-        for row in table["rows"]
-        for dataset in runs.table_datasets(config, table)
-        for seed in config["seeds"]
+        f"<results>/finetune/{row.encoder}/{row.tokenization}/{name}/seed{seed}/{file}"
+        for row in table.rows
+        for name in names
+        for seed in experiment.seeds
     ]
 
 
-def table_files(config: Config, name: str) -> Files:
-    """What a table is made from, by the flag of its command."""
-    tables, listed = config["tables"], config["benchmark"]["datasets"]
+def table_files(experiment: Experiment, name: str) -> Files:
+    """What a table is made from, by the flag of its command.
+
+    Raises `InputError` for one that has no rows, or no baseline to compare with.
+    """
+    listed = experiment.benchmark.datasets
     if name == "datasets":
-        return {"summaries": _of_datasets(_names(config), "summary.json")}
+        return {"summaries": _of_datasets(_names(experiment), "summary.json")}
+    if name not in ("table2", "table3", "statistics"):
+        return {"datasets": listed}
+    table = _table(experiment, name)
     if name == "statistics":
+        _role(experiment, name, "baseline")
+        names = runs.table_datasets(experiment, table)
         return {
             "table3": "<results>/tables/table3.csv",
-            "runs": of_runs(config, tables["table3"]),
-            "predictions": of_runs(config, tables["table3"], "predictions.parquet"),
-            "benchmark": _of_datasets(
-                runs.table_datasets(config, tables["table3"]), "test.parquet"
-            ),
+            "runs": of_runs(experiment, table),
+            "predictions": of_runs(experiment, table, "predictions.parquet"),
+            "benchmark": _of_datasets(names, "test.parquet"),
         }
-    if name not in tables:
-        return {"datasets": listed}
     return {
-        "runs": of_runs(config, tables[name]),
+        "runs": of_runs(experiment, table),
         "datasets": listed,
         "published": f"config/published/{name}.csv",
     }
 
 
-def table_hparams(config: Config, name: str) -> Config:
+def _table(experiment: Experiment, name: str) -> Table2 | Table3:
+    """The rows behind Table 2, Table 3 or the statistics, which are of Table 3."""
+    key = "table2" if name == "table2" else "table3"
+    table = getattr(experiment.tables, key)
+    if not table.rows:
+        raise InputError(f"tables.{key}.rows: found none, and {name} is asked for")
+    return table
+
+
+def _role(experiment: Experiment, name: str, role: str) -> str:
+    """The encoder in a role that a page shows."""
+    if (encoder := getattr(experiment.roles, role)) is None:
+        raise InputError(f"roles: no key {role!r}, and {name} shows that encoder")
+    return encoder
+
+
+def table_hparams(experiment: Experiment, name: str) -> Told:
     """What the command of a table is told."""
     if name == "datasets":
         return {}
     if name == "table1":
-        return {"datasets": _names(config)}
-    if name in config["recipes"]:
-        return _recipe(config, name)
-    options: Config = {}
+        return {"datasets": _names(experiment)}
+    if name in experiment.recipes:
+        return _recipe(experiment, name)
+    table, options = _table(experiment, name), {}
     if name == "table3":
-        options["controls"] = controls(config)
+        options["controls"] = encoders.controls(experiment)
     if name == "statistics":
-        options["baseline"] = config["roles"]["baseline"]
-    table = config["tables"]["table2" if name == "table2" else "table3"]
+        options["baseline"] = _role(experiment, name, "baseline")
     return {
         **options,
-        "rows": [{"published": None, **row} for row in table["rows"]],
-        "datasets": runs.table_datasets(config, table),
-        "seeds": config["seeds"],
+        "rows": runs.table_rows(table),
+        "datasets": runs.table_datasets(experiment, table),
+        "seeds": experiment.seeds,
     }
 
 
@@ -99,21 +133,24 @@ def table_flags(wildcards: Any, input: Any, output: Any) -> str:
     return flags.quoted(places)
 
 
-def _recipe(config: Config, name: str) -> Config:
-    shared = config["finetune"]
+def _recipe(experiment: Experiment, name: str) -> Told:
+    shared = experiment.finetune
     keys = ("betas", "eps", "weight_decay", "warmup_steps", "clip")
     return {
         "recipe": name,
-        "settings": {"optimizer": "AdamW", **{key: shared[key] for key in keys}},
-        "datasets": {
-            dataset.dataset: runs.recipe(config, name, dataset)
-            for dataset in runs.benchmark(config)
+        "settings": {
+            "optimizer": "AdamW",
+            **{key: getattr(shared, key) for key in keys},
         },
-        "used": shared["recipe"] == name,
+        "datasets": {
+            dataset.dataset: runs.recipe(experiment, name, dataset)
+            for dataset in runs.benchmark(experiment)
+        },
+        "used": shared.recipe == name,
     }
 
 
-def figure_files(config: Config, name: str) -> Files:
+def figure_files(experiment: Experiment, name: str) -> Files:
     """What a figure, or the observations, is made from, by the flag of the command.
 
     Of a history the folder of the segment that has it, which is what a job makes.
@@ -131,17 +168,20 @@ def figure_files(config: Config, name: str) -> Files:
         "fig5": {},
         "observations": {"purity": purity, "attention": mapped},
     }[name]
+    for role in NEEDED.get(name, ()):
+        _role(experiment, name, role)
+    named = experiment.roles.given()
     files = {
         flag: [f"<results>/{pattern.format(encoder)}" for encoder in drawn]
         for flag, pattern in patterns.items()
-        if (drawn := [config["roles"][role] for role in roles(config, name, flag)])
+        if (drawn := [named[role] for role in roles(experiment, name, flag)])
     }
-    if histories := roles(config, name, "history"):
-        files["history"] = [last_segment(config, config["roles"][x]) for x in histories]
+    if histories := roles(experiment, name, "history"):
+        files["history"] = [last_segment(experiment, named[role]) for role in histories]
     return files
 
 
-def roles(config: Config, name: str, flag: str) -> list[str]:
+def roles(experiment: Experiment, name: str, flag: str) -> list[str]:
     """The roles behind a flag's files, in their order; none where they have no role."""
     curves = {"fig2": SPACES, "fig5": CURVES, "observations": CURVES}
     drawn = {
@@ -151,60 +191,46 @@ def roles(config: Config, name: str, flag: str) -> list[str]:
         "summary": MAPS,
         "history": curves.get(name, ()),
     }.get(flag, ())
-    return [role for role in drawn if role in config["roles"]]
+    return [role for role in drawn if getattr(experiment.roles, role)]
 
 
-def figure_flags(config: Config, name: str, input: Any) -> str:
+def figure_flags(experiment: Experiment, name: str, input: Any) -> str:
     """The flags of a figure's files, each `role=path`, quoted."""
     places: Files = {}
     for flag, paths in input.items():
         file = "/history.csv" if flag == "history" else ""
-        drawn = zip(roles(config, name, flag), paths, strict=False)
+        drawn = zip(roles(experiment, name, flag), paths, strict=False)
         places[flag] = [f"{role}={path}{file}" for role, path in drawn] or paths
     return flags.quoted(places)
 
 
-def figure_hparams(config: Config, name: str) -> Config:
+def figure_hparams(experiment: Experiment, name: str) -> Told:
     """What the command of a figure, or of the observations, is told."""
-    options: Config = {}
     if name == "fig1":
-        phases = encoders.phases(config, config["roles"]["randommask"])
-        options = {
-            "sequence": SEQUENCE,
-            "k": config["pretrain"]["k"],
-            "max_span": phases[-1]["max_span"],
-            "seed": 1,
-        }
+        k = experiment.pretrain.k
+        spans = encoders.phases(experiment, _role(experiment, name, "randommask"))
+        # of a longer span the sequence would show no neighbours
+        longest = min(spans[-1].max_span, len(SEQUENCE) - k - 1)
+        return {"sequence": SEQUENCE, "k": k, "max_span": longest, "seed": 1}
     if name == "observations":
-        options = {"k": encoders.merged(config, config["roles"]["baseline"])["k"]}
-    if name == "ranks":
-        options = {"roles": config["roles"]}
-    return options
+        baseline = _role(experiment, name, "baseline")
+        return {"k": encoders.k_of(experiment, baseline)}
+    return {"roles": experiment.roles.given()} if name == "ranks" else {}
 
 
-def last_segment(config: Config, encoder: str) -> str:
+def last_segment(experiment: Experiment, encoder: str) -> str:
     """The folder of an encoder's last segment."""
-    end = encoders.segment_ends(config, encoder)[-1]
+    end = encoders.segment_ends(experiment, encoder)[-1]
     return f"<results>/pretrain/{encoder}/step-{end}"
 
 
-def report_hparams(config: Config) -> Config:
-    """What the command of the report is told."""
-    return {"config": config, "controls": controls(config)}
+def report_hparams(experiment: Experiment, config: dict[str, Any]) -> Told:
+    """What the command of the report is told: the config as it was given, too."""
+    return {"config": config, "controls": encoders.controls(experiment)}
 
 
-def controls(config: Config) -> list[str]:
-    """The encoders that are controls, the untrained first."""
-    return [
-        encoder
-        for kind in (encoders.UNTRAINED, encoders.KMER_LINEAR)
-        for encoder in config["encoders"]
-        if encoders.control(config, encoder) == kind
-    ]
-
-
-def _names(config: Config) -> list[str]:
-    return [dataset.dataset for dataset in runs.benchmark(config)]
+def _names(experiment: Experiment) -> list[str]:
+    return [dataset.dataset for dataset in runs.benchmark(experiment)]
 
 
 def _of_datasets(names: Iterable[str], file: str) -> list[str]:
