@@ -11,8 +11,8 @@ import pytest
 from made import ROOT
 
 from randommask.data import prepare
-from randommask.data.prepare import Settings
 from randommask.experiment import datasets
+from randommask.experiment.hparams import Preparation
 
 REAL = ROOT.parent / "shared" / "data"
 
@@ -71,7 +71,7 @@ def summaries(tmp_path_factory, official):
     for dataset in datasets.read(ROOT / "config" / "datasets.tsv"):
         if dataset.source in official:
             output = folder / dataset.dataset
-            prepare.prepare(REAL, dataset, Settings(), output)
+            prepare.prepare(REAL, dataset, Preparation(), output)
             summary = json.loads((output / "summary.json").read_text())
             found[dataset.source] = summary
     return found

@@ -9,10 +9,7 @@ from randommask.errors import InputError
 from randommask.experiment import encoders, file, runs
 from randommask.experiment.check import check
 
-COLUMNS = (
-    "dataset task source species bases classes targets metric epochs batch_size "
-    "learning_rate single_nucleotide regional train_rows dev_rows test_rows"
-).split()
+COLUMNS = ["dataset", "task", "source", "species", "bases", "classes", "targets", "metric", "epochs", "batch_size", "learning_rate", "single_nucleotide", "regional", "train_rows", "dev_rows", "test_rows"]
 MINE = ["mine", "mine", "./mine", "Fly", "36", "2", "", "mcc", "1", "8", "1e-3"]
 MINE += ["no", "yes", "", "", ""]
 
