@@ -14,7 +14,7 @@ predict the test split; of equals the earlier one. It runs on CUDA where there i
 device, else on OMP_NUM_THREADS threads. The same seed on the same CPU gives the same
 predictions (on a GPU, but for their last bits); so does a run that was killed and is
 started again with the same command, which goes on from the state it kept (see
-`resume`). Each output is written if its flag is given; `--model` is a folder for the
+`training.state`). Each output is written if its flag is given; `--model` is a folder for the
 fine-tuned weights, which `randommask.predict` reads.
 """
 
@@ -43,7 +43,7 @@ from randommask.finetuning.fitting import Outcome, fit
 from randommask.finetuning.settings import Settings
 from randommask.finetuning.task import Task
 from randommask.finetuning.tuning import Tuning
-from randommask.training.resume import StateFile
+from randommask.training.state import StateFolder
 
 VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
 WEIGHTS = ("config.json", "model.safetensors")
@@ -77,7 +77,7 @@ def finetune(
     identity = _identity(encoder, tuning)
     outputs = (model_path, metrics_path, predictions_path, history_path)
     output = next((Path(path).absolute() for path in outputs if path), None)
-    with StateFile(output, identity, save_seconds) as kept:
+    with StateFolder(output, identity, save_seconds) as kept:
         outcome = fit(tuning, kept)
         test, _ = tuning.predict("test")
         if model_path:

@@ -25,8 +25,7 @@ from randommask.data.windows import VALIDATION_STEP, Corpus
 from randommask.encoders import bert, cost
 from randommask.errors import InputError
 from randommask.pretraining import loader
-from randommask.training import optimizer
-from randommask.training import state as checkpoint
+from randommask.training import optimizer, state
 from randommask.training.optimizer import AdamW
 from randommask.training.precision import autocast, keep_exact
 
@@ -237,7 +236,7 @@ class Trainer:
     def snapshot(self) -> dict[str, Tensor]:
         """Copies, in main memory, of all tensors that a checkpoint needs."""
         moments = self.optimizer.moments(self.names)
-        return checkpoint.copies(self.model.state_dict(), moments)
+        return state.copies(self.model.state_dict(), moments)
 
     @torch.no_grad()
     def save_encoder(self, folder: Path) -> None:
@@ -254,16 +253,16 @@ class Trainer:
         bert.save(model, folder)
 
     def restore(self, path: Path) -> dict:
-        """Take weights and moments from a checkpoint; return its state."""
-        weights, moments, state = checkpoint.load(path)
+        """Take weights and moments from a checkpoint; return the rest of it."""
+        weights, moments, progress = state.read(path)
         try:
             self.model.load_state_dict(weights)
-            self.optimizer.restore(self.names, moments, state["step"])
+            self.optimizer.restore(self.names, moments, progress["step"])
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 f"{path}: another encoder's checkpoint ({error})"
             ) from None
-        return state
+        return progress
 
     def close(self) -> None:
         """End the loader's thread."""
