@@ -1,0 +1,228 @@
+"""What the jobs are told that make data, encoders and runs, and measure them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, RootModel, Tag
+
+from randommask.experiment.form import (
+    Count,
+    Different,
+    Flag,
+    Hparams,
+    K,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    Some,
+    Text,
+    Whole,
+)
+from randommask.experiment.sections import (
+    Architecture,
+    AttentionMaps,
+    FilesOr,
+    HubOr,
+    LocalCopy,
+    Phase,
+    Replacement,
+    Synthetic,
+    Tokenization,
+    Tokens,
+    Training,
+    Tsne,
+    Tuning,
+    Weights,
+    one_of,
+)
+
+# --- Data -----------------------------------------------------------------------------
+
+
+class World(Synthetic, Hparams):
+    """The made world: `randommask.data.world`."""
+
+
+def _branch(found: Any) -> str:
+    return "<path>" if isinstance(found, dict) and "path" in found else "<repository>"
+
+
+class PublishedEncoder(Section):
+    """Released weights to fetch."""
+
+    encoder: Annotated[
+        Annotated[LocalCopy, Tag("<path>")] | Annotated[Weights, Tag("<repository>")],
+        Discriminator(_branch),
+    ]
+    """a copy's `path`, or `repository` and `revision` on the hub"""
+
+
+class Download(
+    RootModel[
+        Annotated[
+            Annotated[LocalCopy, Tag("<path>")]
+            | Annotated[FilesOr, Tag("<files>")]
+            | Annotated[HubOr, Tag("<hub>")]
+            | Annotated[PublishedEncoder, Tag("<encoder>")],
+            one_of(("path", "files", "hub", "encoder")),
+        ]
+    ]
+):
+    """A source to bring in: `randommask.data.download`. `root` is what it is."""
+
+    parse = classmethod(Hparams.parse.__func__)
+
+
+class Shards(Hparams):
+    """A genome's shards: `randommask.data.shards`."""
+
+    genome: Text
+    """its name"""
+    chromosomes: Some[Text] | None = None
+    """names of records, in this order; None: all, in the order of the files"""
+
+
+class Preparation(Hparams):
+    """One data set's tables: `randommask.data.prepare`."""
+
+    max_rows: Count | None = None
+    """At most so many rows of each split, chosen at random with the shares of the
+    labels kept; None for all."""
+    drop_leaks: Flag = False
+    """Drop the training rows whose sequence stands in dev or test as well."""
+    k: Count = 6
+    """Shorter sequences hold no k-mer and are refused."""
+    seed: Whole = 0
+    """Of the choice that `max_rows` makes."""
+
+
+# --- Encoders -------------------------------------------------------------------------
+
+
+class Initial(Hparams):
+    """Random weights: `randommask.encoders.untrained`."""
+
+    k: K
+    """bases a token"""
+    tokenization: Tokens
+    """`overlapping` or `non-overlapping`"""
+    seed: Seed
+    """of the weights"""
+    architecture: Architecture
+    """its sizes"""
+
+
+class Conversion(Hparams):
+    """Published weights in our form: `randommask.encoders.released`."""
+
+    family: Name
+    """how the files are read"""
+
+
+class Settings(Training):
+    """All that decides an encoder's weights after a number of steps."""
+
+    curriculum: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    """its phases, the last of them cut at that step"""
+    architecture: Architecture
+    """its sizes"""
+
+
+class SpanMasking(Section):
+    """How `validation_spans` mask, but for the length."""
+
+    center_probability: Share
+    """chance of a token to be a span's centre"""
+    target_share: Share | None = None
+    """share of tokens to mask, in its place"""
+    replacement: Replacement = Field(default_factory=Replacement)
+    """what becomes of the masked tokens"""
+
+
+class Pretraining(Hparams):
+    """One segment: `randommask.pretraining`."""
+
+    start: Whole = 0
+    """steps that are done already"""
+    end: Count
+    """steps that are done afterwards"""
+    milestones: Different[Whole] = ()
+    """steps whose weights are kept"""
+    log_every: Count = 100
+    """steps a row of `history.csv`"""
+    validate_every: Count = 1000
+    """steps"""
+    validation_spans: Different[Count] = ()
+    """tokens: lengths that are validated alone"""
+    span_masking: SpanMasking | None = None
+    """how; None: as in training"""
+    settings: Settings
+    """all that decides the weights"""
+
+
+# --- Fine-tuning ----------------------------------------------------------------------
+
+
+class Run(Hparams):
+    """Which run it is, whatever computes it."""
+
+    encoder: Text
+    """its name"""
+    tokenization: Tokenization
+    """one of those that the encoder's family knows"""
+    dataset: Text
+    """its name"""
+    task: Text
+    """its task's name"""
+    metric: Literal["mcc", "pearson"]
+    """as the data set's type asks: on dev it chooses the epoch"""
+    seed: Seed
+    """of the head's first weights, the order of the rows, and dropout"""
+
+
+class Schedule(Section):
+    """What a recipe says of one data set."""
+
+    epochs: Count
+    """passes over train"""
+    batch_size: Count
+    """Rows of an optimizer step on any hardware; an epoch's last may have fewer."""
+    learning_rate: Positive
+    """At the end of the warm-up; from there linearly to 0."""
+
+
+class Finetuning(Tuning, Schedule, Run):
+    """One run: `randommask.finetuning`."""
+
+
+class Counting(Run):
+    """One run of the linear control: `randommask.finetuning.kmer_linear`."""
+
+    tokenization: Literal["overlapping"]
+    """k-mers are counted at every base"""
+    k: Some[K]
+    """lengths of k-mers to try"""
+    strength: Some[Positive]
+    """Of the penalty, to try in this order: each fit begins at the one before."""
+
+
+# --- Measures -------------------------------------------------------------------------
+
+
+class Embeddings(Tsne, Hparams):
+    """Maps of embeddings and their order: `randommask.measures.embeddings`."""
+
+    encoder: Text
+    """its name"""
+    steps: Some[Whole]
+    """of the checkpoints, in their order"""
+
+
+class Attention(AttentionMaps, Hparams):
+    """Averaged attention: `randommask.measures.attention`."""
+
+    encoder: Text
+    """its name"""
+    held_out: Different[Text] = ()
+    """chromosomes that its training kept out"""

@@ -1,0 +1,242 @@
+"""What the pages are told: tables, figures, ablations, releases, the report."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from randommask.experiment.form import (
+    Count,
+    Flag,
+    Hparams,
+    K,
+    Line,
+    Name,
+    Number,
+    Section,
+    Seed,
+    Some,
+    Text,
+    Whole,
+    refused,
+)
+from randommask.experiment.hparams.jobs import Initial, Preparation, Settings
+from randommask.experiment.sections import (
+    AblationRow,
+    License,
+    Named,
+    PublishedRow,
+    Row,
+    Table2Row,
+    Tokenization,
+)
+
+
+class Page(Hparams):
+    """What every page is told; all there is to tell some of them."""
+
+    experiment: Named
+    """its name, and the notice that stands on the page"""
+
+
+class Tasks(Page):
+    """Table 1: `randommask.report.tables table1`."""
+
+    datasets: tuple[Name, ...]
+    """the data sets that there are"""
+
+
+class Scores(Page):
+    """Table 2, Table 3: rows and what they are made of."""
+
+    rows: tuple[PublishedRow, ...]
+    """in the order of the table, no label and tokenization twice"""
+    datasets: tuple[Name, ...]
+    """in the order of the table"""
+    seeds: Some[Seed]
+    """of the runs of each cell"""
+
+    @field_validator("rows")
+    @classmethod
+    def _once(cls, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        return once(rows)
+
+
+class Table2Scores(Scores):
+    """Table 2: `randommask.report.tables table2`."""
+
+    rows: tuple[Table2Row, ...]
+    """in the order of the table, no pretraining, label and tokenization twice"""
+
+
+class Table3Scores(Scores):
+    """Table 3: `randommask.report.tables table3`."""
+
+    controls: tuple[Name, ...] = ()
+    """encoders that learnt nothing beforehand"""
+
+
+class Statistics(Scores):
+    """Rows compared with the baseline's: `randommask.report.tables statistics`."""
+
+    baseline: Name
+    """an encoder with a row"""
+
+
+class RecipePage(Page):
+    """Tables 4 and 5: `randommask.report.tables table4`."""
+
+    recipe: Name
+    """which"""
+    settings: dict[Name, Any]
+    """what holds for all data sets"""
+    datasets: dict[Name, dict[str, Any]]
+    """what holds for each"""
+    used: Flag
+    """whether this experiment fine-tunes so"""
+
+
+class Observations(Page):
+    """The paper's observations: `randommask.measures.observations`."""
+
+    vocab_size: Count
+    """tokens that the baseline knows"""
+
+
+class Drawing(Page):
+    """A figure that is told nothing else."""
+
+    experiment: Named = Field(default_factory=lambda: Named(name="none"))
+    """its name, and the notice that stands on the page"""
+
+
+class Masks(Drawing):
+    """Figure 1: tokens and masks of a sequence."""
+
+    sequence: Annotated[str, Field(strict=True, pattern="^[ACGT]+$")]
+    """DNA"""
+    k: K
+    """bases a token"""
+    max_span: Count
+    """tokens, the longest masked span"""
+    seed: Seed
+    """of the masks"""
+
+
+class Ranks(Drawing):
+    """Mean ranks of Table 3's rows."""
+
+    roles: dict[Name, Name]
+    """encoders by the parts they play"""
+
+
+class Origin(Section):
+    """The pretraining behind a row."""
+
+    tokens: Text
+    """in words"""
+    step: Whole
+    """steps of it"""
+    kept: Text
+    """`<encoder>/step-<n>` of the segment that keeps the weights"""
+    jobs: dict[Text, Number]
+    """of each job, how much lies before the step: 1, or less for the last"""
+
+
+class ComparedRow(AblationRow):
+    """A row of an ablation with what stands behind it."""
+
+    pretraining: Origin | None
+    """None where nothing was pretrained here"""
+    has_order: Flag
+    """whether the order of its embeddings is measured"""
+
+
+class AblationPage(Page):
+    """A group's answer: `randommask.report.ablations`."""
+
+    name: Name
+    """of the group"""
+    question: Line
+    """or nothing"""
+    axis: Line
+    """or nothing"""
+    rows: Annotated[tuple[ComparedRow, ...], Field(min_length=1)]
+    """the first is the reference"""
+    datasets: tuple[Name, ...]
+    """in the order of the list"""
+    seeds: Some[Seed]
+    """of the runs of each cell"""
+
+    @field_validator("rows")
+    @classmethod
+    def _once(cls, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        return once(rows)
+
+
+class ShownRows(Section):
+    """Rows with their data sets."""
+
+    rows: tuple[PublishedRow, ...]
+    """of a table"""
+    datasets: tuple[Name, ...]
+    """in the order of the list"""
+
+
+class Made(Section):
+    """How a released encoder was made and scored: its recipe.json."""
+
+    encoder: Name
+    """what is released"""
+    pretrained_as: Name
+    """the encoder whose pretraining it is from"""
+    step: Whole
+    """steps of it"""
+    pretraining: Settings
+    """all that decides the weights"""
+    chromosomes: dict[Name, tuple[Text, ...] | None]
+    """of each genome; None: all"""
+    random_weights: dict[Name, Initial]
+    """the controls that it is compared with"""
+    benchmark: Preparation
+    """how data sets were prepared"""
+    finetuning: dict[Name, dict[Tokenization, dict[Name, dict[str, Any]]]]
+    """the settings of each run by encoder, tokenization and data set"""
+    seeds: Some[Seed]
+    """of the runs"""
+
+
+class ReleasePage(Page):
+    """A folder to publish: `randommask.report.release`."""
+
+    encoder: Name
+    """what is released"""
+    license: License | None
+    """of the weights"""
+    table: ShownRows
+    """its own rows"""
+    controls: ShownRows
+    """those of the controls"""
+    recipe: Made
+    """how it was made"""
+
+
+class ReportPage(Page):
+    """The page that binds all: `randommask.report`."""
+
+    config: dict[str, Any]
+    """as it was given"""
+    controls: tuple[Name, ...] = ()
+    """encoders that learnt nothing beforehand"""
+
+
+def once(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows; an error where a reader could not tell two of them apart."""
+    seen: dict[tuple[str, ...], int] = {}
+    for number, row in enumerate(rows, start=1):
+        shown = getattr(row, "pretraining", None)
+        name = (shown if isinstance(shown, str) else "", row.label, row.tokenization)
+        if (first := seen.setdefault(name, number)) < number:
+            said = " ".join(name).strip()
+            raise refused(f"row {number}: a second {said}, as row {first}")
+    return rows

@@ -1,0 +1,194 @@
+"""Which encoders there are: ours, released ones, weights on the way, controls."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from randommask.experiment.form import (
+    Count,
+    Flag,
+    K,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    Some,
+    Text,
+    Whole,
+    either,
+)
+from randommask.experiment.sections.pretraining import Phase, Pretrain, Tokens
+from randommask.experiment.sections.sources import LocalCopy, Pin, Repository, one_of
+from randommask.experiment.sections.tuning import Lora
+
+UNTRAINED, KMER_LINEAR = "untrained", "kmer-linear"
+
+
+class Branch(Section):
+    """Where an encoder goes on from another."""
+
+    encoder: Name
+    """another of ours, its settings equal up to that step"""
+    step: Count
+    """the end of one of its segments"""
+
+
+class Step(Section):
+    """Weights on the way of a pretraining."""
+
+    encoder: Name
+    """one that we pretrain"""
+    step: Whole
+    """a milestone or the end of a segment"""
+
+
+class OwnFinetune(Section):
+    """What holds for one encoder's fine-tuning, whatever the recipe says."""
+
+    learning_rate: Positive | None = None
+    """peak"""
+    truncate: Flag | None = None
+    """as in `finetune`"""
+    lora: Lora | None = None
+    """as in `finetune`"""
+
+
+def _one_phase(found: dict[str, Any]) -> tuple[Phase, ...]:
+    return (Phase(until=found["steps"], max_span=found["min_span"]),)
+
+
+class Ours(Pretrain):
+    """An encoder that we pretrain: the keys of `pretrain` that differ, and more."""
+
+    misplaced: ClassVar[dict[str, str]] = {
+        "grid": "'grid' has a meaning for control kmer-linear only"
+    }
+
+    curriculum: either(Name, Annotated[tuple[Phase, ...], Field(min_length=1)]) = Field(
+        default_factory=_one_phase
+    )
+    """one of `curricula`, or phases of its own; without it all spans have `min_span`"""
+    from_: Branch | None = Field(default=None, alias="from")
+    """`{encoder, step}` to branch from another of our encoders"""
+    finetune: OwnFinetune | None = None
+    """`learning_rate`, `truncate` and `lora` of its own"""
+
+
+class Weights(Section):
+    """Weights on the Hugging Face hub."""
+
+    repository: Repository
+    """`owner/name`"""
+    revision: Text
+    """commit, tag or branch"""
+    files: tuple[Pin, ...] = ()
+    """`name`, and `sha256` and `bytes` of some"""
+
+
+class ReleasedCopy(LocalCopy):
+    """Released weights here: a folder with `config.json`, the weights, `vocab.txt`."""
+
+    family: Name
+    """how the files are read: `bert`, `esm`, `hyena`"""
+
+
+class ReleasedHub(Weights):
+    """Released weights on the Hugging Face hub."""
+
+    family: Name
+    """how the files are read: `bert`, `esm`, `hyena`"""
+
+
+class Released(Section):
+    """An encoder that others published."""
+
+    about: ClassVar[str] = "released weights"
+
+    released: Annotated[
+        Annotated[ReleasedCopy, Tag("<path>")]
+        | Annotated[ReleasedHub, Tag("<repository>")],
+        one_of(
+            ("path", "repository"), "family, and either path or repository and revision"
+        ),
+    ]
+    """`{repository, revision, family}` on the hub, or `{path, family}` for a copy"""
+    finetune: OwnFinetune | None = None
+    """`learning_rate`, `truncate` and `lora` of its own"""
+
+
+class Milestone(Section):
+    """Weights on the way of one of our encoders."""
+
+    about: ClassVar[str] = "a milestone"
+
+    milestone: Step
+    """`{encoder, step}`, a step whose weights are kept"""
+    finetune: OwnFinetune | None = None
+    """`learning_rate`, `truncate` and `lora` of its own"""
+
+
+class Untrained(Section):
+    """A control: the random weights that pretraining would start from."""
+
+    about: ClassVar[str] = "control untrained"
+
+    control: Literal["untrained"]
+    """`untrained`"""
+    architecture: Name = "base"
+    """as in `pretrain`"""
+    k: K = 6
+    """as in `pretrain`"""
+    tokenization: Tokens = "overlapping"
+    """as in `pretrain`"""
+    seed: Seed = 1
+    """as in `pretrain`"""
+
+
+class Grid(Section):
+    """What a linear model is chosen from, on dev."""
+
+    k: Some[K]
+    """lengths of k-mers, 1 to 7"""
+    strength: Some[Positive]
+    """the weight of the squared coefficients beside the mean loss; tried in this order,
+    each fit begins at the one before"""
+
+
+class KmerLinear(Section):
+    """A control: logistic or ridge regression on counts of overlapping k-mers."""
+
+    about: ClassVar[str] = "control kmer-linear"
+
+    control: Literal["kmer-linear"]
+    """`kmer-linear`"""
+    grid: Grid
+    """`k` and `strength`"""
+
+
+def encoder_kind(found: Any) -> str | None:
+    """Which of the five kinds an entry of `encoders` is, by its keys."""
+    if not isinstance(found, dict):
+        return f"<{type(found).__name__}>" if isinstance(found, Section) else "<Ours>"
+    if "control" in found:
+        kinds = {UNTRAINED: "<Untrained>", KMER_LINEAR: "<KmerLinear>"}
+        return kinds.get(str(found["control"]))
+    if "released" in found:
+        return "<Released>"
+    return "<Milestone>" if "milestone" in found else "<Ours>"
+
+
+Encoder = Annotated[
+    Annotated[Ours, Tag("<Ours>")]
+    | Annotated[Released, Tag("<Released>")]
+    | Annotated[Milestone, Tag("<Milestone>")]
+    | Annotated[Untrained, Tag("<Untrained>")]
+    | Annotated[KmerLinear, Tag("<KmerLinear>")],
+    Discriminator(
+        encoder_kind,
+        custom_error_type="refused",
+        custom_error_message="{words}",
+        custom_error_context={
+            "words": "another control, expected one of untrained, kmer-linear"
+        },
+    ),
+]
