@@ -130,7 +130,11 @@ def test_gzip_and_bgzip_are_known_by_their_bytes(tmp_path):
     text = text_of(RECORDS).encode()
     plain = tokenize(fasta(tmp_path, text), tmp_path / "plain")
     packed = fasta(tmp_path, gzip.compress(text, mtime=0), "called-plain.fa")
-    members = gzip.compress(text[:500], mtime=0) + gzip.compress(text[500:]) + gzip.compress(b"")
+    members = (
+        gzip.compress(text[:500], mtime=0)
+        + gzip.compress(text[500:])
+        + gzip.compress(b"")
+    )
     blocked = fasta(tmp_path, members, "blocked")
     for path in (packed, blocked):
         manifest = tokenize(path, tmp_path / "packed")

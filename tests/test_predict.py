@@ -17,7 +17,7 @@ from made.dataset import BASES, hparams, made, planted, tiny_encoder, write
 
 from randommask import predict
 from randommask.encoders.families import hyena
-from randommask.encoders.hyena import Config, Hyena
+from randommask.encoders.hyena import Hyena, HyenaConfig
 from randommask.errors import InputError
 from randommask.finetuning import task
 from randommask.finetuning.__main__ import finetune
@@ -113,7 +113,7 @@ def test_hyenadna_learns_a_motif_and_predicts_it(tmp_path):
     torch.manual_seed(0)
     sizes = {"hidden": 32, "layers": 2, "feed_forward": 64, "positions": BASES}
     filters = {"position_features": 5, "filter_order": 16, "filter_layers": 2}
-    config = Config(
+    config = HyenaConfig(
         **sizes, **filters, vocabulary=16, short_filter=3, frequency=1.0,
         norm_eps=1e-5, dropout=0.0,
     )  # fmt: skip

@@ -259,7 +259,7 @@ def test_the_other_families_compile(tmp_path, family):
         publish_esm(tmp_path / "published")
         released.convert(tmp_path / "published", "esm", tmp_path / "encoder")
     else:
-        sizes = hyena.Config(16, 2, 32, 66, 16, 5, 8, 2, 3, 10, 1e-5, 0.0)
+        sizes = hyena.HyenaConfig(16, 2, 32, 66, 16, 5, 8, 2, 3, 10, 1e-5, 0.0)
         hyena.save(hyena.Hyena(sizes), tmp_path / "encoder")
     data = write_dataset(tmp_path / "data")  # some of its rows are shorter
     given = {

@@ -31,6 +31,11 @@ def names(k: int) -> list[str]:
     return ["".join(letters) for letters in product("ATCG", repeat=k)]
 
 
+def words(k: int) -> list[str]:
+    """The vocabulary in the order of its ids: the specials, then all k-mers."""
+    return [*SPECIALS, *names(k)]
+
+
 def stride(tokenization: str, k: int) -> int:
     """Bases from one token to the next."""
     return 1 if tokenization == OVERLAPPING else k

@@ -14,8 +14,8 @@ predict the test split; of equals the earlier one. It runs on CUDA where there i
 device, else on OMP_NUM_THREADS threads. The same seed on the same CPU gives the same
 predictions (on a GPU, but for their last bits); so does a run that was killed and is
 started again with the same command, which goes on from the state it kept (see
-`training.state`). Each output is written if its flag is given; `--model` is a folder for the
-fine-tuned weights, which `randommask.predict` reads.
+`training.state`). Each output is written if its flag is given; `--model` is a folder
+for the fine-tuned weights, which `randommask.predict` reads.
 """
 
 import argparse

@@ -12,7 +12,8 @@ from typing import Any
 
 import randommask
 from randommask import kmers
-from randommask.encoders.bert import EncoderConfig, parameters
+from randommask.encoders import cost
+from randommask.encoders.bert import EncoderConfig
 from randommask.experiment.encoders import phases_until
 from randommask.files import write_text
 
@@ -128,7 +129,7 @@ A BERT encoder of DNA, pretrained by masked k-mer prediction for {done}
 | attention heads | {config.heads} |
 | feed-forward units | {config.feed_forward:,} |
 | positions | {config.positions:,}, trained on {settings["tokens"]:,} |
-| weights | {parameters(config):,} |
+| weights | {cost.parameters(config, config.vocab_size):,} |
 """
 
 

@@ -199,7 +199,7 @@ class Trainer:
     def _losses(self, inputs_MT: Tensor, places_C: Tensor, targets_C: Tensor) -> Tensor:
         with self.autocast:
             # the head is the widest product: only where something is asked
-            logits = self.model.head(self.model(inputs_MT.int(), asked=places_C))
+            logits = self.model.head(self.model(inputs_MT.int(), wanted=places_C))
         return F.cross_entropy(
             logits.float(), targets_C, reduction="sum", ignore_index=loader.IGNORED
         )
