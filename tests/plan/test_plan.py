@@ -39,6 +39,7 @@ def job(rule, hparams=None, needs=(), makes=(), gpus=0, **wildcards):
 def pretraining(start, end, gpus=8, before=()):
     settings = {
         "architecture": PAPER["architectures"]["base"],
+        "genomes": ["hg38"],
         "curriculum": [{"until": 480_000, "max_span": 6}],
         **{key: PAPER["pretrain"][key] for key in ("batch", "tokens", "min_span", "k")},
         **{k: PAPER["pretrain"][k] for k in ("center_probability", "target_share")},

@@ -1,7 +1,6 @@
 """Killed anywhere, cut anywhere, on any number of processes: the same encoder."""
 
 import csv
-import json
 import multiprocessing
 import os
 import random
@@ -68,7 +67,7 @@ def pretrain_on_one_thread(*arguments, **options):
 def command(corpus, hparams, output, *flags):
     return [
         *(sys.executable, "-m", "randommask.pretraining", "--corpus", corpus),
-        *("--hparams", json.dumps(hparams), "--output", str(output), *flags),
+        *("--hparams", hparams.flag(), "--output", str(output), *flags),
     ]
 
 
@@ -180,8 +179,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
 
 def test_a_segment_cut_in_two_gives_the_same_weights(corpus, whole, tmp_path):
     first, second = tmp_path / "step-6", tmp_path / "made" / "step-12"
-    early = segment()["settings"] | {"curriculum": [{"until": 6, "max_span": 4}]}
-    hparams = {**segment(end=6), "settings": early}
+    hparams = segment(end=6, curriculum=[{"until": 6, "max_span": 4}])
     pretrain.pretrain([corpus], None, hparams, first)
     pretrain.pretrain([corpus], first, segment(start=6), second)
     for name in ("model.safetensors", "history.csv"):
@@ -203,7 +201,7 @@ def assert_close(found, expected):
 def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
     corpus, tmp_path
 ):
-    no_dropout = segment()["settings"]["architecture"] | {"dropout": 0.0}
+    no_dropout = segment().settings.architecture.values() | {"dropout": 0.0}
     hparams = segment(architecture=no_dropout)
     one, two, changed = (tmp_path / n / "step-12" for n in ("one", "two", "changed"))
     pretrain.pretrain([corpus], None, hparams, one)
@@ -232,10 +230,10 @@ def test_another_number_of_processes_than_asked_is_refused(monkeypatch):
 
 def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
     output = tmp_path / "made" / "step-12"
-    with StateFolder(output, segment(), 0) as old:
+    with StateFolder(output, segment().values(), 0) as old:
         old.open()
         (old.folder / "rolling-4.safetensors").write_bytes(b"")
-    with StateFolder(output, segment(learning_rate=0.1), 0) as new:
+    with StateFolder(output, segment(learning_rate=0.1).values(), 0) as new:
         new.open()
     assert "settings.learning_rate: 0.003 -> 0.1" in capsys.readouterr().err
     assert not old.folder.exists()
@@ -263,7 +261,7 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_p
 
 def test_a_second_writer_is_refused(corpus, tmp_path):
     output = tmp_path / "made" / "step-12"
-    with StateFolder(output, segment(), 0) as kept:
+    with StateFolder(output, segment().values(), 0) as kept:
         kept.open()
         done = subprocess.run(
             command(corpus, segment(), output),
@@ -332,8 +330,7 @@ def test_a_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
 
 
 def test_learning_rate_depends_on_step_and_total_alone():
-    settings = {"learning_rate": 1.0, "warmup_steps": 10, "steps": 110}
-    rates = [optimizer.learning_rate(settings, step) for step in range(110)]
+    rates = [optimizer.learning_rate(1.0, 10, 110, step) for step in range(110)]
     assert rates[0] == 0.1 and rates[9] == 1.0 and rates[60] == 0.5
     assert rates[-1] == 0.01
 
@@ -366,7 +363,7 @@ def test_a_checkpoint_holds_what_was_when_it_was_begun(corpus, tmp_path, monkeyp
         time.sleep(0.05)
         return slowly(path)
 
-    trainer = pretrain.Trainer(segment()["settings"], [corpus])
+    trainer = pretrain.Trainer(segment().settings, [corpus])
     monkeypatch.setattr(files, "write_aside", write_aside)
     with StateFolder(tmp_path / "made" / "step-12", {}, 0) as kept:
         part = Segment(trainer, segment(), "made", [], kept)
@@ -407,8 +404,8 @@ def test_loss_by_span_length_grows_with_the_span(whole):
 
 def test_encoders_that_mask_otherwise_are_validated_alike(whole, corpus, tmp_path):
     others = {"replacement": {"mask": 1.0, "random": 0.0}, "center_probability": 0.15}
-    hparams = segment()
-    hparams["settings"] |= others
+    hparams = segment(**others)
+    hparams = hparams.model_copy(update={"span_masking": segment().span_masking})
     output = tmp_path / "made" / "step-12"
     pretrain.pretrain([corpus], None, hparams, output)
     bounds = []

@@ -129,12 +129,10 @@ class Tuning:
         self.model.train()
         total = self._gradient(rows, int(words[0]))
         torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip)
-        schedule = {
-            "learning_rate": settings.learning_rate,
-            "warmup_steps": settings.warmup_steps,
-            "steps": self.steps,
-        }
-        self.optimizer.step(learning_rate(schedule, step))
+        rate = learning_rate(
+            settings.learning_rate, settings.warmup_steps, self.steps, step
+        )
+        self.optimizer.step(rate)
         self.optimizer.clear()
         return total
 

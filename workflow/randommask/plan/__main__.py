@@ -146,7 +146,8 @@ class Estimator:
             sizes, vocabulary, k = self.encoder(job.hparams["encoder"])
             dataset = self.datasets[job.hparams["dataset"]]
             rows = self.rows(dataset)
-            work = finetuning(job.hparams, dataset, rows, sizes, k)
+            family = self.family(job.hparams["encoder"])
+            work = finetuning(job.hparams, dataset, rows, sizes, k, family)
             disk = 20 * rows["test"]  # row, label, two or three probabilities
             if job.rule == "model":
                 disk = WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
@@ -181,6 +182,11 @@ class Estimator:
             return *cost.RELEASED[released["family"]], 6
         sizes = cost.Sizes.of(self.config["architectures"][keys["architecture"]])
         return sizes, kmers.vocab_size(keys["k"]), keys["k"]
+
+    def family(self, name: str) -> str:
+        """The family whose tokenizer an encoder has; our own are BERT's."""
+        released = encoders.merged(self.config, name).get("released")
+        return released["family"] if released else "bert"
 
     def rows(self, dataset: Any) -> dict[str, int]:
         """Rows of each split, as published, made, or cut."""

@@ -11,7 +11,6 @@ it would have had (see `segment`).
 """
 
 import argparse
-import json
 import os
 import sys
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ import torch.distributed as dist
 
 from randommask import files
 from randommask.errors import InputError, run
+from randommask.experiment.hparams import Pretraining
 from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
 from randommask.pretraining.trainer import Trainer
@@ -35,7 +35,7 @@ SAVE_SECONDS, SAVE_STEPS = 600.0, 5000
 def pretrain(
     manifests: list[str],
     start: Path | None,
-    hparams: dict,
+    hparams: Pretraining,
     output: Path,
     *,
     save_seconds: float = SAVE_SECONDS,
@@ -52,7 +52,7 @@ def pretrain(
     with ExitStack() as stack:
         state = StateFolder(kept, identity, save_seconds, save_steps)
         stack.enter_context(state).open()
-        trainer = Trainer(hparams["settings"], manifests, compiled)
+        trainer = Trainer(hparams.settings, manifests, compiled)
         stack.callback(trainer.close)
         segment = Segment(
             trainer, hparams, output.parent.name, sources_of(manifests), state
@@ -63,7 +63,7 @@ def pretrain(
             monitor = Monitor(
                 state.folder / "speed.csv",
                 trainer.device,
-                trainer.settings["batch"] * trainer.settings["tokens"],
+                trainer.settings.batch * trainer.settings.tokens,
                 trainer.flops_per_token(),
                 trainer.world,
                 tensorboard,
@@ -90,21 +90,21 @@ def sources_of(manifests: list[str]) -> list[tuple[str, str, str]]:
     ]
 
 
-def check_processes(asked: int) -> None:
-    """Raise `InputError` where other processes were started than asked for.
+def check_processes(expected: int) -> None:
+    """Raise `InputError` where another number of processes was started than told.
 
     Also where a process finds no GPU of its own while there are GPUs: hours would be
     spent on a part of them.
     """
     started = int(os.environ.get("WORLD_SIZE", 1))
-    if started != asked:
-        raise InputError(f"{started} processes were started, expected {asked}")
+    if started != expected:
+        raise InputError(f"{started} processes were started, expected {expected}")
     here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
     if 0 < gpus < here:
         raise InputError(f"{here} processes on this node see {gpus} GPUs")
 
 
-def identity_of(manifests: list[str], start: Path | None, hparams: dict) -> dict:
+def identity_of(manifests: list[str], start: Path | None, hparams: Pretraining) -> dict:
     """All that decides the weights: a checkpoint of anything else is not gone on from.
 
     The settings, and the checksums of the corpus and of the state to start from.
@@ -112,7 +112,7 @@ def identity_of(manifests: list[str], start: Path | None, hparams: dict) -> dict
     inputs = {path: files.sha256(path) for path in manifests}
     if start is not None:
         inputs["start"] = files.sha256(start / STATE_FILE)
-    return {**hparams, "inputs": inputs}
+    return {**hparams.values(), "inputs": inputs}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--corpus", required=True, nargs="+", help="manifest.json")
     # not --start: torchrun would take it for an abbreviation of its own
     parser.add_argument("--from", dest="start", type=Path, help="folder to go on from")
-    parser.add_argument("--hparams", required=True, type=json.loads)
+    parser.add_argument("--hparams", required=True, help="JSON: see Pretraining")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS)
     parser.add_argument("--save-steps", type=int, default=SAVE_STEPS)
@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     pretrain(
         arguments.corpus,
         arguments.start,
-        arguments.hparams,
+        Pretraining.parse(arguments.hparams),
         arguments.output,
         save_seconds=arguments.save_seconds,
         save_steps=arguments.save_steps,

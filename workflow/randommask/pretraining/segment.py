@@ -21,6 +21,7 @@ from tqdm import tqdm
 from randommask import files, masking
 from randommask.encoders.folder import ENCODER_FILES, link_or_copy
 from randommask.errors import InputError
+from randommask.experiment.hparams import Pretraining, Settings
 from randommask.pretraining import card, curriculum
 from randommask.pretraining.history import History
 from randommask.pretraining.monitor import Monitor
@@ -43,7 +44,7 @@ class Segment:
     def __init__(
         self,
         trainer: Trainer,
-        hparams: dict,
+        hparams: Pretraining,
         name: str,
         sources: list[tuple[str, str, str]],
         state: StateFolder,
@@ -51,14 +52,9 @@ class Segment:
         self.trainer, self.name, self.sources = trainer, name, sources
         self.state = state
         self.settings = trainer.settings
-        self.start, self.end = hparams["start"], hparams["end"]
-        self.milestones = set(hparams["milestones"])
-        self.log_every = hparams["log_every"]
-        self.validate_every = hparams["validate_every"]
-        self.spans = hparams["validation_spans"]
-        self.span_masking = {**self.settings, **hparams["span_masking"]}
+        self.hparams, self.end = hparams, hparams.end
         self.history = History([], [])
-        self.done = self.start
+        self.done = hparams.start
         self.bounds: dict[str, float] = {}
 
     def resume(self, start: Path | None) -> None:
@@ -71,9 +67,10 @@ class Segment:
                 self.take_up(box[0])
             taken = box[0]
         if taken is None and start is not None:
-            if self.take_up(start / STATE_FILE) != self.start:
+            if self.take_up(start / STATE_FILE) != self.hparams.start:
                 raise InputError(
-                    f"{start}: state after {self.done} steps, expected {self.start}"
+                    f"{start}: state after {self.done} steps, "
+                    f"expected {self.hparams.start}"
                 )
             print(f"going on from {start} after {self.done} steps", file=sys.stderr)
 
@@ -114,7 +111,7 @@ class Segment:
         sums, stop = self.trainer.collect()
         for part in sums:
             self.history.add(part)
-        if monitor and self.is_due(self.log_every):
+        if monitor and self.is_due(self.hparams.log_every):
             self.log(monitor)
         if self.done < self.end:
             self.keep_milestone()
@@ -127,25 +124,25 @@ class Segment:
         ahead = STEPS_AHEAD if self.trainer.device.type == "cuda" else 1
         return (
             self.done % ahead == 0
-            or self.is_due(self.log_every)
-            or self.done in self.milestones
+            or self.is_due(self.hparams.log_every)
+            or self.done in self.hparams.milestones
         )
 
     def is_due(self, every: int) -> bool:
         """Every so many steps, at milestones, at a phase's end and at the segment's."""
-        phases = [phase["until"] for phase in self.settings["curriculum"]]
-        named = (*phases, *self.milestones, self.end)
+        phases = [phase.until for phase in self.settings.curriculum]
+        named = (*phases, *self.hparams.milestones, self.end)
         return self.done % every == 0 or self.done in named
 
     def log(self, monitor: Monitor) -> None:
         """Close a row of the history, with a validation where one is due."""
-        phase = curriculum.phase_at(self.settings["curriculum"], self.done - 1)
-        max_span = self.settings["curriculum"][phase]["max_span"]
+        phase = curriculum.phase_at(self.settings.curriculum, self.done - 1)
+        max_span = self.settings.curriculum[phase].max_span
         validation, spans = None, {}
-        if self.is_due(self.validate_every):
+        if self.is_due(self.hparams.validate_every):
             validation = self.trainer.validate(self.settings, max_span)
-            for span in self.spans:
-                alike = {**self.span_masking, "min_span": span}
+            for span in self.hparams.validation_spans:
+                alike = self.alike(span)
                 spans[span] = self.trainer.validate(alike, span)
                 self.history.spans.append(
                     {
@@ -162,7 +159,13 @@ class Segment:
         shown = f"step {self.done} loss {row['loss']:.3f} max span {max_span}"
         tqdm.write(f"{shown} {rate:.0f} tokens/s", file=sys.stderr)
 
-    def bound(self, settings: dict, max_span: int) -> float:
+    def alike(self, span: int) -> Settings:
+        """The settings, but for masks that compare encoders: spans of one length."""
+        shared = self.hparams.span_masking
+        changes = dict(shared) if shared else {}
+        return self.settings.model_copy(update={**changes, "min_span": span})
+
+    def bound(self, settings: Settings, max_span: int) -> float:
         """The information bound of a way to mask, simulated once."""
         key = f"{max_span} {masking.options(settings, max_span)}"
         if key not in self.bounds:
@@ -171,7 +174,7 @@ class Segment:
 
     def keep_milestone(self) -> None:
         """Save the encoder where the step is a milestone."""
-        if self.state.folder is not None and self.done in self.milestones:
+        if self.state.folder is not None and self.done in self.hparams.milestones:
             folder = self.state.folder / "milestones" / f"step-{self.done}"
             with files.make_aside(folder, *ENCODER_FILES) as aside:
                 self.save_encoder(aside)
