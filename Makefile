@@ -8,9 +8,9 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
-link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))" $(2)
+link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
-.PHONY: help setup fetch demo ablations test test-cluster lint bench slice clean-demo clean-ablation
+.PHONY: help setup fetch demo ablations test test-cluster lint bench slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -65,11 +65,6 @@ slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 	$(call link,$(GENOME),resources/local/genome)
 	$(call link,$(GUE),resources/local/GUE)
 	snakemake --profile workflow/profiles/slice all
-
-clean-ablation: $(READY)  ## list what one group alone has: NAME=group CONFIG=file; delete it: YES=1
-	@test -n "$(NAME)" && test -n "$(CONFIG)" || { echo "usage: make clean-ablation NAME=<group in ablations> CONFIG=<config/demo.yaml, config/slice.yaml or config/config.yaml> [YES=1]"; exit 2; }
-	@PYTHONPATH=workflow python -m randommask.report.ablations.clean --config "$(CONFIG)" --name "$(NAME)" $(if $(filter 1,$(YES)),--delete)
-	@test "$(YES)" = 1 || echo "YES=1 deletes it"
 
 # Of a copy of its config nothing goes; nor do the logs, which have the hours of all.
 clean-demo: $(READY)  ## list what config/demo.yaml makes; delete it: YES=1

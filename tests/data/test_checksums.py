@@ -1,10 +1,10 @@
-"""Trust on first use: what came once must come again, and all of it is in the book."""
+"""Trust on first use: what came once must come again; all of it is in the ledger."""
 
 import hashlib
 import threading
 
 import pytest
-from made.fetching import BODY, book_of, content, entry, fetch, found_in, spec_of
+from made.fetching import BODY, content, entry, fetch, found_in, ledger_of, spec_of
 
 from randommask import files
 from randommask.data import checksums
@@ -25,7 +25,7 @@ def test_a_file_without_a_checksum_is_recorded_and_must_come_again(server, tmp_p
     server.files["/a"] = BODY
     fetch(unpinned(server), tmp_path / "out")
     row = ["x", "data.bin", str(len(BODY)), sha256(BODY), "first-use", server.url("/a")]
-    assert book_of(tmp_path / "out") == [row]
+    assert ledger_of(tmp_path / "out") == [row]
     files.remove(tmp_path / "out")
     server.files["/a"] = OTHER
     with pytest.raises(InputError) as error:
@@ -35,12 +35,12 @@ def test_a_file_without_a_checksum_is_recorded_and_must_come_again(server, tmp_p
     assert "checksums.tsv; if the change is meant, delete its row" in message
     assert "\n" not in message
     assert found_in(tmp_path) == []
-    assert book_of(tmp_path / "out") == [row]
+    assert ledger_of(tmp_path / "out") == [row]
     server.files["/b"] = BODY  # another place may have what came first
     spec = unpinned(server)
     spec["files"][0]["urls"].append(server.url("/b"))
     fetch(spec, tmp_path / "out")
-    assert book_of(tmp_path / "out") == [row]
+    assert ledger_of(tmp_path / "out") == [row]
 
 
 def test_a_row_that_is_deleted_lets_other_bytes_in(server, tmp_path):
@@ -48,10 +48,10 @@ def test_a_row_that_is_deleted_lets_other_bytes_in(server, tmp_path):
     fetch(unpinned(server), tmp_path / "out")
     files.remove(tmp_path / "out")
     server.files["/a"] = OTHER
-    book = tmp_path / "book" / "checksums.tsv"
-    book.write_text(book.read_text().splitlines()[0] + "\n")
+    ledger = tmp_path / "ledger" / "checksums.tsv"
+    ledger.write_text(ledger.read_text().splitlines()[0] + "\n")
     fetch(unpinned(server), tmp_path / "out")
-    assert book_of(tmp_path / "out")[0][3] == sha256(OTHER)
+    assert ledger_of(tmp_path / "out")[0][3] == sha256(OTHER)
 
 
 def test_a_part_of_unknown_bytes_is_not_gone_on_with(server, tmp_path):
@@ -72,30 +72,30 @@ def test_of_recorded_bytes_it_is(server, tmp_path):
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
-def test_a_pinned_file_is_in_the_book_too_and_the_config_may_change_it(
+def test_a_pinned_file_is_in_the_ledger_too_and_the_config_may_change_it(
     server, tmp_path
 ):
     server.files["/a"] = BODY
     fetch(spec_of(server, "/a"), tmp_path / "out")
-    assert book_of(tmp_path / "out")[0][3:5] == [sha256(BODY), "pinned"]
+    assert ledger_of(tmp_path / "out")[0][3:5] == [sha256(BODY), "pinned"]
     server.files["/a"] = OTHER
     files.remove(tmp_path / "out")
     fetch(spec_of(server, "/a", body=OTHER), tmp_path / "out")
-    (row,) = book_of(tmp_path / "out")
+    (row,) = ledger_of(tmp_path / "out")
     assert row[3:5] == [sha256(OTHER), "pinned"]
 
 
-def test_the_book_is_the_same_whatever_came_first(server, tmp_path):
+def test_the_ledger_is_the_same_whatever_came_first(server, tmp_path):
     server.files |= {"/a": BODY, "/b": OTHER}
     specs = {"one": spec_of(server, "/a"), "two": unpinned(server, "/b")}
-    books = []
+    ledgers = []
     for order in (["one", "two"], ["two", "one", "one"]):
         place = tmp_path / "-".join(order)
         for name in order:
             fetch(specs[name], place / name, name=name)
-        books.append((place / "book/checksums.tsv").read_bytes())
-    assert books[0] == books[1]
-    assert books[0].count(b"\n") == 3
+        ledgers.append((place / "ledger/checksums.tsv").read_bytes())
+    assert ledgers[0] == ledgers[1]
+    assert ledgers[0].count(b"\n") == 3
 
 
 def test_many_writers_lose_no_row(tmp_path):
@@ -131,8 +131,8 @@ def test_other_bytes_recorded_meanwhile_are_refused(tmp_path):
         ("\t".join(checksums.HEADER) + "\nx\ty\n", r"line 2: found \['x', 'y'\]"),
     ],
 )
-def test_a_book_of_another_form_is_named(server, tmp_path, text, message):
-    (tmp_path / "book").mkdir()
-    (tmp_path / "book/checksums.tsv").write_text(text)
+def test_a_ledger_of_another_form_is_named(server, tmp_path, text, message):
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger/checksums.tsv").write_text(text)
     with pytest.raises(InputError, match=message):
         fetch({"files": [entry(server, "/a")]}, tmp_path / "out")

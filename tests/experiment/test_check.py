@@ -3,14 +3,12 @@
 import copy
 
 import pytest
-import yaml
 from made import ROOT
 
 from randommask.errors import InputError
-from randommask.experiment import ablations, encoders, runs
-from randommask.experiment import check as checker
-
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+from randommask.experiment import ablations, encoders, file, runs
+from randommask.experiment.check import check
+from randommask.experiment.sections import Ours
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +22,12 @@ def paper():
 
 
 def load(name):
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    return file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
 
 
 @pytest.mark.parametrize("name", ["config", "demo"])
 def test_our_configs_are_good(name):
-    checker.check(load(name), SCHEMA)
+    check(load(name))
 
 
 def test_the_slice_needs_its_folders_and_says_so():
@@ -37,7 +35,7 @@ def test_the_slice_needs_its_folders_and_says_so():
     config["sources"]["gue"]["path"] = "no/such/folder"
     config["sources"]["deepstarr"]["path"] = "no/such/folder"
     with pytest.raises(InputError, match="present, but no dataset was found"):
-        checker.check(config, SCHEMA)
+        check(config)
 
 
 def put(config, path, value):
@@ -48,6 +46,7 @@ def put(config, path, value):
 
 
 ROW = {"label": "a", "encoder": "k5", "tokenization": "overlapping"}
+LABELLED = {"label": "a", "encoder": "dnabert", "tokenization": "overlapping"}
 PAPERS = ROW | {"encoder": "phases-paper"}
 BAD = [
     (("pretrain", "lerning_rate"), 1, "unknown key 'lerning_rate'.*'learning_rate'"),
@@ -60,10 +59,9 @@ BAD = [
     (("pretrain", "genomes"), ["mm10"], "no genome 'mm10'"),
     (("seeds",), [], "seeds: found \\[\\], expected a list of at least 1"),
     (("seeds",), [1, 1], "no entry twice"),
-    (("partial",), "yes", 'partial: found "yes", expected of type boolean'),
+    (("partial",), "yes", 'partial: found "yes", expected true or false'),
     (("roles", "baseline"), "dnabert-mini", "table3: no row of dnabert-mini, which is"),
     (("encoders", "dnabert", "curiculum"), "x", "unknown key 'curiculum'"),
-    (("encoders", "dnabert"), {"k": 6}, "encoders.dnabert: no key 'curriculum'"),
     (("encoders", "dnabert", "curriculum"), "other", "no curriculum 'other'"),
     (("encoders", "dnabert", "architecture"), "bas", "did you mean 'base'"),
     (("encoders", "untrained", "steps"), 9, "'steps' has no meaning for control untr"),
@@ -131,7 +129,6 @@ BAD = [
     (("pretrain", "k"), 5, "roles.baseline: dnabert has k 5, expected an even"),
     (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
     (("architectures", "mini", "positions"), 500, "tokens 512, expected at most"),
-    (("recipes",), {"table5": {}}, "recipes: no key 'table4'"),
     (("recipes", "table5"), {"PD-tat": {}}, "no task or dataset 'PD-tat'.*'PD-tata'"),
     (("recipes", "table5"), {"all": {"dropout": 0}}, "unknown key 'dropout'"),
     (("finetune", "patience"), 0, "finetune.patience: found 0"),
@@ -141,9 +138,35 @@ BAD = [
     (("sources", "gue", "otherwise", 0, "hub", "renam"), {}, "did you mean 'rename'"),
     (("sources", "gue", "otherwise", 0, "hub", "rename"), {}, "hub.rename"),
     (("sources", "gue", "otherwise", 0), {"path": "a"}, "sources.gue.otherwise.0"),
-    (("mirrors",), "folder", 'mirrors: found "folder", expected of type array'),
+    (("mirrors",), "folder", 'mirrors: found "folder", expected a list'),
     (("encoders", "nt", "released", "path"), "a", "encoders.nt.released"),
     (("encoders", "nt", "released", "family"), "gpt", "one of bert, esm, hyena"),
+    # what a command would refuse in the end
+    (("tables", "table2", "rows", 0), LABELLED, "rows.0: no key 'pretraining'"),
+    (("tables", "table3", "rows", 1, "label"), "NT", "row 2: a second 'NT', as row 1"),
+    (
+        ("tables", "table2", "rows", 3, "tokenization"),
+        "non-overlapping",
+        "row 4: a sec",
+    ),
+    (("tables", "table3", "rows", 3, "published"), "DNABER", "row 'DNABERT': no publi"),
+    (("tables", "table2", "rows", 2, "published"), "HyenaDNA", "no published row 'Hy"),
+    (("tables", "table3", "rows", 0, "series"), "a", "unknown key 'series'"),
+    (("tables", "table3", "rows", 0, "pretraining"), "a", "unknown key 'pretraining'"),
+    (("ablations", "k", "rows", 0, "published"), "NT", "unknown key 'published'"),
+    (("tables", "table3", "datasets"), [], "table3.datasets: found \\[\\], expected a"),
+    (("figures", "tsne", "perplexity"), 1366, "less than a third of the 4096 k-mers"),
+    (("figures", "attention", "tokens"), 513, "at most the 512 positions of dnabert"),
+    (("encoders", "nonoverlapping", "k"), 2, "k 2, expected an even number from 4 on"),
+    (("pretrain", "held_out"), ["chr23"], "no chromosome 'chr23'.*did you mean 'chr"),
+    (("pretrain", "held_out"), ["a b"], 'held_out.0: found "a b", expected a FASTA'),
+    (("genomes", "hg38", "chromosomes"), ["../1"], 'chromosomes.0: found "../1"'),
+    (("tables", "table3", "rows", 2, "tokenization"), "overlapping", "expected charac"),
+    (("tables", "table3", "rows", 0, "tokenization"), "character", "expected overlapp"),
+    (("pathvars", "results"), "../results", "results: found .* without '..' in its"),
+    (("pathvars", "results"), "/", 'results: found "/", expected a folder'),
+    (("pathvars", "logs"), "~/logs", "without '~'"),
+    (("sources",), {"hg38": {"path": "a"}}, "no source 'gue', which EMP-H3 in config"),
 ]
 
 
@@ -151,33 +174,57 @@ BAD = [
 def test_a_bad_config_is_one_short_line(paper, path, value, message):
     put(paper, path, value)
     with pytest.raises(InputError, match=message) as error:
-        checker.check(paper, SCHEMA)
+        check(paper)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 250
+
+
+def test_all_chromosomes_cannot_be_held_out(paper):
+    paper["genomes"]["hg38"]["chromosomes"] = ["chr1", "chr2"]
+    paper["pretrain"]["held_out"] = ["chr2", "chr1"]
+    with pytest.raises(InputError, match="found all 2 chromosomes, expected one that"):
+        check(paper)
+
+
+def test_ncbis_names_can_be_taken_and_held_out(paper):
+    names = ["gi|568336023|gb|CM000663.2|", "gi|2|gb|CM2|", "NC_000001.11"]
+    paper["genomes"]["hg38"]["chromosomes"] = names
+    paper["pretrain"]["held_out"] = names[:2]
+    experiment = check(paper)
+    assert encoders.segment(experiment, "dnabert", 30000).settings.held_out == (
+        *names[:2],
+    )
+
+
+def test_a_demos_perplexity_is_told_before_its_training():
+    demo = load("demo")
+    demo["figures"]["tsne"]["perplexity"] = 100
+    with pytest.raises(InputError, match="100, expected less than a third of the 256"):
+        check(demo)
 
 
 def test_a_circle_of_branches_is_refused(paper):
     paper["encoders"]["dnabert"]["from"] = {"encoder": "randommask", "step": 60000}
     with pytest.raises(InputError, match="from"):
-        checker.check(paper, SCHEMA)
+        check(paper)
 
 
 def changed_segments(before, after):
-    names = encoders.segment_names(before)
-    cut = [
-        [encoders.segment(c, *encoders.split(n)) for n in names]
-        for c in (before, after)
-    ]
-    return {name for name, a, b in zip(names, *cut, strict=True) if a != b}
+    one, other = check(before), check(after)
+    return {
+        name
+        for name in encoders.segment_names(one)
+        if encoders.segment(one, *encoders.split(name))
+        != encoders.segment(other, *encoders.split(name))
+    }
 
 
 def test_one_encoders_setting_changes_its_segments_only(paper):
     other = copy.deepcopy(paper)
     other["encoders"]["nonoverlapping"]["learning_rate"] = 2e-4
     changed = changed_segments(paper, other)
-    assert changed == {
-        name for name in encoders.segment_names(paper) if name.startswith("nonover")
-    }
+    names = encoders.segment_names(check(paper))
+    assert changed == {name for name in names if name.startswith("nonover")}
 
 
 def test_a_later_phase_leaves_earlier_segments_as_they_are(paper):
@@ -189,28 +236,29 @@ def test_a_later_phase_leaves_earlier_segments_as_they_are(paper):
 
 
 def test_a_branch_starts_where_the_other_ends(paper):
-    assert encoders.predecessor(paper, "randommask", 60000) == ("dnabert", 30000)
-    assert encoders.predecessor(paper, "randommask", 100000) == ("randommask", 60000)
-    assert encoders.predecessor(paper, "dnabert", 30000) is None
-    lineage = encoders.lineage(paper, "randommask")
+    experiment = check(paper)
+    assert encoders.predecessor(experiment, "randommask", 60000) == ("dnabert", 30000)
+    own = ("randommask", 60000)
+    assert encoders.predecessor(experiment, "randommask", 100000) == own
+    assert encoders.predecessor(experiment, "dnabert", 30000) is None
+    lineage = encoders.lineage(experiment, "randommask")
     assert lineage[0] == "dnabert/step-0"
     assert lineage[-1] == "randommask/step-480000"
 
 
 def test_spans_are_validated_with_one_masking(paper):
+    experiment = check(paper)
     masks = {
-        encoder: encoders.span_masking(paper, encoder)
-        for encoder in paper["encoders"]
-        if encoders.is_ours(paper, encoder)
+        encoder: encoders.span_masking(experiment, encoder)
+        for encoder in encoders.named(experiment, Ours)
     }
-    shared = paper["pretrain"]
     assert masks["spans-6"] == masks["phases-share-15"] == masks["phases-100"]
-    assert masks["spans-6"]["replacement"] == shared["replacement"]
-    assert masks["nonoverlapping"]["center_probability"] == 0.15
+    assert masks["spans-6"].replacement == experiment.pretrain.replacement
+    assert masks["nonoverlapping"].center_probability == 0.15
 
 
 def test_milestones_belong_to_the_segment_that_passes_them(paper):
-    kept = encoders.milestone_segments(paper)
+    kept = encoders.milestone_segments(check(paper))
     assert kept["dnabert/step-0"] == kept["dnabert/step-10000"] == "dnabert/step-30000"
     assert "dnabert/step-100000" not in kept  # a segment's end has its own folder
 
@@ -221,10 +269,9 @@ def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
     own = {"learning_rate": 1e-3, "lora": adapters, "truncate": True}
     for name in ("nt", "dnabert"):
         paper["encoders"][name]["finetune"] = own
-    checker.check(paper, SCHEMA)
-    rows = runs.benchmark(paper)
+    rows = runs.benchmark(check(paper))
     before, after, other = (
-        runs.finetuning(config, name, "overlapping", rows[0], 1)
+        runs.finetuning(check(config), name, "overlapping", rows[0], 1).values()
         for config, name in ((plain, "nt"), (paper, "nt"), (paper, "randommask"))
     )
     assert before["lora"] is None and before["truncate"] is False
@@ -238,17 +285,16 @@ def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
     (tmp_path / "EMP" / "H3").mkdir(parents=True)
     (tmp_path / "EMP" / "H3" / "train.csv").write_text("sequence,label\n")
     config["sources"]["gue"]["path"] = str(tmp_path)
-    checker.check(config, SCHEMA)
-    group = config["ablations"]["curriculum"]
-    assert runs.table_datasets(config, group) == ["EMP-H3"]
-    other = config["ablations"]["masking-rate"]
-    other["datasets"] = ["SSP"]
-    checker.check(config, SCHEMA)  # `make slice` asks for no group
+    experiment = check(config)
+    group = experiment.ablations["curriculum"]
+    assert runs.table_datasets(experiment, group) == ["EMP-H3"]
+    config["ablations"]["masking-rate"]["datasets"] = ["SSP"]
+    experiment = check(config)  # `make slice` asks for no group
     with pytest.raises(InputError, match="data sets are not here: SSP"):
-        ablations.measured(config, other)
-    group["datasets"].append("EMP-H5")
+        ablations.measured(experiment, experiment.ablations["masking-rate"])
+    config["ablations"]["curriculum"]["datasets"] = ["EMP-H5"]
     with pytest.raises(InputError, match="no dataset 'EMP-H5'"):
-        checker.check(config, SCHEMA)
+        check(config)
 
 
 def test_an_ablations_setting_changes_its_own_encoder_only(paper):
@@ -261,32 +307,42 @@ def test_an_ablations_setting_changes_its_own_encoder_only(paper):
 
 
 def test_a_milestone_has_the_settings_of_its_encoder(paper):
-    assert encoders.merged(paper, "dnabert-10k") == encoders.merged(paper, "dnabert")
-    assert not encoders.is_ours(paper, "dnabert-10k")
-    assert "dnabert-10k/step-480000" not in encoders.segment_names(paper)
+    experiment = check(paper)
+    milestone, encoder = (
+        encoders.keys(experiment, name) for name in ("dnabert-10k", "dnabert")
+    )
+    assert milestone == encoder
+    assert not encoders.is_ours(experiment, "dnabert-10k")
+    assert "dnabert-10k/step-480000" not in encoders.segment_names(experiment)
 
 
 def test_sequences_that_are_cut_need_not_fit(paper):
     paper["pretrain"]["tokens"] = paper["architectures"]["base"]["positions"] = 300
     with pytest.raises(InputError, match="497 tokens, expected at most the 300"):
-        checker.check(paper, SCHEMA)
+        check(paper)
     paper["finetune"]["truncate"] = True
-    checker.check(paper, SCHEMA)
+    check(paper)
 
 
 def test_recipes_change_what_they_name(paper):
-    rows = {row.dataset: row for row in runs.benchmark(paper)}
-    assert runs.recipe(paper, "table5", rows["SSP"])["learning_rate"] == 1e-4
-    assert runs.recipe(paper, "table4", rows["SSP"])["learning_rate"] == 3e-5
     paper["recipes"]["own"] = {"all": {"epochs": 2}, "SSP": {"epochs": 7}}
-    assert runs.recipe(paper, "own", rows["SSP"])["epochs"] == 7
-    assert runs.recipe(paper, "own", rows["EAP"])["epochs"] == 2
+    experiment = check(paper)
+    rows = {row.dataset: row for row in runs.benchmark(experiment)}
+
+    def told(recipe, dataset):
+        return runs.recipe(experiment, recipe, rows[dataset])
+
+    assert told("table5", "SSP")["learning_rate"] == 1e-4
+    assert told("table4", "SSP")["learning_rate"] == 3e-5
+    assert told("own", "SSP")["epochs"] == 7
+    assert told("own", "EAP")["epochs"] == 2
 
 
 def test_dnabert2s_recipe_is_the_scripts(paper):
     """Per group: epochs, steps in all, warm-up; learning rate and decay for all."""
-    rows = {row.dataset: row for row in runs.benchmark(paper)}
     paper["finetune"]["recipe"] = "dnabert2"
+    experiment = check(paper)
+    rows = {row.dataset: row for row in runs.benchmark(experiment)}
     due = {
         "EMP-H3": (3, None, 50),
         "TF-M-3": (5, 1000, 30),
@@ -298,7 +354,7 @@ def test_dnabert2s_recipe_is_the_scripts(paper):
         "SSP": (5, None, 50),
     }
     for name, numbers in due.items():
-        run = runs.finetuning(paper, "dnabert", "overlapping", rows[name], 1)
-        assert (run["epochs"], run["max_steps"], run["warmup_steps"]) == numbers
-        assert (run["batch_size"], run["learning_rate"]) == (32, 3e-5)
-        assert run["weight_decay"] == 0.01
+        run = runs.finetuning(experiment, "dnabert", "overlapping", rows[name], 1)
+        assert (run.epochs, run.max_steps, run.warmup_steps) == numbers
+        assert (run.batch_size, run.learning_rate) == (32, 3e-5)
+        assert run.weight_decay == 0.01

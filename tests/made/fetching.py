@@ -27,15 +27,15 @@ def spec_of(server, *paths, **changes):
 
 
 def fetch(spec, output, mirrors=(), name="x"):
-    """Fetch with the book of checksums in the folder `book` beside `output`."""
-    folder = output.parent / "book"
+    """Fetch with the ledger of checksums in the folder `ledger` beside `output`."""
+    folder = output.parent / "ledger"
     folder.mkdir(parents=True, exist_ok=True)
     download.download(name, spec, output, folder / "checksums.tsv", mirrors)
 
 
 def found_in(folder):
-    """What lies there but the folder of the book."""
-    return sorted(path.name for path in folder.iterdir() if path.name != "book")
+    """What lies there but the folder of the ledger."""
+    return sorted(path.name for path in folder.iterdir() if path.name != "ledger")
 
 
 def content(folder):
@@ -57,9 +57,9 @@ def leave_part(spec, output, content):
     return part
 
 
-def book_of(output):
-    """The rows of the book, without its header."""
-    lines = (output.parent / "book" / "checksums.tsv").read_text().splitlines()
+def ledger_of(output):
+    """The rows of the ledger, without its header."""
+    lines = (output.parent / "ledger" / "checksums.tsv").read_text().splitlines()
     return [line.split("\t") for line in lines[1:]]
 
 

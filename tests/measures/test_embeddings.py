@@ -118,7 +118,7 @@ def test_bad_weights_are_named(tmp_path):
     with pytest.raises(InputError, match=r"model\.safetensors"):
         embeddings.read_embeddings(broken)
     (tmp_path / "broken" / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="safetensors"):
         embeddings.read_embeddings(broken)
 
 

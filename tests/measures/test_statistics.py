@@ -245,7 +245,7 @@ def test_predictions_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(InputError, match=rf"{re.escape(str(path))}: not a parquet"):
         tabulate(tmp_path, datasets=["SSP"], seeds=[0])
     path.unlink()
-    with pytest.raises(InputError, match=rf"{re.escape(str(path))}: no such file"):
+    with pytest.raises(FileNotFoundError, match=re.escape(str(path))):
         tabulate(tmp_path, datasets=["SSP"], seeds=[0])
 
 

@@ -57,7 +57,9 @@ def test_the_papers_encoder_takes_the_papers_two_days(clone):
     row = next(line for line in printed if line.startswith("pretrain")).split()
     assert row[:3] == ["pretrain", "1", "480,000"] and row[5] == "7.16e+19"
     assert float(row[6]) == pytest.approx(8 * 48, rel=0.01)
-    hours = re.search(r"wall time on 8 GPUs: ([\d.]+) h", "\n".join(printed))[1]
+    hours = re.search(r"wall time on 8 GPUs: at least ([\d.]+) h", "\n".join(printed))[
+        1
+    ]
     assert float(hours) == pytest.approx(48, rel=0.01)
     energy = re.search(r"energy: ([\d.]+) kWh", "\n".join(printed))[1]
     assert float(energy) == pytest.approx(8 * 48 * 0.4, rel=0.01)
@@ -66,7 +68,7 @@ def test_the_papers_encoder_takes_the_papers_two_days(clone):
 def test_a_given_speed_is_used_and_said(clone):
     printed = "\n".join(lines([pretraining(0, 480_000)], rate=435e12))
     assert "435 TFLOP/s a GPU (given)" in printed
-    hours = float(re.search(r"wall time on 8 GPUs: ([\d.]+) h", printed)[1])
+    hours = float(re.search(r"wall time on 8 GPUs: at least ([\d.]+) h", printed)[1])
     assert hours == pytest.approx(7.17e19 / 435e12 / 8 / 3600, rel=0.01)
     baseline = speeds.given(PAPER, 1000.0)  # at 571 million FLOP a token
     assert baseline == pytest.approx(5.70e11, rel=0.01)
@@ -80,7 +82,7 @@ def test_segments_wait_for_each_other(clone):
         pretraining(240_000, 480_000, 8, ["step-240000"]),
     )
     together = "\n".join(lines([first, second], gpus=16))
-    hours = float(re.search(r"wall time on 16 GPUs: ([\d.]+) h", together)[1])
+    hours = float(re.search(r"wall time on 16 GPUs: at least ([\d.]+) h", together)[1])
     assert hours == pytest.approx(48, rel=0.01)
 
 
@@ -154,7 +156,7 @@ def test_the_paper_on_a_cluster(clone, capsys):
 def test_finished_work_counts_as_nothing(clone, capsys):
     target = "results/tables/table1.csv"
     [planned] = plan.jobs([target], None, None)
-    assert planned.rule == "table1" and target in planned.outputs
+    assert planned.rule == "table" and target in planned.outputs
     for path in planned.outputs:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).touch()

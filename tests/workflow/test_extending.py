@@ -215,35 +215,6 @@ def test_a_table_is_one_entry(clone):
         assert (clone / f"results/demo/ablations/mine.{form}").stat().st_size
 
 
-def clean(clone, command):
-    """Do what `make` would do, but for setting up `.venv`."""
-    shown = subprocess.run(
-        [*command.split(), "--dry-run", "--old-file", ".venv/.ready"],
-        cwd=clone,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    [said] = [line for line in shown.stdout.splitlines() if "ablation.clean" in line]
-    subprocess.run(said, shell=True, cwd=clone, env=ENVIRONMENT, check=True)
-
-
-def test_the_page_takes_its_group_away_again(clone):
-    """The last test of the clone."""
-    lines = "".join(blocks("sh")).splitlines()
-    listed, deleted = [line for line in lines if line.startswith("make ")]
-    results = clone / "results/demo"
-    clean(clone, listed)
-    assert (results / "ablations/mine.csv").exists()
-    assert (results / "pretrain" / "growing").exists()
-    clean(clone, deleted)
-    assert not list(results.glob("ablations/mine*"))
-    assert not (results / "pretrain" / "growing").exists()
-    assert not (results / "finetune" / "growing").exists()
-    for kept in ("pretrain/dnabert", "encoders/two-species", "finetune/average"):
-        assert (results / kept).exists()
-
-
 GROWING, MINE = ("encoders", "growing"), ("encoders", "my-checkpoint", "released")
 ENTRY = {"curriculum": [{"until": 200, "max_span": 4}], "steps": 200, "warmup_steps": 2}
 NAMED = "expected a name: text of letters, digits, '-', '.' and '_'"

@@ -1,33 +1,49 @@
-"""What a command says when its input is wrong: one line, and a non-zero exit."""
+"""What a command says when it cannot go on: one line, and a non-zero exit."""
 
 import difflib
-import errno
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 
 class InputError(Exception):
-    """A bad input. The message names file, row or key, what was found, what was due."""
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
+    """A bad input. The message names file, row or key, what was found and expected."""
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a command's `main`; print an `InputError` as one line and exit with 1.
+    """Call a command's `main`; say in one line what it cannot go on with, and exit.
 
-    A full disk is told so too: it is no fault of the program.
+    A traceback is for faults of this program. A bad input is none, and nor is whatever
+    the file system refuses: a file that is missing or not ours to read, a folder where
+    a file should be, a disk that is full or knows no locks. Of an interrupted command,
+    and of one whose output nobody reads any more, the exit status says enough.
     """
     try:
         main()
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        sys.exit(f"error: {error.filename or 'disk'}: {error.strerror}")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # As in `... | head`. Python flushes once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {reason(error)}")
+
+
+def reason(error: InputError | OSError) -> str:
+    """One line on an error; of the file system's, `<file>: <what>`."""
+    if not isinstance(error, OSError):
+        return str(error)
+    # Arrow and NumPy raise an OSError of one text, which names the file or does not.
+    what = error.strerror or str(error)
+    if error.errno is not None and what == os.strerror(error.errno):
+        what = what[:1].lower() + what[1:]
+    name = error.filename2 or error.filename  # of a renamed file, what it should be
+    return " ".join((f"{name}: {what}" if name is not None else what).split())
 
 
 def known(where: str, name: str, names: Iterable[str], kind: str) -> None:

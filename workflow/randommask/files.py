@@ -8,6 +8,7 @@ What a killed process left beside the name is deleted by the next that writes th
 it was on the same host: of another host nobody can say whether it still writes.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from randommask.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 WORKFLOW = Path(__file__).parents[1]
 """The folder `workflow`: rules, profiles, captions, plug-ins and this package."""
@@ -69,15 +72,30 @@ def make_aside(path: str | Path, *ours: str) -> Iterator[Path]:
             remove(final)
 
 
+def at_hand(path: str | Path) -> str:
+    """A file of the user's, or of the repository where the user has none of that name.
+
+    So the lists in `config/` are found by a workflow that imports this one.
+    """
+    own = WORKFLOW.parent / path
+    return str(path if Path(path).exists() or not own.exists() else own)
+
+
 def check_file(path: str | Path | None) -> None:
     """Raise `InputError` where `write_aside` would, before any work; None is fine."""
-    if path is not None and Path(path).is_dir():
+    if path is None:
+        return
+    if Path(path).is_dir():
         raise InputError(f"{path}: is a folder, expected the name of a file to write")
+    _check_above(path)
 
 
 def check_folder(path: str | Path | None, *ours: str) -> None:
     """Raise `InputError` where `make_aside` would, before any work; None is fine."""
-    if path is None or not Path(path).exists():
+    if path is None:
+        return
+    if not Path(path).exists():
+        _check_above(path)
         return
     if not Path(path).is_dir():
         raise InputError(f"{path}: is a file, expected the name of a folder to make")
@@ -89,10 +107,19 @@ def check_folder(path: str | Path | None, *ours: str) -> None:
             )
 
 
+def _check_above(path: str | Path) -> None:
+    """Raise `InputError` where a file stands in the way of the folder to write in."""
+    for above in Path(path).parents:
+        if above.exists():
+            if not above.is_dir():
+                raise InputError(f"{above}: is a file, expected the folder of {path}")
+            return
+
+
 @contextmanager
 def _aside(path: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the final name, links followed, and the sibling that is renamed to it."""
-    if path.is_symlink():
+    if path.is_symlink() or not path.name:  # "." has no name to write beside
         path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     host = socket.gethostname()
@@ -107,9 +134,26 @@ def _aside(path: Path) -> Iterator[tuple[Path, Path]]:
     try:
         yield path, aside
         os.replace(aside, path)
-    except BaseException:
-        remove(aside)
+    except BaseException as error:
+        with suppress(OSError):  # what went wrong first is what is told
+            remove(aside)
+        if isinstance(error, Exception):
+            _name(error, aside, path)
         raise
+
+
+def _name(error: Exception, aside: Path, path: Path) -> None:
+    """See that an error of the disk is an `OSError` which names `path`, not `aside`."""
+    if isinstance(error, OSError):
+        if error.filename is None and error.errno in FULL:
+            error.filename = path
+        elif str(error.filename).startswith(str(aside)):
+            error.filename = f"{path}{str(error.filename).removeprefix(str(aside))}"
+        if error.filename2 is not None:
+            error.filename2 = path
+    elif found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors, in Rust
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), path) from error
 
 
 def _is_other_process(pid: int) -> bool:
@@ -152,11 +196,9 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; raise `InputError` where it is missing or not JSON."""
+    """Read a JSON file; raise `InputError` where it is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error})") from None
 

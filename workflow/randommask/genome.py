@@ -1,6 +1,7 @@
 """Nucleotides as codes, `A0 T1 C2 G3` and 4 for everything else; FASTA."""
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,29 +72,48 @@ def read_fasta(
     over unread and have None for codes. Raises `InputError` where the file is not
     FASTA or broken, a record is empty or nameless, or a letter is not an IUPAC one.
     """
-    name, codes = None, bytearray()
+    for name, codes in _records(path, wanted, _strict_codes):
+        yield name, None if codes is None else np.frombuffer(codes, np.uint8)
+
+
+def read_letters(path: str | Path) -> Iterator[tuple[str, bytearray]]:
+    """Yield the name and the letters of each record, whatever letters they are.
+
+    Raises `InputError` as `read_fasta` does, but for the letters.
+    """
+    return _records(path, None, lambda *words: words[2].translate(None, WHITESPACE))
+
+
+def _records(
+    path: str | Path,
+    wanted: set[str] | None,
+    read: Callable[[str | Path, str, bytes, int], bytes],
+) -> Iterator[tuple[str, bytearray | None]]:
+    """Yield each record with what `read` makes of its lines; None if it is not wanted.
+
+    `read` is told the path, the record's name, some whole lines, and how many bytes it
+    has made of the lines before them.
+    """
+    name, gathered = None, bytearray()
+
+    def finish() -> tuple[str, bytearray | None]:
+        if wanted is not None and name not in wanted:
+            return name, None
+        if not gathered:
+            raise InputError(f"{path}: record {name} is empty, expected bases")
+        return name, gathered
+
     for piece in _pieces(Path(path)):
         if piece.startswith(b">"):
             if name is not None:
-                yield name, _finish(path, name, codes, wanted)
+                yield finish()
             words = piece[1:].split(maxsplit=1)
             if not words:
                 raise InputError(f"{path}: a record has no name, expected '>name'")
-            name, codes = words[0].decode(errors="replace"), bytearray()
+            name, gathered = words[0].decode(errors="replace"), bytearray()
         elif wanted is None or name in wanted:
-            codes += _strict_codes(path, name, piece, len(codes))
-    yield name, _finish(path, name, codes, wanted)
-
-
-def _finish(
-    path: str | Path, name: str, codes: bytearray, wanted: set[str] | None
-) -> np.ndarray | None:
-    """Turn the codes gathered for a record into an array; None if it is not wanted."""
-    if wanted is not None and name not in wanted:
-        return None
-    if not codes:
-        raise InputError(f"{path}: record {name} is empty, expected bases")
-    return np.frombuffer(codes, np.uint8)
+            gathered += read(path, name, piece, len(gathered))
+    yield finish()
 
 
 def _strict_codes(path: str | Path, name: str, piece: bytes, before: int) -> bytes:
@@ -116,7 +136,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
         started = False
         for block in _unpacked_blocks(path, file) if is_gzip else _blocks(file):
             if not started:
-                block = block.lstrip()
+                block = block.removeprefix(codecs.BOM_UTF8).lstrip()
                 _check_start(path, block)
                 started = bool(block)
             yield from _cut(block)

@@ -1,4 +1,4 @@
-"""The book of what was fetched: `checksums.tsv`, one row a file, sorted.
+"""The ledger of what was fetched: `checksums.tsv`, one row a file, sorted.
 
 A file whose checksum stands in the config is `pinned`. Any other is trusted at its
 first use: what came then is written down, and what comes later must be the same.
@@ -32,11 +32,11 @@ class Row:
     """Address, or `repository@commit` of the hub."""
 
 
-Book = dict[tuple[str, str], Row]
+Ledger = dict[tuple[str, str], Row]
 
 
-def read(path: Path) -> Book:
-    """The rows by source and file; none where there is no book yet.
+def read(path: Path) -> Ledger:
+    """The rows by source and file; none where there is no ledger yet.
 
     Raises `InputError` for a table of another form.
     """
@@ -46,24 +46,24 @@ def read(path: Path) -> Book:
         lines = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     if not lines or lines[0] != HEADER:
         raise InputError(f"{path}: expected the columns {', '.join(HEADER)}")
-    book = {}
+    ledger = {}
     for number, cells in enumerate(lines[1:], start=2):
         if len(cells) != len(fields(Row)) or not cells[2].isdigit():
             raise InputError(f"{path}: line {number}: found {cells}, no row of a file")
         row = Row(cells[0], cells[1], int(cells[2]), *cells[3:])
-        book[row.source, row.file] = row
-    return book
+        ledger[row.source, row.file] = row
+    return ledger
 
 
 def expected(path: Path, source: str, remote: Sequence[RemoteFile]) -> list[RemoteFile]:
-    """The files with the sums that the book has of those that the config has not.
+    """The files with the sums that the ledger has of those that the config has not.
 
     Raises `RefusedError` where a hub announces other bytes already.
     """
-    book = read(path)
+    ledger = read(path)
     found = []
     for file in remote:
-        row = book.get((source, file.name))
+        row = ledger.get((source, file.name))
         if row and not file.is_pinned:
             by = f"recorded in {path}; if the change is meant, delete its row there"
             announced = file.digests.get("sha256", row.sha256)
@@ -83,9 +83,9 @@ def record(path: Path, rows: Sequence[Row]) -> None:
     """
     with files.lock(path.with_name(f".{path.name}.lock"), wait=True):
         before = read(path)
-        book = dict(before)
+        ledger = dict(before)
         for row in rows:
-            old = book.get((row.source, row.file))
+            old = ledger.get((row.source, row.file))
             if old and (old.sha256, old.checked) == (row.sha256, row.checked):
                 continue
             if old and row.checked == FIRST_USE and old.sha256 != row.sha256:
@@ -93,12 +93,12 @@ def record(path: Path, rows: Sequence[Row]) -> None:
                     f"{row.source}: {row.file}: sha256 is {row.sha256}, expected "
                     f"{old.sha256} (recorded in {path})"
                 )
-            book[row.source, row.file] = row
-        if book != before:
+            ledger[row.source, row.file] = row
+        if ledger != before:
             text = io.StringIO()
             writer = csv.writer(
                 text, delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n"
             )
             writer.writerow(HEADER)
-            writer.writerows(astuple(book[key]) for key in sorted(book))
+            writer.writerows(astuple(ledger[key]) for key in sorted(ledger))
             files.write_text(path, text.getvalue())

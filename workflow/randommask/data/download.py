@@ -41,11 +41,11 @@ Got = Sequence[tuple[RemoteFile, Fetched]]
 
 
 def download(
-    name: str, spec: Any, output: Path, book: Path, mirrors: Sequence[str] = ()
+    name: str, spec: Any, output: Path, ledger: Path, mirrors: Sequence[str] = ()
 ) -> None:
-    """Make the folder `output` as `spec` says, and note its files in `book`.
+    """Make the folder `output` as `spec` says, and note its files in `ledger`.
 
-    `name` is that of the source, for messages, the book and the mirrors. Raises
+    `name` is that of the source, for messages, the ledger and the mirrors. Raises
     `InputError` for a spec that `sources` refuses, a path that is missing or empty,
     too little disk space, or a file that no place gave.
     """
@@ -61,8 +61,8 @@ def download(
             return
         files.check_folder(output)
         try:
-            got = fetch_first(name, source, output, book, mirrors)
-            make(name, spec, output, book, got)
+            got = fetch_first(name, source, output, ledger, mirrors)
+            make(name, spec, output, ledger, got)
             files.remove(sources.parts(output))
         finally:
             with suppress(OSError):  # a broken transfer is kept
@@ -70,7 +70,7 @@ def download(
 
 
 def fetch_first(
-    name: str, source: Source, output: Path, book: Path, mirrors: Sequence[str]
+    name: str, source: Source, output: Path, ledger: Path, mirrors: Sequence[str]
 ) -> Got:
     """Fetch all files of a source from the first place that has them.
 
@@ -80,7 +80,7 @@ def fetch_first(
     with open_client() as client:
         for find in places(name, source, client, mirrors):
             try:
-                remote = checksums.expected(book, name, find())
+                remote = checksums.expected(ledger, name, find())
                 return fetch_all(client, remote, output)
             except RefusedError as error:
                 print(f"{name}: {error}", file=sys.stderr)
@@ -159,7 +159,7 @@ def fetch_all(client: httpx2.Client, remote: Sequence[RemoteFile], output: Path)
     return [(file, fetch(client, file, file.part(output))) for file in remote]
 
 
-def make(name: str, spec: Any, output: Path, book: Path, got: Got) -> None:
+def make(name: str, spec: Any, output: Path, ledger: Path, got: Got) -> None:
     """Make `output` of the parts, archives unpacked, and write down what it holds."""
     rows = [
         checksums.Row(
@@ -178,11 +178,11 @@ def make(name: str, spec: Any, output: Path, book: Path, got: Got) -> None:
         for file, _ in got:
             if file.is_archive:
                 sums |= archive.unpack(file.part(output), aside, file.name)
-        checksums.record(book, rows)
+        checksums.record(ledger, rows)
         if trusted := sum(row.checked == checksums.FIRST_USE for row in rows):
             print(
                 f"{name}: {trusted} of {len(rows)} files have no checksum in the "
-                f"config: what came first is in {book}",
+                f"config: what came first is in {ledger}",
                 file=sys.stderr,
             )
         for file, here in got:
@@ -198,7 +198,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--name", required=True, help="the source's name")
     parser.add_argument("--hparams", required=True, help="the source's spec as JSON")
-    parser.add_argument("--checksums", type=Path, required=True, help="the book of all")
+    parser.add_argument(
+        "--checksums", type=Path, required=True, help="the ledger of all"
+    )
     parser.add_argument("--mirrors", default="[]", help="JSON list, tried before all")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     args = parser.parse_args(argv)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from randommask import files
+from randommask.data import sources
 from randommask.errors import InputError
 
 LIST = ".fetched.json"
@@ -38,11 +39,14 @@ def is_made(folder: Path, source: str, spec: Any) -> bool:
     if not (folder / LIST).exists():
         return False
     listed = files.read_json(folder / LIST)
-    if (listed.get("source"), listed.get("spec")) != (source, spec):
+    if listed.get("source") != source:
         return False
     try:
+        # One spec may be written in two ways, with its defaults or without.
+        if sources.parse(source, listed.get("spec")) != sources.parse(source, spec):
+            return False
         verify(folder)
-    except InputError:
+    except (InputError, OSError):
         return False
     return True
 

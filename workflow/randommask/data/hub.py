@@ -4,14 +4,13 @@
 HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the proxies of the environment count. The
 bytes then come by `randommask.data.transfer`, like those of any other source: one pass,
 resumed, checked. Of a model only its config, weights and vocabulary are taken, never
-code. Offline, a model is taken from the hub's own cache, where it is there.
+code. A revision is a branch, a tag or a whole commit hash, as the hub wants it.
 """
 
 import os
 import re
 from collections.abc import Collection
 from contextlib import suppress
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,7 +35,7 @@ def resolve(repository: Repository) -> tuple[RemoteFile, ...]:
     from huggingface_hub import is_offline_mode
 
     if is_offline_mode():
-        return _cached(repository)
+        raise RefusedError(f"{repository}: HF_HUB_OFFLINE is set; name a copy by path")
     try:
         info = persist(str(repository), lambda: _ask_hub(repository))
     except RefusedError as error:
@@ -132,21 +131,14 @@ def _ask_hub(repository: Repository) -> Any:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    api = HfApi(endpoint=_endpoint())
-    ask = partial(
-        api.repo_info,
-        repository.repository,
-        repo_type=repository.kind,
-        timeout=transfer.TIMEOUT_SECONDS,
-        files_metadata=True,
-    )
     try:
-        try:
-            info = ask(revision=repository.revision)
-        except HfHubHTTPError as error:
-            if error.response.status_code not in (400, 404):
-                raise
-            info = ask(revision=_commit(api, repository, error))
+        info = HfApi(endpoint=_endpoint()).repo_info(
+            repository.repository,
+            revision=repository.revision,
+            repo_type=repository.kind,
+            timeout=transfer.TIMEOUT_SECONDS,
+            files_metadata=True,
+        )
     except HfHubHTTPError as error:
         with suppress(RefusedError):
             check_status(error.response)
@@ -159,56 +151,15 @@ def _ask_hub(repository: Repository) -> Any:
     return info
 
 
-def _commit(api: Any, repository: Repository, error: Exception) -> str:
-    """The commit that a shortened hash means, where the hub itself knew none.
-
-    Raises `error` where there is none.
-    """
-    if re.fullmatch("[0-9a-f]{7,39}", repository.revision):
-        commits = api.list_repo_commits(
-            repository.repository, repo_type=repository.kind
-        )
-        for commit in commits:
-            if commit.commit_id.startswith(repository.revision):
-                return commit.commit_id
-    raise error
-
-
-def _cached(repository: Repository) -> tuple[RemoteFile, ...]:
-    """A model's files in the hub's cache on this machine."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = {}
-    if repository.kind == "model":
-        for name in (CONFIG, *WEIGHTS, *TOKENIZER):
-            path = try_to_load_from_cache(
-                repository.repository, name, revision=repository.revision
-            )
-            if isinstance(path, str):
-                found[name] = Path(path)
-    if not found:
-        raise RefusedError(
-            f"{repository}: HF_HUB_OFFLINE is set and the hub's cache has it not"
-        )
-    commit = found[CONFIG].parent.name if CONFIG in found else repository.revision
-    return tuple(
-        local_file(repository, name, str(found[name]), f"cache of {commit}")
-        for name in choose(str(repository), found, repository.known)
-    )
-
-
-def local_file(
-    repository: Repository, name: str, place: str, origin: str | None = None
-) -> RemoteFile:
-    """A model's file at another place, held to what is known of it."""
+def local_file(repository: Repository, name: str, url: str) -> RemoteFile:
+    """A model's file elsewhere, held to what is known of it."""
     known = repository.known.get(name)
     return RemoteFile(
         name=name,
-        urls=(place,),
+        urls=(url,),
         digests=known.digests if known else {},
         bytes=known.bytes if known else None,
         is_pinned=bool(known and known.digests),
-        origin=origin,
     )
 
 

@@ -101,7 +101,10 @@ def _write_shard(folder: Path, path: Path, name: str, codes: np.ndarray) -> dict
             "printable ASCII without slashes or a leading dot"
         )
     shard = folder / f"{name}.npy"
-    np.save(shard, codes)
+    with open(shard, "wb") as file:  # np.save does not say that a disk is full
+        header = np.lib.format.header_data_from_array_1_0(codes)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(codes)
     return {
         "name": name,
         "file": shard.name,

@@ -1,4 +1,4 @@
-"""What a source of data may be: the spec of a download, read and checked.
+"""What a source of data may be: the spec of a download as what is to be fetched.
 
 `{"path": "data/hg38.fa.gz"}` is a file or a folder that is already here.
 
@@ -19,17 +19,16 @@ Either of these two may say `"otherwise": [...]`: sources to try in turn where i
 """
 
 import hashlib
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from randommask.data import archive
 from randommask.errors import InputError
-
-DIGEST_LENGTHS = {"md5": 32, "sha256": 64}
-KINDS = ("path", "files", "hub", "encoder")
+from randommask.experiment.form import Section, read
+from randommask.experiment.hparams import Download, PublishedEncoder
+from randommask.experiment.sections import Hub, LocalCopy, Weights
 
 
 class RefusedError(Exception):
@@ -61,7 +60,7 @@ class RemoteFile:
     """For the requests of this file."""
 
     def part(self, output: Path) -> Path:
-        """Where the transfer runs: in a folder of `output`'s parts, by what is due."""
+        """Where the transfer runs, in the folder of `parts`: by what is expected."""
         key = hashlib.sha256("\n".join(self.urls).encode()).hexdigest()
         if self.is_pinned:
             key = next(iter(self.digests.values()))
@@ -74,8 +73,8 @@ class RemoteFile:
 
     def mirrored(self, folders: list[str]) -> "RemoteFile":
         """The same file, to be looked for in these folders first."""
-        places = tuple(f"{folder}/{self.name}" for folder in folders)
-        return replace(self, urls=(*places, *self.urls))
+        copies = tuple(f"{folder}/{self.name}" for folder in folders)
+        return replace(self, urls=(*copies, *self.urls))
 
     def hashers(self) -> dict[str, Any]:
         """Fresh hash objects by algorithm; sha256 always."""
@@ -127,141 +126,40 @@ class Source:
 def parse(name: str, spec: Any) -> Source:
     """Check the spec of the source called `name`; raise `InputError` naming the key."""
     where = f"source {name}"
-    _mapping(where, spec)
-    kinds = [kind for kind in KINDS if kind in spec]
-    if len(kinds) != 1:
-        raise InputError(
-            f"{where}: found {', '.join(kinds) or 'none'} of {', '.join(KINDS)}, "
-            "expected exactly one"
-        )
-    if kinds == ["path"]:
-        _known_keys(where, spec, {"path"})
-        return Source(path=_path(where, spec["path"]))
-    if kinds == ["encoder"]:
-        _known_keys(where, spec, {"encoder"})
-        return _parse_encoder(where, spec["encoder"])
-    others = spec.get("otherwise", [])
-    if not isinstance(others, list):
-        raise InputError(f"{where}: otherwise is {others!r}, expected a list")
-    otherwise = tuple(parse(f"{name}: otherwise", other) for other in others)
-    if any(other.otherwise or other.path for other in otherwise):
-        raise InputError(f"{where}: otherwise holds files or hub alone")
-    if kinds == ["hub"]:
-        _known_keys(where, spec, {"hub", "otherwise"})
-        repository = _parse_dataset(where, spec["hub"])
+    return _source(where, read(Download, spec, where).root)
+
+
+def _source(where: str, found: Section) -> Source:
+    if isinstance(found, PublishedEncoder):
+        found = found.encoder
+    if isinstance(found, LocalCopy):
+        return Source(path=Path(found.path))
+    if isinstance(found, Weights):
+        known = {pin.name: _remote_file(pin) for pin in found.files}
+        repository = Repository("model", found.repository, found.revision, known=known)
+        return Source(repository=repository)
+    otherwise = tuple(_source(where, o) for o in getattr(found, "otherwise", ()))
+    if isinstance(found, Hub):
+        hub = found.hub
+        repository = Repository("dataset", hub.repository, hub.revision, hub.rename)
         return Source(repository=repository, otherwise=otherwise)
-    _known_keys(where, spec, {"files", "unpack", "otherwise"})
-    if spec.get("unpack") not in (None, "zip"):
-        raise InputError(f"{where}: unpack is {spec['unpack']!r}, expected 'zip'")
     files = tuple(
-        replace(_parse_file(where, entry), is_archive=spec.get("unpack") == "zip")
-        for entry in _list(where, spec["files"])
+        replace(_remote_file(file, file.urls), is_archive=found.unpack == "zip")
+        for file in found.files
     )
     if len({file.name for file in files}) < len(files):
         raise InputError(f"{where}: two files have the same name")
     return Source(files=files, otherwise=otherwise)
 
 
+def _remote_file(pin: Section, urls: Sequence[str] = ()) -> RemoteFile:
+    """What the config says of a file; `urls` are its mirrors."""
+    known = {name: getattr(pin, name, None) for name in ("md5", "sha256")}
+    digests = {name: digest for name, digest in known.items() if digest is not None}
+    urls = tuple(url.replace("{name}", pin.name) for url in urls)
+    return RemoteFile(pin.name, urls, digests, pin.bytes, is_pinned=bool(digests))
+
+
 def parts(output: Path) -> Path:
     """The folder of all transfers for `output`, beside it."""
     return output.with_name(f".{output.name}.parts")
-
-
-def _parse_encoder(where: str, entry: Any) -> Source:
-    """Check released weights: a path, or a repository with what is known of it."""
-    _mapping(where, entry)
-    if "path" in entry:
-        _known_keys(where, entry, {"path"})
-        return Source(path=_path(where, entry["path"]))
-    _known_keys(where, entry, {"repository", "revision", "files"})
-    known = [
-        _parse_file(where, pin, has_urls=False) for pin in entry.get("files") or []
-    ]
-    return Source(
-        repository=Repository(
-            kind="model",
-            repository=_text(where, entry, "repository", "[^/]+/[^/]+"),
-            revision=_text(where, entry, "revision", ".+"),
-            known={file.name: file for file in known},
-        )
-    )
-
-
-def _parse_dataset(where: str, entry: Any) -> Repository:
-    """Check a data set's repository."""
-    _known_keys(where, _mapping(where, entry), {"repository", "revision", "rename"})
-    rename = entry.get("rename")
-    if (
-        not isinstance(rename, dict)
-        or not rename
-        or not all(isinstance(start, str) for start in rename.values())
-    ):
-        raise InputError(f"{where}: rename is {rename!r}, expected starts of paths")
-    return Repository(
-        kind="dataset",
-        repository=_text(where, entry, "repository", "[^/]+/[^/]+"),
-        revision=_text(where, entry, "revision", ".+"),
-        rename=rename,
-    )
-
-
-def _parse_file(where: str, entry: Any, has_urls: bool = True) -> RemoteFile:
-    """Check one entry of `files`; those of a repository have no urls."""
-    if not isinstance(entry, dict):
-        raise InputError(f"{where}: an entry of files is {entry!r}, expected an object")
-    keys = {"name", "urls", "bytes", *DIGEST_LENGTHS}
-    _known_keys(where, entry, keys if has_urls else keys - {"urls"})
-    name, urls, size = entry.get("name"), entry.get("urls", []), entry.get("bytes")
-    if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
-        raise InputError(f"{where}: name is {name!r}, expected a file name")
-    where = f"{where}: {name}"
-    if has_urls and (
-        not isinstance(urls, list)
-        or not urls
-        or not all(isinstance(url, str) and re.match("https?://", url) for url in urls)
-    ):
-        raise InputError(f"{where}: urls is {urls!r}, expected a list of http(s) urls")
-    if size is not None and (type(size) is not int or size < 1):
-        raise InputError(f"{where}: bytes is {size!r}, expected a whole number or null")
-    digests = {a: entry[a] for a in DIGEST_LENGTHS if entry.get(a) is not None}
-    for algorithm, digest in digests.items():
-        length = DIGEST_LENGTHS[algorithm]
-        if not re.fullmatch(f"[0-9a-f]{{{length}}}", str(digest)):
-            raise InputError(
-                f"{where}: {algorithm} is {digest!r}, expected {length} hex digits"
-            )
-    mirrors = tuple(url.replace("{name}", name) for url in urls)
-    return RemoteFile(name, mirrors, digests, size, is_pinned=bool(digests))
-
-
-def _mapping(where: str, found: Any) -> dict[str, Any]:
-    if not isinstance(found, dict):
-        raise InputError(f"{where}: found {found!r}, expected an object")
-    return found
-
-
-def _list(where: str, found: Any) -> list[Any]:
-    if not isinstance(found, list) or not found:
-        raise InputError(f"{where}: files is {found!r}, expected a list")
-    return found
-
-
-def _path(where: str, found: Any) -> Path:
-    if not isinstance(found, str) or not found:
-        raise InputError(f"{where}: path is {found!r}, expected a file or a folder")
-    return Path(found)
-
-
-def _text(where: str, entry: dict[str, Any], key: str, pattern: str) -> str:
-    found = entry.get(key)
-    if not isinstance(found, str) or not re.fullmatch(pattern, found):
-        raise InputError(f"{where}: {key} is {found!r}, expected text like {pattern}")
-    return found
-
-
-def _known_keys(where: str, found: dict[str, Any], known: set[str]) -> None:
-    for key in found:
-        if key not in known:
-            raise InputError(
-                f"{where}: unknown key {key!r}, expected {', '.join(sorted(known))}"
-            )

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from randommask.errors import InputError
-from randommask.experiment.datasets import Dataset
+from randommask.experiment.datasets import Dataset, gue_folder
+from randommask.genome import read_letters
 
 DEEPSTARR_IDS = ("id", "name", "sequence_id")
 DEEPSTARR_FOLDS = {"train": "Train", "dev": "Val", "test": "Test"}
@@ -44,7 +45,7 @@ def read_split(source: Path, dataset: Dataset, split: str, k: int) -> pa.Table:
     """
     if dataset.source == "deepstarr":
         return _read_deepstarr(source, dataset, split, k)
-    folder = source if dataset.own_folder else _find(source, dataset.source)
+    folder = source if dataset.own_folder else gue_folder(source, dataset.source)
     path = folder / f"{split}.csv"
     names = list(dataset.targets) or ["label"]
     table = _read_columns(path, ["sequence", *names], ",")
@@ -56,15 +57,6 @@ def read_split(source: Path, dataset: Dataset, split: str, k: int) -> pa.Table:
     return pa.table(columns)
 
 
-def _find(source: Path, inside: str) -> Path:
-    """Find a GUE folder, which the official archive keeps below `GUE/`."""
-    folders = [source / inside, source / "GUE" / inside]
-    for folder in folders:
-        if folder.is_dir():
-            return folder
-    raise InputError(f"{folders[0]}: no such folder, nor {folders[1]}")
-
-
 def _read_deepstarr(source: Path, dataset: Dataset, split: str, k: int) -> pa.Table:
     """Join the sequences and the activities of a fold by their order."""
     fold = DEEPSTARR_FOLDS[split]
@@ -73,7 +65,7 @@ def _read_deepstarr(source: Path, dataset: Dataset, split: str, k: int) -> pa.Ta
     names = {f"label_{t}": f"{t.capitalize()}_log2_enrichment" for t in dataset.targets}
     ids = [c for c in _header(activity, "\t") if c.lower() in DEEPSTARR_IDS][:1]
     table = _read_columns(activity, [*names.values(), *ids], "\t")
-    sequences, records = _read_fasta(fasta, bool(ids))
+    sequences, records = _read_fasta(fasta)
     sequences = _check_sequences(fasta, sequences, k, "record", 1)
     if table.num_rows != len(sequences):
         raise InputError(
@@ -98,8 +90,6 @@ def _header(path: Path, delimiter: str) -> list[str]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             return next(csv.reader(file, delimiter=delimiter), [])
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason})") from None
 
@@ -133,33 +123,15 @@ def _read_columns(path: Path, names: Sequence[str], delimiter: str) -> pa.Table:
     return table.combine_chunks()
 
 
-def _read_fasta(path: Path, named: bool) -> tuple[pa.ChunkedArray, list[str]]:
-    """Read the sequences of a FASTA file in order, and their names where `named`.
-
-    A name is the first word of a record's header.
-    """
-    letters, starts, names = bytearray(), [], []
-    try:
-        with open(path, "rb") as file:
-            for line in map(bytes.strip, file):
-                if line.startswith(b">"):
-                    starts.append(len(letters))
-                    if named:
-                        names.append(
-                            (line[1:].split() or [b""])[0].decode("ascii", "replace")
-                        )
-                elif line:
-                    if not starts:
-                        raise InputError(
-                            f"{path}: starts with {str(line[:20])[1:]}, expected '>'"
-                        )
-                    letters += line
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+def _read_fasta(path: Path) -> tuple[pa.ChunkedArray, list[str]]:
+    """Read the sequences of a FASTA file in order, and their names."""
+    names, starts, letters = [], [], bytearray()
+    for name, sequence in read_letters(path):
+        names.append(name)
+        starts.append(len(letters))
+        letters += sequence
     if not letters.isascii():
         raise InputError(f"{path}: not plain text")
-    if not starts:
-        raise InputError(f"{path}: found no sequence, expected at least 1")
     offsets = np.array([*starts, len(letters)], np.int32)
     return pa.chunked_array([_strings(offsets, letters)]), names
 

@@ -3,32 +3,32 @@
 Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from randommask.errors import InputError, listing
-from randommask.experiment import datasets
 from randommask.experiment.encoders import (
     is_ours,
-    lineage,
-    merged,
+    k_of,
+    keys,
     predecessor,
     segment_ends,
-    segment_names,
 )
 from randommask.experiment.runs import table_datasets
+from randommask.experiment.sections import Ablation, Experiment, Milestone
 
 
-def weights(config: dict[str, Any], encoder: str) -> tuple[str, int] | None:
+def weights(experiment: Experiment, encoder: str) -> tuple[str, int] | None:
     """The encoder and the step whose weights these are; None where not pretrained."""
-    if is_ours(config, encoder):
-        return encoder, segment_ends(config, encoder)[-1]
-    taken = config["encoders"][encoder].get("milestone")
-    return (taken["encoder"], taken["step"]) if taken else None
+    if is_ours(experiment, encoder):
+        return encoder, segment_ends(experiment, encoder)[-1]
+    entry = experiment.encoders[encoder]
+    if not isinstance(entry, Milestone):
+        return None
+    return entry.milestone.encoder, entry.milestone.step
 
 
 def segments(
-    config: dict[str, Any], encoder: str, step: int
+    experiment: Experiment, encoder: str, step: int
 ) -> list[tuple[str, int, float]]:
     """The pretraining jobs behind a step, the last first.
 
@@ -39,77 +39,83 @@ def segments(
     at: tuple[str, int] | None = (encoder, step)
     while at and at[1] > 0:
         owner, reached = at
-        end = min(end for end in segment_ends(config, owner) if end >= reached)
-        before = predecessor(config, owner, end)
+        end = min(end for end in segment_ends(experiment, owner) if end >= reached)
+        before = predecessor(experiment, owner, end)
         start = before[1] if before else 0
         jobs.append((owner, end, (reached - start) / (end - start)))
         at = before
     return jobs
 
 
-def pretraining(config: dict[str, Any], encoder: str) -> dict[str, Any] | None:
+def pretraining(experiment: Experiment, encoder: str) -> dict[str, Any] | None:
     """What an ablation's table has to know of an encoder's pretraining, as JSON."""
-    taken = weights(config, encoder)
+    taken = weights(experiment, encoder)
     if taken is None:
         return None
     owner, step = taken
-    end = min(end for end in segment_ends(config, owner) if end >= step)
-    keys = merged(config, owner)
+    end = min(end for end in segment_ends(experiment, owner) if end >= step)
+    entry = keys(experiment, owner)
     return {
-        "tokens": f"{keys['k']}-mers, {keys['tokenization']}",
+        "tokens": f"{entry.k}-mers, {entry.tokenization}",
         "step": step,
         "kept": f"{owner}/step-{end}",
         "jobs": {
             f"{name}/step-{last}": share
-            for name, last, share in segments(config, owner, step)
+            for name, last, share in segments(experiment, owner, step)
         },
     }
 
 
-def has_order(config: dict[str, Any], encoder: str) -> bool:
+def has_order(experiment: Experiment, encoder: str) -> bool:
     """Whether the purity of an encoder's embeddings is measured.
 
     Odd k-mers have no two central nucleotides, and shorter ones nothing around them.
     """
-    k = merged(config, encoder)["k"]
-    return weights(config, encoder) is not None and k >= 4 and k % 2 == 0
+    if weights(experiment, encoder) is None:
+        return False
+    k = k_of(experiment, encoder)
+    return k >= 4 and k % 2 == 0
 
 
-def rows(config: dict[str, Any], group: dict) -> list[dict[str, Any]]:
+def rows(experiment: Experiment, group: Ablation) -> list[dict[str, Any]]:
     """The rows of a group, each with what stands behind it."""
-    return [
-        {
-            **row,
-            "pretraining": pretraining(config, row["encoder"]),
-            "has_order": has_order(config, row["encoder"]),
-        }
-        for row in group["rows"]
-    ]
+    order = ("label", "series", "at", "encoder", "tokenization")
+    found = []
+    for row in group.rows:
+        given = {key: getattr(row, key) for key in order}
+        found.append(
+            {
+                **{key: value for key, value in given.items() if value is not None},
+                "pretraining": pretraining(experiment, row.encoder),
+                "has_order": has_order(experiment, row.encoder),
+            }
+        )
+    return found
 
 
-def page(config: dict[str, Any], name: str) -> dict[str, Any]:
+def page(experiment: Experiment, name: str) -> dict[str, Any]:
     """What `randommask.report.ablations` has to know of a group."""
-    group = config["ablations"][name]
+    group = experiment.ablations[name]
     return {
         "name": name,
-        "question": group.get("question", ""),
-        "axis": group.get("axis", ""),
-        "rows": rows(config, group),
-        "datasets": table_datasets(config, group),
-        "seeds": config["seeds"],
+        "question": group.question or "",
+        "axis": group.axis or "",
+        "rows": rows(experiment, group),
+        "datasets": table_datasets(experiment, group),
+        "seeds": experiment.seeds,
     }
 
 
-def measured(config: dict[str, Any], group: dict) -> list[str]:
+def measured(experiment: Experiment, group: Ablation) -> list[str]:
     """What a group's page reads beside the runs, below `<results>`, as far as it is.
 
     Raises `InputError` for a group none of whose data sets is here.
     """
-    if not table_datasets(config, group):
-        names = listing(group["datasets"])
+    if not table_datasets(experiment, group):
+        names = listing(group.datasets)
         raise InputError(f"ablations: the group's data sets are not here: {names}")
     files = []
-    for row in rows(config, group):
+    for row in rows(experiment, group):
         if row["pretraining"]:
             files += [
                 f"pretrain/{row['pretraining']['kept']}",
@@ -118,127 +124,3 @@ def measured(config: dict[str, Any], group: dict) -> list[str]:
         if row["has_order"]:
             files.append(f"figures/purity/{row['encoder']}.csv")
     return list(dict.fromkeys(files))
-
-
-# --- What an ablation has for itself --------------------------------------------------
-
-
-class Own(NamedTuple):
-    """What one group alone needs, each by its folder's name under `<results>`."""
-
-    encoders: set[str]
-    measured: set[str]
-    """Encoders whose attention and purity no other group shows, and no figure."""
-    runs: set[str]
-    """`<encoder>/<tokenization>/<dataset>/seed<seed>`"""
-    steps: set[str]
-    """`<encoder>/step-<n>` that only give a milestone its name."""
-
-
-def ancestors(config: dict[str, Any], encoder: str) -> Iterator[str]:
-    """The encoder and all those whose weights it goes on from."""
-    yield encoder
-    entry = config["encoders"][encoder]
-    for key in ("from", "milestone"):
-        if key in entry:
-            yield from ancestors(config, entry[key]["encoder"])
-
-
-def own(config: dict[str, Any], name: str, others: Iterable[dict] = ()) -> Own:
-    """What the group `name` needs, and nothing else in the config or in `others`.
-
-    An encoder that a table, another group, a role or another encoder's beginning needs
-    is not the group's own, nor is one that no table has: it was made to be asked for.
-    `others` are configs with the same results.
-    """
-    groups = dict(config["ablations"])
-    group = groups.pop(name)
-    shown = _shown([group])
-    mine = _with_ancestors(config, shown)
-    found = Own(set(mine), shown, _runs(config, [group]), milestones(config, mine))
-    rest = {**config, "ablations": groups}
-    unused = config["encoders"].keys() - mine
-    asked = [(rest, unused), *((other, other["encoders"].keys()) for other in others)]
-    for one, encoders in asked:
-        groups = one.get("ablations", {}).values()
-        tables, roles = [*one["tables"].values(), *groups], {*one["roles"].values()}
-        needed = _with_ancestors(one, encoders | roles | _shown(tables))
-        found.encoders.difference_update(needed)
-        found.measured.difference_update(roles, _shown(groups))
-        found.runs.difference_update(_runs(one, tables))
-        found.steps.difference_update(
-            segment_names(one),
-            milestones(one, needed),
-            *(lineage(one, role) for role in roles),
-        )
-    return found
-
-
-def _shown(tables: Iterable[dict]) -> set[str]:
-    """The encoders in the rows of some tables."""
-    return {row["encoder"] for table in tables for row in table["rows"]}
-
-
-def _with_ancestors(config: dict[str, Any], encoders: Iterable[str]) -> set[str]:
-    return {found for one in encoders for found in ancestors(config, one)}
-
-
-def milestones(config: dict[str, Any], encoders: Iterable[str]) -> set[str]:
-    """The folders that the encoders which are milestones are taken from."""
-    taken = [config["encoders"][one].get("milestone") for one in encoders]
-    return {f"{one['encoder']}/step-{one['step']}" for one in taken if one}
-
-
-def _runs(config: dict[str, Any], tables: Iterable[dict]) -> set[str]:
-    """The fine-tuning runs of some tables, on data sets that are here or were."""
-    every = [row.dataset for row in datasets.read(config["benchmark"]["datasets"])]
-    return {
-        f"{row['encoder']}/{row['tokenization']}/{dataset}/seed{seed}"
-        for table in tables
-        for row in table["rows"]
-        for dataset in (every if table["datasets"] == "all" else table["datasets"])
-        for seed in config["seeds"]
-    }
-
-
-def check_group(where: str, group: dict[str, Any]) -> None:
-    """Raise `InputError` for rows that a reader, or the axis, cannot tell apart.
-
-    `where` names the group in the message.
-    """
-    if not group["datasets"]:
-        raise InputError(f"{where}.datasets: found [], expected at least one")
-    seen: dict[tuple, int] = {}
-    for number, row in enumerate(group["rows"], start=1):
-        name = f"{where} row {row['label']!r}"
-        _check_position(name, row, group)
-        label, series = row["label"], row.get("series", "")
-        encoder, tokenization = row["encoder"], row["tokenization"]
-        first = seen.setdefault(("label", label, tokenization), number)
-        if first < number:
-            raise InputError(
-                f"{name}: row {first} has this label and {tokenization} tokens too"
-            )
-        first = seen.setdefault(("encoder", series, encoder, tokenization), number)
-        if first < number:
-            raise InputError(
-                f"{name}: {encoder} with {tokenization} tokens is row {first} already"
-            )
-
-
-def _check_position(name: str, row: dict[str, Any], group: dict[str, Any]) -> None:
-    """Check that a row lies along the group's axis in the way of the first row."""
-    if "axis" not in group:
-        if extra := {"at", "series"} & row.keys():
-            raise InputError(f"{name}: {min(extra)!r}, but the group has no 'axis'")
-        return
-    if "at" not in row:
-        raise InputError(f"{name}: no 'at', which the group's axis asks for")
-    first = group["rows"][0]
-    if ("series" in row) != ("series" in first):
-        found, due = ("a", "none") if "series" in row else ("no", "one")
-        raise InputError(f"{name}: {found} series, expected {due} as in row 1")
-    kinds = [isinstance(one.get("at"), str) for one in (row, first)]
-    if kinds[0] != kinds[1]:
-        due = "a text" if kinds[1] else "a number"
-        raise InputError(f"{name}: at {row['at']!r}, expected {due} as in row 1")

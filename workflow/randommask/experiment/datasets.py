@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from randommask.errors import InputError
+from randommask.files import at_hand
 
 TASKS = ("EMP", "TF-M", "TF-H", "PD", "CPD", "SSP", "EAP")
 """The paper's seven tasks in the order in which tables print them."""
@@ -85,7 +86,7 @@ def read(path: str | Path) -> list[Dataset]:
     Raises `InputError` naming file, line (the header is line 1), dataset and column
     where anything is not as it should be.
     """
-    path = Path(path)
+    path = Path(at_hand(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
@@ -120,6 +121,28 @@ def find(datasets: list[Dataset], name: str, path: str | Path) -> Dataset:
             return dataset
     known = ", ".join(dataset.dataset for dataset in datasets)
     raise InputError(f"{path}: found no dataset {name}, expected one of {known}")
+
+
+def gue_folder(source: Path, inside: str) -> Path:
+    """The folder of a GUE dataset; the official archive keeps all of them in `GUE/`.
+
+    Raises `InputError` where there is none.
+    """
+    folders = [source / inside, source / "GUE" / inside]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise InputError(f"{folders[0]}: no such folder, nor {folders[1]}")
+
+
+def is_there(source: Path, dataset: Dataset) -> bool:
+    """Whether a local copy of `gue` or `deepstarr` has the dataset."""
+    if dataset.source == "deepstarr":
+        return (source / "Sequences_activity_Train.txt").exists()
+    try:
+        return (gue_folder(source, dataset.source) / "train.csv").exists()
+    except InputError:
+        return False
 
 
 def rank(task: str) -> int:

@@ -1,177 +1,260 @@
-"""What each rule takes from a checked config, and nothing else.
+"""What each job of pretraining takes from the experiment, and nothing else.
 
 A changed setting so re-plans only what depends on it. Snakemake imports this module
 while it plans, so it imports nothing heavy.
 """
 
+import ast
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+from randommask.experiment.hparams import (
+    Attention,
+    Embeddings,
+    Initial,
+    Pretraining,
+    Settings,
+    SpanMasking,
+)
+from randommask.experiment.sections import (
+    Experiment,
+    KmerLinear,
+    Milestone,
+    Ours,
+    Phase,
+    Released,
+    Training,
+    Untrained,
+)
 from randommask.files import WORKFLOW
 
-ARCHITECTURE_KEYS = (
-    "layers",
-    "hidden",
-    "heads",
-    "feed_forward",
-    "positions",
-    "dropout",
-)
-UNTRAINED, KMER_LINEAR = "untrained", "kmer-linear"
+_FAMILIES = WORKFLOW / "randommask" / "encoders" / "families"
 # The modules that read released weights, found without importing them.
-FAMILIES = sorted(
-    path.stem for path in (WORKFLOW / "randommask/encoders/families").glob("[a-z]*.py")
-)
-# Keys of an encoder that say how its training is cut and logged, not what it computes.
-LOGISTICS = (
-    "segments",
-    "milestones",
-    "log_every",
-    "validate_every",
-    "validation_spans",
-)
+FAMILIES = sorted(path.stem for path in _FAMILIES.glob("[a-z]*.py"))
 
 
-# --- Benchmark ------------------------------------------------------------------------
+@cache
+def tokenizations(family: str) -> tuple[str, ...] | None:
+    """What a family's module calls its `TOKENIZATIONS`, read without importing it.
 
-
-# --- Pretraining ----------------------------------------------------------------------
-
-
-def is_ours(config: dict[str, Any], encoder: str) -> bool:
-    """Whether we pretrain it; else it is released, a control or a milestone."""
-    others = {"released", "control", "milestone"}
-    return not others & config["encoders"][encoder].keys()
-
-
-def control(config: dict[str, Any], encoder: str) -> str | None:
-    """Which control the encoder is, `UNTRAINED` or `KMER_LINEAR`; None: no control."""
-    return config["encoders"][encoder].get("control")
-
-
-def initial(config: dict[str, Any], encoder: str) -> dict[str, Any]:
-    """What `encoders.untrained` has to know: all that decides random weights."""
-    keys = merged(config, encoder)
-    sizes = config["architectures"][keys["architecture"]]
-    return {
-        **{key: keys[key] for key in ("k", "tokenization", "seed")},
-        "architecture": {key: sizes[key] for key in ARCHITECTURE_KEYS},
-    }
-
-
-def released(config: dict[str, Any], encoder: str) -> dict[str, Any]:
-    """Where a released encoder comes from; how it is read is no part of that."""
-    entry = config["encoders"][encoder]["released"]
-    return {"encoder": {key: entry[key] for key in entry if key != "family"}}
-
-
-def merged(config: dict[str, Any], encoder: str) -> dict[str, Any]:
-    """All pretraining keys of an encoder: the shared ones under its own.
-
-    A milestone has those of the encoder it was taken from.
+    They are constants such as `kmers.NON_OVERLAPPING`, named after their words. None
+    where it says so in another way.
     """
-    entry = config["encoders"][encoder]
-    if "milestone" in entry:
-        return merged(config, entry["milestone"]["encoder"])
-    return {**config["pretrain"], **entry}
+    text = (_FAMILIES / f"{family}.py").read_text(encoding="utf-8")
+    for node in ast.parse(text).body:
+        match node:
+            case ast.Assign([ast.Name("TOKENIZATIONS")], ast.Tuple(elements)):
+                words = [ast.unparse(one).rpartition(".")[2] for one in elements]
+                return tuple(
+                    word.strip("'\"").lower().replace("_", "-") for word in words
+                )
+    return None
 
 
-def phases(config: dict[str, Any], encoder: str) -> list[dict[str, int]]:
+# --- Which encoder is what ------------------------------------------------------------
+
+
+def is_ours(experiment: Experiment, encoder: str) -> bool:
+    """Whether we pretrain it; else it is released, a control or a milestone."""
+    return isinstance(experiment.encoders[encoder], Ours)
+
+
+def named(experiment: Experiment, *kinds: type) -> list[str]:
+    """The encoders of these kinds, kind by kind, each in the order of the config."""
+    return [
+        name
+        for kind in kinds
+        for name, entry in experiment.encoders.items()
+        if isinstance(entry, kind)
+    ]
+
+
+def controls(experiment: Experiment) -> list[str]:
+    """The encoders that learnt nothing beforehand, the untrained first."""
+    return named(experiment, Untrained, KmerLinear)
+
+
+def kind(experiment: Experiment, encoder: str) -> str:
+    """What an encoder is, in words."""
+    entry = experiment.encoders[encoder]
+    words = {Released: "released", Milestone: "a milestone", Ours: "ours"}
+    return words.get(type(entry), "a control")
+
+
+def keys(experiment: Experiment, encoder: str) -> Ours:
+    """All pretraining keys of an encoder of ours, or of that a milestone is from."""
+    entry = experiment.encoders[encoder]
+    if isinstance(entry, Milestone):
+        return keys(experiment, entry.milestone.encoder)
+    return entry
+
+
+def k_of(experiment: Experiment, encoder: str) -> int:
+    """Bases of a token of an encoder that we made: ours, a milestone, untrained."""
+    return keys(experiment, encoder).k
+
+
+def family(experiment: Experiment, encoder: str) -> str | None:
+    """The family that reads an encoder; None for the linear control."""
+    entry = experiment.encoders[encoder]
+    if isinstance(entry, Released):
+        return entry.released.family
+    return None if isinstance(entry, KmerLinear) else "bert"
+
+
+# --- What commands are told -----------------------------------------------------------
+
+
+def initial(experiment: Experiment, encoder: str) -> Initial:
+    """What `encoders.untrained` has to know: all that decides random weights."""
+    entry = keys(experiment, encoder)
+    return Initial(
+        k=entry.k,
+        tokenization=entry.tokenization,
+        seed=entry.seed,
+        architecture=experiment.architectures[entry.architecture],
+    )
+
+
+def released(experiment: Experiment, encoder: str) -> dict[str, Any]:
+    """Where a released encoder comes from; how it is read is no part of that."""
+    place = experiment.encoders[encoder].released.given()
+    return {"encoder": {key: place[key] for key in place if key != "family"}}
+
+
+def phases(experiment: Experiment, encoder: str) -> tuple[Phase, ...]:
     """The curriculum of an encoder, which names one or has its own."""
-    curriculum = merged(config, encoder)["curriculum"]
+    curriculum = keys(experiment, encoder).curriculum
     if isinstance(curriculum, str):
-        return config["curricula"][curriculum]
+        return experiment.curricula[curriculum]
     return curriculum
 
 
-def phases_until(curriculum: list[dict], end: int) -> list[dict[str, int]]:
+def phases_until(curriculum: Sequence[Phase], end: int) -> tuple[Phase, ...]:
     """The phases of the first `end` steps, the last of them cut there."""
-    last = next(i for i, phase in enumerate(curriculum) if phase["until"] >= end)
-    return [*curriculum[:last], {**curriculum[last], "until": end}]
+    last = next(i for i, phase in enumerate(curriculum) if phase.until >= end)
+    cut = Phase(until=end, max_span=curriculum[last].max_span)
+    return (*curriculum[:last], cut)
 
 
-def segment_ends(config: dict[str, Any], encoder: str) -> list[int]:
+def segment_ends(experiment: Experiment, encoder: str) -> list[int]:
     """The steps at which one of the encoder's jobs ends, the last one its total."""
-    keys = merged(config, encoder)
-    first = keys.get("from", {}).get("step", 0)
-    ends = {end for end in keys["segments"] if first < end < keys["steps"]}
-    return [*sorted(ends), keys["steps"]]
+    entry = keys(experiment, encoder)
+    first = entry.from_.step if entry.from_ else 0
+    ends = {end for end in entry.segments if first < end < entry.steps}
+    return [*sorted(ends), entry.steps]
 
 
-def settings(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
+def settings(experiment: Experiment, encoder: str, end: int) -> Settings:
     """All that decides the weights after `end` steps.
 
     Later phases are left out: changing one leaves earlier segments as they are.
     """
-    keys = merged(config, encoder)
-    sizes = config["architectures"][keys["architecture"]]
-    dropped = {"from", "curriculum", "architecture", "finetune", *LOGISTICS}
-    return {
-        **{key: value for key, value in keys.items() if key not in dropped},
-        "curriculum": phases_until(phases(config, encoder), end),
-        "architecture": {key: sizes[key] for key in ARCHITECTURE_KEYS},
-    }
+    entry = keys(experiment, encoder)
+    return Settings(
+        **{name: getattr(entry, name) for name in Training.model_fields},
+        curriculum=phases_until(phases(experiment, encoder), end),
+        architecture=experiment.architectures[entry.architecture],
+    )
 
 
-def segment(config: dict[str, Any], encoder: str, end: int) -> dict[str, Any]:
+def segment(experiment: Experiment, encoder: str, end: int) -> Pretraining:
     """What `randommask.pretraining` has to know of the job that ends at `end`."""
-    keys = merged(config, encoder)
-    before = predecessor(config, encoder, end)
+    entry = keys(experiment, encoder)
+    before = predecessor(experiment, encoder, end)
+    return Pretraining(
+        start=before[1] if before else 0,
+        end=end,
+        milestones=milestones(experiment, encoder, end),
+        log_every=entry.log_every,
+        validate_every=entry.validate_every,
+        validation_spans=entry.validation_spans,
+        span_masking=span_masking(experiment, encoder),
+        settings=settings(experiment, encoder, end),
+    )
+
+
+def milestones(experiment: Experiment, encoder: str, end: int) -> tuple[int, ...]:
+    """The steps whose weights the job that ends at `end` keeps on its way."""
+    before = predecessor(experiment, encoder, end)
     start = before[1] if before else 0
-    return {
-        "start": start,
-        "end": end,
-        "milestones": sorted(
-            step
-            for step in keys["milestones"]
-            if start < step < end or step == start == 0
-        ),
-        "log_every": keys["log_every"],
-        "validate_every": keys["validate_every"],
-        "validation_spans": keys["validation_spans"],
-        "span_masking": span_masking(config, encoder),
-        "settings": settings(config, encoder, end),
-    }
+    wanted = keys(experiment, encoder).milestones
+    return tuple(
+        sorted(step for step in wanted if start < step < end or step == start == 0)
+    )
 
 
-def span_masking(config: dict[str, Any], encoder: str) -> dict[str, Any]:
+def span_masking(experiment: Experiment, encoder: str) -> SpanMasking:
     """How `validation_spans` mask: as `pretrain` says, whatever the encoder trained on.
 
     So their losses compare. Tokens of another kind are masked as the encoder says.
     """
-    shared, keys = config["pretrain"], merged(config, encoder)
-    alike = shared if keys["tokenization"] == shared["tokenization"] else keys
-    return {
-        key: alike[key] for key in ("center_probability", "target_share", "replacement")
-    }
+    shared, entry = experiment.pretrain, keys(experiment, encoder)
+    alike = shared if entry.tokenization == shared.tokenization else entry
+    return SpanMasking(
+        **{name: getattr(alike, name) for name in SpanMasking.model_fields}
+    )
+
+
+def embedding(
+    experiment: Experiment, encoder: str, step: int | None = None
+) -> Embeddings:
+    """What `randommask.measures.embeddings` has to know.
+
+    Of one step, or of every milestone.
+    """
+    every = lineage(experiment, encoder) if step is None else [f"{encoder}/step-{step}"]
+    plane = experiment.figures.tsne
+    return Embeddings(
+        encoder=encoder,
+        steps=tuple(split(name)[1] for name in every),
+        perplexity=plane.perplexity,
+        seed=plane.seed,
+    )
+
+
+def attending(experiment: Experiment, encoder: str) -> Attention:
+    """What `randommask.measures.attention` has to know of an encoder."""
+    maps = experiment.figures.attention
+    return Attention(
+        encoder=encoder,
+        held_out=keys(experiment, encoder).held_out,
+        windows=maps.windows,
+        tokens=maps.tokens,
+        seed=maps.seed,
+    )
+
+
+# --- Jobs of pretraining, by the weights that they leave ------------------------------
 
 
 def predecessor(
-    config: dict[str, Any], encoder: str, end: int
+    experiment: Experiment, encoder: str, end: int
 ) -> tuple[str, int] | None:
     """Encoder and step that the job ending at `end` starts from; None: from nothing."""
-    earlier = [step for step in segment_ends(config, encoder) if step < end]
+    earlier = [step for step in segment_ends(experiment, encoder) if step < end]
     if earlier:
         return encoder, earlier[-1]
-    branch = config["encoders"][encoder].get("from")
-    return (branch["encoder"], branch["step"]) if branch else None
+    branch = experiment.encoders[encoder].from_
+    return (branch.encoder, branch.step) if branch else None
 
 
-def segment_names(config: dict[str, Any]) -> list[str]:
+def segment_names(experiment: Experiment) -> list[str]:
     """`<encoder>/step-<end>` of all segments of all our encoders."""
     return [
         f"{encoder}/step-{end}"
-        for encoder in config["encoders"]
-        if is_ours(config, encoder)
-        for end in segment_ends(config, encoder)
+        for encoder in named(experiment, Ours)
+        for end in segment_ends(experiment, encoder)
     ]
 
 
-def milestone_segments(config: dict[str, Any]) -> dict[str, str]:
+def milestone_segments(experiment: Experiment) -> dict[str, str]:
     """`<encoder>/step-<n>` of each milestone, and the segment that keeps it."""
     return {
-        f"{name.split('/')[0]}/step-{step}": name
-        for name in segment_names(config)
-        for step in segment(config, *split(name))["milestones"]
+        f"{encoder}/step-{step}": f"{encoder}/step-{end}"
+        for encoder, end in map(split, segment_names(experiment))
+        for step in milestones(experiment, encoder, end)
     }
 
 
@@ -181,23 +264,18 @@ def split(name: str) -> tuple[str, int]:
     return encoder, int(step)
 
 
-def lineage(config: dict[str, Any], encoder: str) -> list[str]:
+def lineage(experiment: Experiment, encoder: str) -> list[str]:
     """`<encoder>/step-<n>` of the weights at each milestone and at the end, by step.
 
     Before a branch they are the other encoder's.
     """
-    kept = {*milestone_segments(config), *segment_names(config)}
-    keys = merged(config, encoder)
+    kept = {*milestone_segments(experiment), *segment_names(experiment)}
+    entry = keys(experiment, encoder)
     names = []
-    for step in sorted({*keys["milestones"], keys["steps"]}):
+    for step in sorted({*entry.milestones, entry.steps}):
         owner = encoder
-        while step <= (branch := config["encoders"][owner].get("from", {})).get(
-            "step", -1
-        ):
-            owner = branch["encoder"]
+        while (branch := experiment.encoders[owner].from_) and step <= branch.step:
+            owner = branch.encoder
         if f"{owner}/step-{step}" in kept:
             names.append(f"{owner}/step-{step}")
     return names
-
-
-# --- Fine-tuning and tables -----------------------------------------------------------

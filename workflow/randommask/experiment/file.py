@@ -1,22 +1,26 @@
-"""The form of a config, before its meaning: each key once, and what the schema wants.
+"""A config as it stands in its files, each key once.
 
 YAML keeps the last of two entries with one key and drops the other without a word, and
 reads `2024:` as a number. Both are refused here, with the line.
+
+The ablations of a config, and what only they use, may lie in a file of their own, which
+`ablations:` names. They are read as if they stood in the config; a name that stands in
+both is refused.
 """
 
-import difflib
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError, validators
-from jsonschema.exceptions import best_match
 
-from randommask.errors import InputError, listing
+from randommask.errors import InputError, known
+from randommask.experiment.check import check
+from randommask.experiment.sections import Experiment
+from randommask.files import at_hand
 
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+APART = ("architectures", "curricula", "encoders", "ablations")
+"""What the file of the ablations may hold."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -41,7 +45,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """A config as it stands in its file; the schema says later what may stand there.
+    """A config as it stands in its file, whatever it may say.
 
     Raises `InputError` with the file, and the line where there is one.
     """
@@ -58,73 +62,28 @@ def read(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: not YAML ({first})") from None
 
 
-def _is_number(checker: Any, value: Any) -> bool:
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)
-
-
-# To a schema 200.0 is an integer; to YAML .nan and .inf are numbers.
-_Validator = validators.extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda checker, value: type(value) is int,
-            "number": _is_number,
-        }
-    ),
-)
-
-
-def check_form(config: dict[str, Any], schema: str | Path) -> None:
-    """Raise `InputError` with one line for the worst breach of the schema's file."""
-    with open(schema, encoding="utf-8") as file:
-        validator = _Validator(yaml.safe_load(file))
-    if error := best_match(validator.iter_errors(config)):
-        raise InputError(_one_line(error))
-
-
-def _one_line(error: ValidationError) -> str:
-    """The key, what was found and what was expected; never the schema."""
-    where = ".".join(str(part) for part in error.absolute_path) or "config"
-    if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
-        near = difflib.get_close_matches(str(unknown), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {listing(known)}"
-        return f"{where}: unknown key {unknown!r}; {hint}"
-    if error.validator in ("required", "dependentRequired"):
-        due = error.validator_value
-        if isinstance(due, dict):
-            due = [key for name in due if name in error.instance for key in due[name]]
-        missing = next(key for key in due if key not in error.instance)
-        return f"{where}: no key {missing!r}"
-    found = json.dumps(error.instance, default=str)
-    if len(found) > 60:
-        found = found[:57] + "..."
-    expected = {
-        "type": "of type",
-        "enum": "one of",
-        "const": "",
-        "minimum": "at least",
-        "maximum": "at most",
-        "exclusiveMinimum": "more than",
-        "exclusiveMaximum": "less than",
-        "pattern": "text like",
-        "minLength": "text of at least",
-        "minItems": "a list of at least",
-        "uniqueItems": "no entry twice",
-    }.get(error.validator, error.validator)
-    if "description" in error.schema:
-        return f"{where}: found {found}, expected {error.schema['description']}"
-    value = error.validator_value
-    if value == "number" and isinstance(error.instance, str):
-        value = "number (YAML wants a point: 1.0e-4)"
-    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-    if error.validator == "uniqueItems":
-        shown = ""
-    if error.validator in ("oneOf", "anyOf"):
-        expected, shown = "another form,", "see config/README.md"
-    return f"{where}: found {found}, expected {expected} {shown}".rstrip()
+def whole(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with its ablations, where `ablations` names the file that has them."""
+    path = config.get("ablations")
+    if not isinstance(path, str):
+        return config
+    apart = read(at_hand(path))
+    if not isinstance(apart, dict):
+        raise InputError(f"{path}: found no keys, expected {', '.join(APART)}")
+    config = {**config, "ablations": {}}
+    for section, entries in apart.items():
+        known(path, section, APART, "section")
+        if not isinstance(entries, dict):
+            raise InputError(f"{path}: {section}: expected names with their entries")
+        ours = config.get(section) or {}
+        if not isinstance(ours, dict):
+            continue  # which the form of the config refuses
+        if twice := [name for name in entries if name in ours]:
+            raise InputError(
+                f"{path}: {section}.{twice[0]} stands in the config itself too"
+            )
+        config[section] = {**ours, **entries}
+    return config
 
 
 DEFAULT_CONFIG = "config/config.yaml"
@@ -141,11 +100,10 @@ def config_path(configfile: str | None, profile: str | None) -> Path:
     return Path(DEFAULT_CONFIG)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A config as it is; Snakemake checks it against the schema."""
+def load(path: str | Path) -> Experiment:
+    """The experiment of a config's file; `InputError` with the file and one line."""
+    config = read(path)
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+        return check(whole(config) if isinstance(config, dict) else config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

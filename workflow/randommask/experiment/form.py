@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from randommask.errors import InputError, listing
+from randommask.experiment import flags
 
 
 def expected(words: str) -> PydanticCustomError:
@@ -100,9 +101,9 @@ class Hparams(Section):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the flag; `InputError` for what is no JSON, or no such object."""
+        """Read the flag, or the `@file` it names; `InputError` for what cannot be."""
         try:
-            found = json.loads(text)
+            found = json.loads(flags.read(text))
         except ValueError as error:
             raise InputError(f"--hparams: not JSON ({error})") from None
         return read(cls, found, "--hparams")
@@ -168,6 +169,12 @@ NAME, NAMED = (
     "a name: text of letters, digits, '-', '.' and '_'",
 )
 Name = Annotated[str, StringConstraints(strict=True, pattern=NAME)]
+# A shard is a file of this name; NCBI's have bars: gi|568336023|gb|CM000663.2|
+RECORD, RECORDED = (
+    r"^[!-\-0-\[\]-~][!-.0-\[\]-~]{0,199}$",
+    "a FASTA record's name: printable ASCII without spaces, slashes or a leading dot",
+)
+Record = Annotated[str, StringConstraints(strict=True, pattern=RECORD)]
 Url = Annotated[str, StringConstraints(strict=True, pattern=r"^https?://")]
 
 T = TypeVar("T")
@@ -204,6 +211,8 @@ _EXPECTED = {
     "union_tag_not_found": "another form, see config/README.md",
 }
 
+_PATTERNS = {NAME: NAMED, RECORD: RECORDED}
+
 
 def _one_line(error: ValidationError, prefix: str) -> str:
     """The key, what was found and what was expected; never the model."""
@@ -227,8 +236,7 @@ def _one_line(error: ValidationError, prefix: str) -> str:
         due = f"one of {names}" if ", " in names else names
         close = difflib.get_close_matches(str(found), names.split(", "), 1)
         near = f"; did you mean {close[0]!r}?" if close else ""
-    if context.get("pattern") == NAME:
-        due = NAMED
+    due = _PATTERNS.get(context.get("pattern"), due)
     return f"{where}: found {_shown(found)}, expected {due}{near}"
 
 

@@ -1,33 +1,49 @@
 """The benchmark's datasets and the runs of fine-tuning that tables ask for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from randommask.errors import InputError, known
 from randommask.experiment import datasets
 from randommask.experiment.datasets import Dataset
-from randommask.experiment.encoders import merged
+from randommask.experiment.encoders import keys
+from randommask.experiment.hparams import Counting, Finetuning, Shards
+from randommask.experiment.sections import (
+    Ablation,
+    Experiment,
+    KmerLinear,
+    LocalCopy,
+    Milestone,
+    Ours,
+    Released,
+    Table2,
+    Table3,
+    Tuning,
+)
+
+Table = Table2 | Table3 | Ablation
 
 
-def benchmark(config: dict[str, Any]) -> list[Dataset]:
+def benchmark(experiment: Experiment) -> list[Dataset]:
     """The datasets of this experiment, in the order of `datasets.tsv`.
 
     `include: present` takes those found in the local folders of the sources, and of
     one's own those whose three files are there.
     """
-    part = config["benchmark"]
-    rows = datasets.read(part["datasets"])
-    if part["include"] == "all":
+    part = experiment.benchmark
+    rows = datasets.read(part.datasets)
+    if part.include == "all":
         return rows
-    if part["include"] == "present":
-        rows = [row for row in rows if _is_present(config, row)]
+    if part.include == "present":
+        rows = [row for row in rows if _is_present(experiment, row)]
         if not rows:
             raise InputError("benchmark.include: present, but no dataset was found")
         return rows
     names = [row.dataset for row in rows]
-    for name in part["include"]:
+    for name in part.include:
         known("benchmark.include", name, names, "dataset")
-    return [row for row in rows if row.dataset in part["include"]]
+    return [row for row in rows if row.dataset in part.include]
 
 
 def source_of(dataset: Dataset) -> str:
@@ -42,78 +58,115 @@ def own_files(dataset: Dataset) -> list[str]:
     return [f"{dataset.own_folder}/{split}.csv" for split in datasets.SPLITS]
 
 
-def _is_present(config: dict[str, Any], dataset: Dataset) -> bool:
+def _is_present(experiment: Experiment, dataset: Dataset) -> bool:
     if dataset.own_folder is not None:
         return all(Path(path).exists() for path in own_files(dataset))
-    local = config["sources"][source_of(dataset)].get("path")
-    if local is None:
-        return True
-    folder = Path(local)
-    if dataset.source == "deepstarr":
-        return (folder / "Sequences_activity_Train.txt").exists()
-    places = (folder, folder / "GUE")
-    return any((place / dataset.source / "train.csv").exists() for place in places)
+    source = experiment.sources.get(source_of(dataset))
+    if not isinstance(source, LocalCopy):
+        return source is not None
+    return datasets.is_there(Path(source.path), dataset)
 
 
-def preparation(config: dict[str, Any]) -> dict[str, Any]:
+def tokenizing(experiment: Experiment, genome: str) -> Shards:
+    """What `randommask.data.shards` has to know of a genome."""
+    chosen = experiment.genomes.get(genome)
+    return Shards(genome=genome, chromosomes=chosen.chromosomes if chosen else None)
+
+
+def made_rows(rows: list[Dataset]) -> list[str]:
+    """What the made world takes from the list: no dataset of one's own, no task."""
+    made = [row for row in rows if row.own_folder is None]
+    return sorted(f"{row.source} {row.bases} {row.classes}" for row in made)
+
+
+def prepared_row(row: Dataset) -> list[Any]:
+    """What preparation takes from a dataset's row: another value prepares it again."""
+    shape = [*row.targets, row.bases, *row.rows.values()]
+    return [row.task, row.source, row.classes, *shape]
+
+
+def preparation(experiment: Experiment) -> dict[str, Any]:
     """What `randommask.data.prepare` has to know."""
-    part = config["benchmark"]
+    part = experiment.benchmark
     return {
-        "max_rows": part["max_rows"],
-        "drop_leaks": part["drop_leaks"],
-        "k": config["pretrain"]["k"],
+        "max_rows": part.max_rows,
+        "drop_leaks": part.drop_leaks,
+        "k": experiment.pretrain.k,
     }
 
 
-def resources(config: dict[str, Any]) -> list[str]:
+def resources(experiment: Experiment) -> list[str]:
     """The fetched folders, by their place in `resources`, that `all` needs."""
-    tables = config["tables"].values()
-    encoders = {row["encoder"] for table in tables for row in table["rows"]}
-    encoders |= set(config["roles"].values())
-    places = {source_of(row) for row in benchmark(config) if not row.own_folder}
+    tables = (experiment.tables.table2, experiment.tables.table3)
+    encoders = {row.encoder for table in tables for row in table.rows}
+    encoders |= set(experiment.roles.given().values())
+    places = {source_of(row) for row in benchmark(experiment) if not row.own_folder}
     for encoder in encoders:
-        entry = config["encoders"][encoder]
-        if "released" in entry:
+        entry = experiment.encoders[encoder]
+        if isinstance(entry, Released):
             places.add(f"encoders/{encoder}")
-        elif "control" not in entry:
-            places |= set(merged(config, encoder)["genomes"])
+        elif isinstance(entry, Ours | Milestone):
+            places |= set(keys(experiment, encoder).genomes)
     return sorted(places)
 
 
-def recipe(config: dict[str, Any], name: str, dataset: Dataset) -> dict[str, Any]:
+def recipe(experiment: Experiment, name: str, dataset: Dataset) -> dict[str, Any]:
     """Epochs, batch size, learning rate of a dataset, and what else a recipe sets."""
-    changes = config["recipes"][name]
-    return {
+    changes = experiment.recipes[name]
+    found = {
         "epochs": dataset.epochs,
         "batch_size": dataset.batch_size,
         "learning_rate": dataset.learning_rate,
-        **changes.get("all", {}),
-        **changes.get(dataset.task, {}),
-        **changes.get(dataset.dataset, {}),
     }
+    for part in ("all", dataset.task, dataset.dataset):
+        if part in changes:
+            found |= changes[part].given()
+    return found
 
 
 def finetuning(
-    config: dict[str, Any], encoder: str, tokenization: str, dataset: Dataset, seed: int
-) -> dict[str, Any]:
+    experiment: Experiment,
+    encoder: str,
+    tokenization: str,
+    dataset: Dataset,
+    seed: int,
+) -> Finetuning:
     """What `randommask.finetuning` has to know of one run."""
-    shared = config["finetune"]
-    return {
+    shared = experiment.finetune
+    own = getattr(experiment.encoders[encoder], "finetune", None)
+    told = {
         **_run(encoder, tokenization, dataset, seed),
-        **{key: value for key, value in shared.items() if key != "recipe"},
-        **recipe(config, shared["recipe"], dataset),
-        **config["encoders"][encoder].get("finetune", {}),
+        **{name: getattr(shared, name) for name in Tuning.model_fields},
+        **recipe(experiment, shared.recipe, dataset),
+        **(own.given() if own else {}),
     }
+    return Finetuning(**told)
 
 
 def counting(
-    config: dict[str, Any], encoder: str, tokenization: str, dataset: Dataset, seed: int
-) -> dict[str, Any]:
+    experiment: Experiment,
+    encoder: str,
+    tokenization: str,
+    dataset: Dataset,
+    seed: int,
+) -> Counting:
     """What `randommask.finetuning.kmer_linear` has to know of one run."""
-    return {
-        **_run(encoder, tokenization, dataset, seed),
-        **config["encoders"][encoder]["grid"],
-    }
+    grid = experiment.encoders[encoder].grid
+    run = _run(encoder, tokenization, dataset, seed)
+    return Counting(**run, k=grid.k, strength=grid.strength)
+
+
+def told(
+    experiment: Experiment,
+    encoder: str,
+    tokenization: str,
+    dataset: Dataset,
+    seed: int,
+) -> Finetuning | Counting:
+    """What the command of one run has to know, whichever it is."""
+    is_linear = isinstance(experiment.encoders[encoder], KmerLinear)
+    tell = counting if is_linear else finetuning
+    return tell(experiment, encoder, tokenization, dataset, seed)
 
 
 def _run(
@@ -130,9 +183,18 @@ def _run(
     }
 
 
-def table_datasets(config: dict[str, Any], table: dict) -> list[str]:
+def table_datasets(experiment: Experiment, table: Table) -> list[str]:
     """The datasets of a table that this experiment has."""
-    names = [dataset.dataset for dataset in benchmark(config)]
-    if table["datasets"] == "all":
+    names = [dataset.dataset for dataset in benchmark(experiment)]
+    if table.datasets == "all":
         return names
-    return [name for name in names if name in table["datasets"]]
+    return [name for name in names if name in table.datasets]
+
+
+def table_rows(table: Table2 | Table3) -> Sequence[dict[str, Any]]:
+    """The rows of a table as its command takes them."""
+    order = ("published", "label", "pretraining", "encoder", "tokenization")
+    return [
+        {key: getattr(row, key) for key in order if hasattr(row, key)}
+        for row in table.rows
+    ]

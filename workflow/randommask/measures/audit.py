@@ -98,10 +98,7 @@ def read(folder: str | Path) -> Printed:
 
 
 def _lines(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+    lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     for column in columns:
         if not lines or lines[0].get(column) is None:
             raise InputError(f"{path}: no column {column!r}, or no line")

@@ -102,8 +102,6 @@ def read_embeddings(folder: str | Path) -> tuple[np.ndarray, int]:
     try:
         with safe_open(weights, framework="numpy") as file:
             table = file.get_tensor(TENSOR).astype(np.float32)
-    except FileNotFoundError:
-        raise InputError(f"{weights}: no such file") from None
     except SafetensorError as error:
         raise InputError(f"{weights}: {error}, expected the tensor {TENSOR}") from None
     if len(table) < kmers.vocab_size(k):

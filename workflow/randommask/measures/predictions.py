@@ -80,10 +80,9 @@ def read(run: Run, test: Test) -> np.ndarray:
 
 
 def _open(path: Path) -> pq.ParquetFile:
+    content = path.read_bytes()  # Arrow's own error has no file name of its own
     try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        return pq.ParquetFile(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a parquet file ({error})") from None
 

@@ -62,8 +62,6 @@ def table(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
     try:
         # k-mers and pairs of nucleotides are no missing values, whatever they spell
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except (ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a csv file ({error})") from None
     for name in columns:
@@ -103,13 +101,11 @@ def tables(paths: dict[str, str], columns: dict[str, str]) -> dict[str, pd.DataF
 
 def attention_map(path: str | Path) -> np.ndarray:
     """The array `map` (layers, T, T) of a file of attention maps."""
-    try:
-        with np.load(path) as arrays:
-            found = arrays["map"]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (KeyError, ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path}: no array named map ({error})") from None
+    with open(path, "rb") as file:
+        try:
+            found = np.load(file)["map"]
+        except (KeyError, ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path}: no array named map ({error})") from None
     if found.ndim != 3 or found.shape[1] != found.shape[2]:
         raise InputError(f"{path}: map of shape {found.shape}, expected (layers, T, T)")
     return found

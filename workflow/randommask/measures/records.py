@@ -54,10 +54,7 @@ def read_csv(
     Raises `InputError` for a missing file, column or cell, and for a number that is
     none.
     """
-    try:
-        lines = list(csv.DictReader(io.StringIO(Path(path).read_text("utf-8"))))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+    lines = list(csv.DictReader(io.StringIO(Path(path).read_text("utf-8"))))
     texts, numbers = tuple(texts), tuple(numbers)
     records = []
     for place, line in enumerate(lines, start=2):

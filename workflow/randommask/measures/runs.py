@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from randommask import files
-from randommask.errors import InputError
+from randommask.errors import InputError, reason
 
 _SHARED = ("architecture", "data_sha256", "encoder_sha256")
 """What all seeds of a cell must have in common beside their settings, where known."""
@@ -102,8 +102,8 @@ def read_seeds(
     for seed in seeds:
         try:
             found[seed] = read(root, encoder, tokenization, dataset, seed)
-        except InputError as error:
-            problems.append(str(error))
+        except (InputError, OSError) as error:
+            problems.append(reason(error))
     first = next(iter(found.values()), None)
     for run in found.values():
         known = run.shared.keys() & first.shared.keys()

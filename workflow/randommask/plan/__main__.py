@@ -29,11 +29,11 @@ from typing import Any
 from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError, run
-from randommask.experiment import encoders, runs
+from randommask.experiment import encoders, flags, runs
 from randommask.experiment.file import config_path, read_config
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
-from randommask.plan.schedule import Task
+from randommask.plan.schedule import TimedJob
 from randommask.plan.work import (
     WEIGHT_BYTES,
     Work,
@@ -114,7 +114,7 @@ def _job(entry: dict[str, Any]) -> Job:
         entry["output"],
         int(a_node) * int(resources.get("nodes", 1)),
         entry["threads"],
-        json.loads(hparams),
+        json.loads(flags.read(hparams)),
     )
 
 
@@ -217,11 +217,11 @@ class Estimator:
         return 0
 
 
-def tasks(planned: list[Job], estimates: list[Estimate]) -> list[Task]:
-    """The jobs as the scheduler takes them."""
-    maker = {path: place for place, job in enumerate(planned) for path in job.outputs}
+def timed(planned: list[Job], estimates: list[Estimate]) -> list[TimedJob]:
+    """The jobs with their times, and who waits for whom."""
+    maker = {path: number for number, job in enumerate(planned) for path in job.outputs}
     return [
-        Task(
+        TimedJob(
             estimate.seconds,
             job.gpus,
             0 if job.gpus else job.cores,
@@ -275,12 +275,10 @@ def report(
                 amount(sum(estimate.disk for _, estimate in part), "B"),
             )
         )
-    graph = tasks(planned, estimates)
-    wall = schedule.makespan(graph, gpus, cores) / 3600
-    least = schedule.bound(graph, gpus) / 3600
+    wall = schedule.bound(timed(planned, estimates), gpus, cores) / 3600
     running = max(estimate.scratch for estimate in estimates)
-    places = f"{gpus} GPUs" if gpus else f"{cores:g} cores"
-    lines += ["", f"wall time on {places}: {wall:,.1f} h (at least {least:,.1f} h)"]
+    devices = f"{gpus} GPUs" if gpus else f"{cores:g} cores"
+    lines += ["", f"wall time on {devices}: at least {wall:,.1f} h"]
     if hours:
         energy = f"{hours * watts / 1000:,.1f} kWh at {watts:g} W a GPU"
         lines.append(f"energy: {energy}, without cooling and hosts")

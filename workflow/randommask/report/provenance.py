@@ -48,7 +48,7 @@ def read_runs(root: Path) -> list[dict[str, Any]]:
     for path in sorted(root.glob("*/*/*/seed*/metrics.json")):
         try:
             metrics = read_json(path)
-        except InputError:
+        except (InputError, OSError):
             continue  # the tables name it
         if isinstance(metrics, dict):
             found.append(metrics)
@@ -87,14 +87,14 @@ def _counted(values: Iterable[str]) -> str:
 
 
 def checksums(path: Path, runs: list[dict[str, Any]]) -> list[Grid]:
-    """What was downloaded, as in the book at `path`, and what the runs were given."""
+    """What was downloaded, as in the ledger at `path`, and what the runs were given."""
     grids = []
-    if book := read(path):
+    if ledger := read(path):
         names = ("file", "bytes", "sha256", "checked", "from")
         columns = tuple(Column(name, text=name != "bytes") for name in names)
         rows = tuple(
             ((row.source,), tuple(Cell(str(cell)) for cell in astuple(row)[1:]))
-            for row in book.values()
+            for row in ledger.values()
         )
         grids.append(Grid(("Downloaded",), columns, rows))
     sums: dict[tuple[str, str], list[str]] = {}

@@ -51,5 +51,4 @@ from randommask.experiment.hparams.pages import (
     Table2Scores,
     Table3Scores,
     Tasks,
-    once,
 )

@@ -12,6 +12,7 @@ from randommask.experiment.form import (
     K,
     Name,
     Positive,
+    Record,
     Section,
     Seed,
     Share,
@@ -58,18 +59,16 @@ class PublishedEncoder(Section):
     """a copy's `path`, or `repository` and `revision` on the hub"""
 
 
-class Download(
-    RootModel[
-        Annotated[
-            Annotated[LocalCopy, Tag("<path>")]
-            | Annotated[FilesOr, Tag("<files>")]
-            | Annotated[HubOr, Tag("<hub>")]
-            | Annotated[PublishedEncoder, Tag("<encoder>")],
-            one_of(("path", "files", "hub", "encoder")),
-        ]
-    ]
-):
+class Download(RootModel):
     """A source to bring in: `randommask.data.download`. `root` is what it is."""
+
+    root: Annotated[
+        Annotated[LocalCopy, Tag("<path>")]
+        | Annotated[FilesOr, Tag("<files>")]
+        | Annotated[HubOr, Tag("<hub>")]
+        | Annotated[PublishedEncoder, Tag("<encoder>")],
+        one_of(("path", "files", "hub", "encoder")),
+    ]
 
     parse = classmethod(Hparams.parse.__func__)
 
@@ -79,7 +78,7 @@ class Shards(Hparams):
 
     genome: Text
     """its name"""
-    chromosomes: Some[Text] | None = None
+    chromosomes: Some[Record] | None = None
     """names of records, in this order; None: all, in the order of the files"""
 
 
@@ -192,7 +191,7 @@ class Schedule(Section):
     """At the end of the warm-up; from there linearly to 0."""
 
 
-class Finetuning(Tuning, Schedule, Run):
+class Finetuning(Schedule, Tuning, Run):
     """One run: `randommask.finetuning`."""
 
 
@@ -210,8 +209,8 @@ class Counting(Run):
 # --- Measures -------------------------------------------------------------------------
 
 
-class Embeddings(Tsne, Hparams):
-    """Maps of embeddings and their order: `randommask.measures.embeddings`."""
+class Embedded(Hparams):
+    """Which embeddings."""
 
     encoder: Text
     """its name"""
@@ -219,10 +218,18 @@ class Embeddings(Tsne, Hparams):
     """of the checkpoints, in their order"""
 
 
-class Attention(AttentionMaps, Hparams):
-    """Averaged attention: `randommask.measures.attention`."""
+class Embeddings(Tsne, Embedded):
+    """Maps of embeddings and their order: `randommask.measures.embeddings`."""
+
+
+class Attended(Hparams):
+    """Whose attention."""
 
     encoder: Text
     """its name"""
-    held_out: Different[Text] = ()
+    held_out: Different[Record] = ()
     """chromosomes that its training kept out"""
+
+
+class Attention(AttentionMaps, Attended):
+    """Averaged attention: `randommask.measures.attention`."""

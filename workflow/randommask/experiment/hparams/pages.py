@@ -1,9 +1,8 @@
 """What the pages are told: tables, figures, ablations, releases, the report."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from randommask.experiment.form import (
     Count,
@@ -18,15 +17,15 @@ from randommask.experiment.form import (
     Some,
     Text,
     Whole,
-    refused,
 )
 from randommask.experiment.hparams.jobs import Initial, Preparation, Settings
 from randommask.experiment.sections import (
+    BY_LABEL,
+    BY_LABEL_AND_TOKENS,
     AblationRow,
     License,
     Named,
     PublishedRow,
-    Row,
     Table2Row,
     Tokenization,
 )
@@ -49,24 +48,19 @@ class Tasks(Page):
 class Scores(Page):
     """Table 2, Table 3: rows and what they are made of."""
 
-    rows: tuple[PublishedRow, ...]
-    """in the order of the table, no label and tokenization twice"""
+    rows: Annotated[tuple[PublishedRow, ...], BY_LABEL]
+    """in the order of the table, no label twice"""
     datasets: tuple[Name, ...]
     """in the order of the table"""
     seeds: Some[Seed]
     """of the runs of each cell"""
 
-    @field_validator("rows")
-    @classmethod
-    def _once(cls, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        return once(rows)
-
 
 class Table2Scores(Scores):
     """Table 2: `randommask.report.tables table2`."""
 
-    rows: tuple[Table2Row, ...]
-    """in the order of the table, no pretraining, label and tokenization twice"""
+    rows: Annotated[tuple[Table2Row, ...], BY_LABEL_AND_TOKENS]
+    """in the order of the table, no label and tokenization twice"""
 
 
 class Table3Scores(Scores):
@@ -99,8 +93,8 @@ class RecipePage(Page):
 class Observations(Page):
     """The paper's observations: `randommask.measures.observations`."""
 
-    vocab_size: Count
-    """tokens that the baseline knows"""
+    k: K
+    """bases of the baseline's tokens"""
 
 
 class Drawing(Page):
@@ -161,17 +155,12 @@ class AblationPage(Page):
     """or nothing"""
     axis: Line
     """or nothing"""
-    rows: Annotated[tuple[ComparedRow, ...], Field(min_length=1)]
+    rows: Annotated[tuple[ComparedRow, ...], Field(min_length=1), BY_LABEL_AND_TOKENS]
     """the first is the reference"""
     datasets: tuple[Name, ...]
     """in the order of the list"""
     seeds: Some[Seed]
     """of the runs of each cell"""
-
-    @field_validator("rows")
-    @classmethod
-    def _once(cls, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        return once(rows)
 
 
 class ShownRows(Section):
@@ -228,15 +217,3 @@ class ReportPage(Page):
     """as it was given"""
     controls: tuple[Name, ...] = ()
     """encoders that learnt nothing beforehand"""
-
-
-def once(rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows; an error where a reader could not tell two of them apart."""
-    seen: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(rows, start=1):
-        shown = getattr(row, "pretraining", None)
-        name = (shown if isinstance(shown, str) else "", row.label, row.tokenization)
-        if (first := seen.setdefault(name, number)) < number:
-            said = " ".join(name).strip()
-            raise refused(f"row {number}: a second {said}, as row {first}")
-    return rows

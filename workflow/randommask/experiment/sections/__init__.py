@@ -9,9 +9,10 @@ that must exist, steps that must fit) is checked in `check`.
 Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
+import re
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from randommask.experiment.form import (
     Count,
@@ -42,6 +43,8 @@ from randommask.experiment.sections.encoders import (
     encoder_kind,
 )
 from randommask.experiment.sections.pages import (
+    BY_LABEL,
+    BY_LABEL_AND_TOKENS,
     Ablation,
     AblationRow,
     AttentionMaps,
@@ -88,7 +91,18 @@ from randommask.experiment.sections.tuning import (
     Tuning,
 )
 
-Place = Annotated[str, StringConstraints(strict=True, min_length=1)]
+
+def _place(found: str) -> str:
+    if not re.fullmatch(r"(?!~|[.](/|$))[^{}]*[^/{}]", found):
+        raise expected(
+            "a folder, without '~' or './' before it, '/' behind it, or braces"
+        )
+    if ".." in found.split("/"):
+        raise expected("a folder without '..' in its path")
+    return found
+
+
+Place = Annotated[Line, AfterValidator(_place)]
 
 
 class Named(Section):

@@ -43,11 +43,14 @@ class Step(Section):
 
 
 class OwnFinetune(Section):
-    """What holds for one encoder's fine-tuning, whatever the recipe says."""
+    """What holds for one encoder's fine-tuning, whatever the recipe says.
 
-    learning_rate: Positive | None = None
+    Only what is `given` counts.
+    """
+
+    learning_rate: Positive = None
     """peak"""
-    truncate: Flag | None = None
+    truncate: Flag = None
     """as in `finetune`"""
     lora: Lora | None = None
     """as in `finetune`"""

@@ -1,19 +1,23 @@
 """What is shown: rows of tables, ablations, roles, figures."""
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainValidator
 
 from randommask.experiment.form import (
     Count,
     Name,
-    Number,
     Positive,
     Section,
     Seed,
     Some,
     Text,
     either,
+    expected,
+    refused,
 )
 from randommask.experiment.sections.pretraining import Tokenization
 
@@ -43,16 +47,38 @@ class Table2Row(PublishedRow):
     """how the encoder was pretrained, as it is printed"""
 
 
+def _number_or_text(found: Any) -> float | str:
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if (is_number and math.isfinite(found)) or (isinstance(found, str) and found):
+        return found
+    raise expected("a number or a text")
+
+
 class AblationRow(Row):
     """A row of an ablation."""
 
     series: Text | None = None
     """the line it lies on, where the group has an axis"""
-    at: Annotated[Number | Text, Field(union_mode="smart")] | None = None
+    at: Annotated[Any, PlainValidator(_number_or_text)] = None
     """where it lies along the axis: a number or a text"""
 
 
 AllOrSome = either(Literal["all"], Some[Name])
+
+
+def once(rows: Sequence[Row], shown: Sequence[str]) -> Sequence[Row]:
+    """The rows; an error where two are alike in all that is `shown` of them."""
+    seen: dict[tuple[str, ...], int] = {}
+    for number, row in enumerate(rows, start=1):
+        name = tuple(getattr(row, key) for key in shown)
+        if (first := seen.setdefault(name, number)) < number:
+            said = " with ".join(map(repr, name))
+            raise refused(f"row {number}: a second {said}, as row {first}")
+    return rows
+
+
+BY_LABEL = AfterValidator(partial(once, shown=("label",)))
+BY_LABEL_AND_TOKENS = AfterValidator(partial(once, shown=("label", "tokenization")))
 
 
 class Table2(Section):
@@ -60,7 +86,7 @@ class Table2(Section):
 
     datasets: AllOrSome = "all"
     """`all`, or a list of names"""
-    rows: tuple[Table2Row, ...] = ()
+    rows: Annotated[tuple[Table2Row, ...], BY_LABEL_AND_TOKENS] = ()
     """`label`, `pretraining`, `encoder`, `tokenization`, `published`"""
 
 
@@ -69,7 +95,7 @@ class Table3(Section):
 
     datasets: AllOrSome = "all"
     """`all`, or a list of names"""
-    rows: tuple[PublishedRow, ...] = ()
+    rows: Annotated[tuple[PublishedRow, ...], BY_LABEL] = ()
     """`label`, `encoder`, `tokenization`, `published`"""
 
 

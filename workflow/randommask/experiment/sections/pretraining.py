@@ -15,11 +15,11 @@ from randommask.experiment.form import (
     NotNegative,
     Portion,
     Positive,
+    Record,
     Section,
     Seed,
     Share,
     Some,
-    Text,
     Whole,
 )
 
@@ -82,7 +82,7 @@ class Training(Section):
 
     genomes: Some[Name]
     """the corpus, by names in `sources`; without it, all that are no benchmark"""
-    held_out: Different[Text] = ()
+    held_out: Different[Record] = ()
     """chromosomes kept out of training (validation then comes from them alone)"""
     reverse_complement: Flag = False
     """`true`: each training window is read from the other strand with chance 1/2;

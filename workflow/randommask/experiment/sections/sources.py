@@ -8,6 +8,7 @@ from randommask.experiment.form import (
     Count,
     Line,
     Name,
+    Record,
     Section,
     Some,
     Text,
@@ -136,5 +137,5 @@ Source = Annotated[
 class Genome(Section):
     """Which part of a genome is used."""
 
-    chromosomes: Some[Text] | None = None
+    chromosomes: Some[Record] | None = None
     """names of FASTA records; `null`: all sequences"""

@@ -85,17 +85,20 @@ class Finetune(Tuning):
 
 
 class Changes(Section):
-    """What a recipe changes for all data sets, a task or one data set."""
+    """What a recipe changes for all data sets, a task or one data set.
 
-    epochs: Count | None = None
+    Only what is `given` counts.
+    """
+
+    epochs: Count = None
     """passes over train"""
-    batch_size: Count | None = None
+    batch_size: Count = None
     """rows a step"""
-    learning_rate: Positive | None = None
+    learning_rate: Positive = None
     """peak"""
-    warmup_steps: Whole | None = None
+    warmup_steps: Whole = None
     """as in `finetune`"""
-    weight_decay: NotNegative | None = None
+    weight_decay: NotNegative = None
     """as in `finetune`"""
     max_steps: Limit = None
     """as in `finetune`"""

@@ -1,0 +1,232 @@
+"""Refuse tables, ablations, roles and figures that could not be made in the end.
+
+Each of these would otherwise be found out by the command that makes the page, after
+all the training that it is about.
+"""
+
+import csv
+from collections.abc import Sequence
+
+from randommask.errors import InputError, known
+from randommask.experiment import datasets
+from randommask.experiment.ablations import has_order, weights
+from randommask.experiment.datasets import Dataset
+from randommask.experiment.encoders import (
+    family,
+    is_ours,
+    k_of,
+    keys,
+    kind,
+    tokenizations,
+)
+from randommask.experiment.pages import MAPS, SPACES
+from randommask.experiment.runs import Table
+from randommask.experiment.sections import (
+    NON_OVERLAPPING,
+    OVERLAPPING,
+    Ablation,
+    AblationRow,
+    Experiment,
+    KmerLinear,
+    Released,
+    Row,
+)
+from randommask.files import at_hand
+
+
+def check(experiment: Experiment, rows: Sequence[Dataset]) -> None:
+    """Raise `InputError` for what is wrong first; `rows` are the datasets there are."""
+    tables = {
+        "tables.table2": experiment.tables.table2,
+        "tables.table3": experiment.tables.table3,
+    }
+    groups = {f"ablations.{name}": it for name, it in experiment.ablations.items()}
+    for where, table in {**tables, **groups}.items():
+        _check_table(experiment, where, table, rows)
+    for where, table in tables.items():
+        _check_published(where, table)
+    for where, group in groups.items():
+        _check_group(where, group)
+    _check_roles(experiment)
+    _check_maps(experiment)
+
+
+# --- Rows -----------------------------------------------------------------------------
+
+
+def _check_table(
+    experiment: Experiment, where: str, table: Table, rows: Sequence[Dataset]
+) -> None:
+    for row in table.rows:
+        label = f"{where} row {row.label!r}"
+        known(label, row.encoder, experiment.encoders, "encoder")
+        _check_tokenization(experiment, label, row)
+        if not isinstance(experiment.encoders[row.encoder], Released | KmerLinear):
+            _check_lengths(experiment, label, row, rows)
+    if table.datasets == "all":
+        return
+    names = [row.dataset for row in rows]
+    if experiment.benchmark.include == "present":  # some may lie elsewhere
+        names = [row.dataset for row in datasets.read(experiment.benchmark.datasets)]
+    for name in table.datasets:
+        known(f"{where}.datasets", name, names, "dataset")
+
+
+def _check_tokenization(experiment: Experiment, where: str, row: Row) -> None:
+    """The encoder reads the tokens that the row wants."""
+    tokens = row.tokenization
+    reads = family(experiment, row.encoder)
+    if reads is None:
+        if tokens != OVERLAPPING:
+            raise InputError(
+                f"{where}: tokenization {tokens}, expected overlapping: "
+                f"{row.encoder} counts every k-mer"
+            )
+        return
+    readable = tokenizations(reads)
+    if readable is not None and tokens not in readable:
+        raise InputError(
+            f"{where}: tokenization {tokens} does not fit encoder {row.encoder}, "
+            f"expected {' or '.join(readable)}"
+        )
+
+
+def _check_lengths(
+    experiment: Experiment, where: str, row: Row, rows: Sequence[Dataset]
+) -> None:
+    """Refuse a row whose datasets have more tokens than its encoder positions."""
+    own = getattr(experiment.encoders[row.encoder], "finetune", None)
+    given = own.given() if own else {}
+    if given.get("truncate", experiment.finetune.truncate):
+        return
+    entry = keys(experiment, row.encoder)
+    positions = experiment.architectures[entry.architecture].positions
+    step = entry.k if row.tokenization == NON_OVERLAPPING else 1
+    longest = max(rows, key=lambda dataset: dataset.bases)
+    tokens = (longest.bases - entry.k) // step + 3
+    if tokens > positions:
+        raise InputError(
+            f"{where}: {longest.dataset} has {tokens} tokens, "
+            f"expected at most the {positions} positions of {row.encoder}"
+        )
+
+
+def _check_published(where: str, table: Table) -> None:
+    """A row stands beside one that the paper printed."""
+    if not any(row.published for row in table.rows):
+        return
+    name = where.rpartition(".")[2]
+    path = at_hand(f"config/published/{name}.csv")
+    with open(path, encoding="utf-8", newline="") as file:
+        printed = list(csv.DictReader(file))
+    column = "pretrained" if name == "table2" else "row"
+    names = list(dict.fromkeys(line[column] for line in printed))
+    for row in table.rows:
+        if row.published is None:
+            continue
+        known(f"{where} row {row.label!r}", row.published, names, "published row")
+        tokens = {
+            line.get("finetune_tokenization", row.tokenization)
+            for line in printed
+            if line[column] == row.published
+        }
+        if row.tokenization not in tokens:
+            raise InputError(
+                f"{where} row {row.label!r}: published {row.published} is printed "
+                f"with {' or '.join(sorted(tokens))} tokens, found {row.tokenization}"
+            )
+
+
+# --- Ablations ------------------------------------------------------------------------
+
+
+def _check_group(where: str, group: Ablation) -> None:
+    """Raise `InputError` for rows that a reader, or the axis, cannot tell apart."""
+    seen: dict[tuple, int] = {}
+    for number, row in enumerate(group.rows, start=1):
+        name = f"{where} row {row.label!r}"
+        _check_position(name, row, group)
+        tokens = row.tokenization
+        first = seen.setdefault(("label", row.label, tokens), number)
+        if first < number:
+            raise InputError(
+                f"{name}: row {first} has this label and {tokens} tokens too"
+            )
+        key = ("encoder", row.series, row.encoder, tokens)
+        if (first := seen.setdefault(key, number)) < number:
+            raise InputError(
+                f"{name}: {row.encoder} with {tokens} tokens is row {first} already"
+            )
+
+
+def _check_position(name: str, row: AblationRow, group: Ablation) -> None:
+    """Check that a row lies along the group's axis in the way of the first row."""
+    if group.axis is None:
+        for key in ("at", "series"):
+            if getattr(row, key) is not None:
+                raise InputError(f"{name}: {key!r}, but the group has no 'axis'")
+        return
+    if row.at is None:
+        raise InputError(f"{name}: no 'at', which the group's axis asks for")
+    first = group.rows[0]
+    if (row.series is None) != (first.series is None):
+        found, wanted = ("no", "one") if row.series is None else ("a", "none")
+        raise InputError(f"{name}: {found} series, expected {wanted} as in row 1")
+    kinds = [isinstance(one.at, str) for one in (row, first)]
+    if kinds[0] != kinds[1]:
+        wanted = "a text" if kinds[1] else "a number"
+        raise InputError(f"{name}: at {row.at!r}, expected {wanted} as in row 1")
+
+
+# --- Roles and figures ----------------------------------------------------------------
+
+
+def _check_roles(experiment: Experiment) -> None:
+    roles = experiment.roles.given()
+    for role, name in roles.items():
+        where = f"roles.{role}"
+        known(where, name, experiment.encoders, "encoder")
+        if not is_ours(experiment, name):
+            found = kind(experiment, name)
+            raise InputError(f"{where}: {name} is {found}, expected one of ours")
+        k = k_of(experiment, name)
+        if k % 2 or (role in SPACES and k < 4):
+            least = " from 4 on" if role in SPACES else ""
+            raise InputError(
+                f"{where}: {name} has k {k}, expected an even number{least}"
+            )
+    baseline, rows = roles.get("baseline"), experiment.tables.table3.rows
+    if baseline and rows and baseline not in [row.encoder for row in rows]:
+        raise InputError(
+            f"tables.table3: no row of {baseline}, which is roles.baseline"
+        )
+
+
+def _check_maps(experiment: Experiment) -> None:
+    """t-SNE has neighbours enough, and attention is asked for tokens that there are."""
+    roles = experiment.roles.given()
+    grouped = dict.fromkeys(
+        row.encoder for group in experiment.ablations.values() for row in group.rows
+    )
+    mapped = [roles[role] for role in SPACES if role in roles]
+    mapped += [name for name in grouped if has_order(experiment, name)]
+    perplexity = experiment.figures.tsne.perplexity
+    for name in mapped:
+        kmers = 4 ** k_of(experiment, name)
+        if perplexity >= kmers / 3:
+            raise InputError(
+                f"figures.tsne.perplexity: found {perplexity}, expected less than a "
+                f"third of the {kmers} k-mers of {name}"
+            )
+    watched = [roles[role] for role in MAPS if role in roles]
+    watched += [name for name in grouped if weights(experiment, name)]
+    tokens = experiment.figures.attention.tokens
+    for name in watched:
+        positions = experiment.architectures[
+            keys(experiment, name).architecture
+        ].positions
+        if tokens > positions:
+            raise InputError(
+                f"figures.attention.tokens: found {tokens}, expected at most the "
+                f"{positions} positions of {name}"
+            )
