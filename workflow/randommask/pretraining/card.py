@@ -16,7 +16,6 @@ from randommask.encoders import cost
 from randommask.encoders.bert import EncoderConfig
 from randommask.experiment.encoders import phases_until
 from randommask.experiment.hparams import Settings
-from randommask.experiment.sections import Phase
 from randommask.files import write_text
 
 FRONT = """\
@@ -90,10 +89,8 @@ def write(
     Phases that begin later are left out. `encoder` is the name in the config; `sources`
     are (genome, file, sha256) of what the corpus was made from, as in its manifests.
     """
-    phases = phases_until(settings.values()["curriculum"], step)
-    settings = settings.model_copy(
-        update={"curriculum": tuple(Phase(**phase) for phase in phases)}
-    )
+    phases = phases_until(settings.curriculum, max(step, 1))  # 0: before the first
+    settings = settings.model_copy(update={"curriculum": phases})
     config = EncoderConfig(
         **settings.architecture.values(),
         k=settings.k,
