@@ -94,8 +94,8 @@ def pretraining(corpus, compiled=True, **changes):
 
 
 def begin(folder, data, compiler=WHOLE, tokenization="overlapping", **changes):
-    read = examples.read(data, tokenization, folder)
-    return Tuning(folder, read, hparams(tokenization=tokenization, **changes), compiler)
+    settings = hparams(tokenization=tokenization, **changes)
+    return Tuning(folder, examples.read(data, settings), settings, compiler)
 
 
 # --- Pretraining ----------------------------------------------------------------------

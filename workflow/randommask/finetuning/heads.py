@@ -20,9 +20,9 @@ from randommask import metrics
 from randommask.encoders import families
 from randommask.encoders.weights import check_weights, read_weights, write_weights
 from randommask.errors import InputError
+from randommask.experiment.sections import Lora
 from randommask.files import read_json, write_json
 from randommask.finetuning import lora
-from randommask.finetuning.lora import Lora
 
 INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
 HEAD = "head.safetensors"

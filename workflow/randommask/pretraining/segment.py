@@ -21,7 +21,7 @@ from tqdm import tqdm
 from randommask import files, masking
 from randommask.encoders.folder import ENCODER_FILES, link_or_copy
 from randommask.errors import InputError
-from randommask.experiment.hparams import Pretraining, Settings
+from randommask.experiment.hparams import Pretraining, Settings, SpanMasking
 from randommask.pretraining import card, curriculum
 from randommask.pretraining.history import History
 from randommask.pretraining.monitor import Monitor
@@ -162,8 +162,10 @@ class Segment:
     def alike(self, span: int) -> Settings:
         """The settings, but for masks that compare encoders: spans of one length."""
         shared = self.hparams.span_masking
-        changes = dict(shared) if shared else {}
-        return self.settings.model_copy(update={**changes, "min_span": span})
+        changes = {"min_span": span}
+        if shared is not None:
+            changes |= {name: getattr(shared, name) for name in SpanMasking.keys()}
+        return self.settings.model_copy(update=changes)
 
     def bound(self, settings: Settings, max_span: int) -> float:
         """The information bound of a way to mask, simulated once."""
