@@ -8,7 +8,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
-link = test "$$(readlink $(2))" = "$(abspath $(1))" || ln -sfn "$(abspath $(1))" $(2)
+link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
 .PHONY: help setup fetch demo ablations test test-cluster lint bench slice clean-demo
 .DEFAULT_GOAL := help

@@ -1,7 +1,6 @@
 """From a genome and a benchmark to the tables and figures of the paper."""
 
 import os
-import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -10,53 +9,60 @@ from snakemake.utils import min_version
 
 min_version("9.12")
 
-# A config that is named replaces this one; Snakemake would merge the two.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config/config.yaml"
-
-
-sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+# The folder of this file, wherever it is used from: as a module, included, linked.
+SOURCE = os.path.dirname(os.path.realpath(workflow.snakefile))
+if not os.path.isdir(f"{SOURCE}/workflow/randommask"):
+    raise WorkflowError(f"{SOURCE}: no package here; use a clone of the repository")
+# The package is used from the clone, uninstalled, whatever the environment; jobs too.
+PACKAGE = os.path.join(SOURCE, "workflow")
+sys.path.insert(0, PACKAGE)
+others = [x for x in os.environ.get("PYTHONPATH", "").split(":") if x != PACKAGE]
+os.environ.update(PYTHONPATH=":".join(filter(None, [PACKAGE, *others])))
 
 from randommask.errors import InputError
-from randommask.experiment import check, encoders, runs
-from randommask.experiment.file import read as read_config
+from randommask.experiment import file, places
+from randommask.experiment.check import check
+from randommask.files import at_hand
+
+# A config that is named replaces this one; Snakemake would merge the two.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+named = workflow.configfiles or workflow.overwrite_configfiles
+if not (config if IS_MODULE else named):
+
+    configfile: at_hand("config/config.yaml")
+
 
 try:
-    for path in workflow.configfiles:  # Snakemake itself drops keys that stand twice
-        read_config(os.path.relpath(path))
-    check.check(
-        config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml")
-    )
-    check.check_copies(config)
+    # Snakemake itself drops keys that stand twice.
+    for path in [] if IS_MODULE else workflow.configfiles:
+        file.read(os.path.relpath(path))
+    config = file.whole(config)
+    experiment = check(config)
+    places.check(experiment)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 # Of a target in the place of another config Snakemake says only that no rule makes it.
-for word in sys.argv[1:]:
-    if word.startswith("results/"):
-        place = config["pathvars"]["results"]
-        if not word.startswith(f"{place}/"):
+if not IS_MODULE:
+    for word in sys.argv[1:]:
+        place = workflow.pathvars.get("results")
+        if word.startswith("results/") and not word.startswith(f"{place}/"):
             logger.warning(f"{word}: the results of this config are in {place}/")
-
-# The package is used from the clone, uninstalled, whatever the environment.
-PACKAGE = shlex.quote(os.path.join(workflow.basedir, "workflow"))
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={PACKAGE}; ")
 
 
 # Only with --sdm apptainer; envs/container.def makes it.
-container: "envs/randommask.sif"
+container: at_hand("envs/randommask.sif")
 
 
-include: "workflow/rules/plan.smk"
-include: "workflow/rules/genome.smk"
-include: "workflow/rules/pretrain.smk"
-include: "workflow/rules/benchmark.smk"
-include: "workflow/rules/finetune.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/ablations.smk"
-include: "workflow/rules/release.smk"
+include: f"{SOURCE}/workflow/rules/common.smk"
+include: f"{SOURCE}/workflow/rules/data.smk"
+include: f"{SOURCE}/workflow/rules/encoders.smk"
+include: f"{SOURCE}/workflow/rules/pretraining.smk"
+include: f"{SOURCE}/workflow/rules/finetuning.smk"
+include: f"{SOURCE}/workflow/rules/measures.smk"
+include: f"{SOURCE}/workflow/rules/report.smk"
+include: f"{SOURCE}/workflow/rules/ablations.smk"
+include: f"{SOURCE}/workflow/rules/release.smk"
 
 
 rule all:

@@ -110,14 +110,14 @@ def commands(
     tables, figures = folder / "tables", folder / "figures"
     listed = ["--datasets", CONFIG / "datasets.tsv"]
 
-    def table(name: str, hparams: dict, *flags: object, tex: bool = True) -> tuple:
+    def table(name: str, hparams: dict, *flags: object) -> tuple:
         made = [f"--{kind}={tables / name}.{kind}" for kind in ("csv", "md", "tex")]
         words = [
             "randommask.report.tables",
             name,
             f"--hparams={json.dumps(experiment | hparams)}",
         ]
-        return name, [*words, *flags, *(made if tex else made[:2])]
+        return name, [*words, *flags, *made]
 
     names = {"datasets": DATASETS}
     yield table("table1", names, *listed)
@@ -137,7 +137,7 @@ def commands(
         hparams |= {"datasets": dict.fromkeys(DATASETS, chosen)}
         yield table(name, hparams, *listed)
     summaries = [folder / "benchmark" / name / "summary.json" for name in DATASETS]
-    yield table("datasets", {}, "--summaries", *summaries, tex=False)
+    yield table("datasets", {}, "--summaries", *summaries)
     text = f"--hparams={json.dumps(experiment)}"
     flags = [text, "--published", CONFIG / "published", "--output", tables / "audit.md"]
     yield "audit", ["randommask.report.tables.audit", *flags]
@@ -181,12 +181,12 @@ def commands(
     yield figure("fig5", {}, *history)
     flags = ["--table", tables / "table3.csv"]
     yield figure("ranks", {"roles": config["roles"]}, *flags)
-    text = f"--hparams={json.dumps(experiment | {'vocab_size': 4101})}"
+    text = f"--hparams={json.dumps(experiment | {'k': 6})}"
     flags = ["--table2", tables / "table2.csv", *history, text]
     flags += ["--purity", *by_role("{}.purity.csv", spaces)]
     flags += ["--attention", *by_role("{}.attention.csv", maps)]
     flags += [f"--{kind}={tables}/observations.{kind}" for kind in ("csv", "md")]
-    yield "observations", ["randommask.measures.observations", *flags]
+    yield "observations", ["randommask.report.tables.observations", *flags]
     text = f"--hparams={json.dumps(experiment | {'config': config})}"
     flags = [text, "--tables", tables, "--figures", figures, "--repository", ROOT]
     flags += ["--runs", folder / "finetune", "--benchmarks", folder / "none"]

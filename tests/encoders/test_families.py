@@ -55,7 +55,7 @@ def tokenizer(tmp_path_factory):
     return EsmTokenizer(path, eos_token=None)
 
 
-NT = esm.Config(24, 1280, 20, 5120, 1000, 6, 0.0)
+NT = esm.Sizes(24, 1280, 20, 5120, 1000, 6, 0.0)
 
 
 def nt_ids(sequences, tokenization=kmers.NON_OVERLAPPING):
@@ -106,7 +106,7 @@ def test_nt_tokenizes_a_large_dataset_in_seconds():
 
 @pytest.mark.parametrize("tokenization", BOTH)
 def test_bert_tokens_are_counted(tokenization):
-    config = bert.Config(2, 64, 4, 128, 40, 3, "overlapping")
+    config = bert.EncoderConfig(2, 64, 4, 128, 40, 3, "overlapping")
     sequences = ["ACGTACGTAC", "ACNTACG", "AC", ""]
     ids, lengths = bert.tokenize(sequences, tokenization, config)
     assert ids.dtype == np.int16 and (lengths == (ids != kmers.PAD).sum(1)).all()

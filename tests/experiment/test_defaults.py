@@ -6,10 +6,10 @@ import pytest
 from made import ROOT
 
 from randommask.errors import InputError
-from randommask.experiment import encoders, file, runs
+from randommask.experiment import datasets, encoders, file, runs
 from randommask.experiment.check import check
 
-COLUMNS = ["dataset", "task", "source", "species", "bases", "classes", "targets", "metric", "epochs", "batch_size", "learning_rate", "single_nucleotide", "regional", "train_rows", "dev_rows", "test_rows"]
+COLUMNS = datasets.COLUMNS
 MINE = ["mine", "mine", "./mine", "Fly", "36", "2", "", "mcc", "1", "8", "1e-3"]
 MINE += ["no", "yes", "", "", ""]
 

@@ -84,7 +84,7 @@ def observe(folder, files):
     flags = ["--table2", str(files["table2"])]
     for flag in ("history", "purity", "attention"):
         flags += [f"--{flag}", *(f"{r}={p}" for r, p in files.get(flag, {}).items())]
-    hparams = {"experiment": EXPERIMENT, "vocab_size": 4101}
+    hparams = {"experiment": EXPERIMENT, "k": 6}
     outputs = {kind: folder / f"observations.{kind}" for kind in ("csv", "md")}
     flags += ["--hparams", json.dumps(hparams)]
     for kind, path in outputs.items():

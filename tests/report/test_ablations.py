@@ -621,7 +621,7 @@ def test_shares_beside_the_masking_rate_are_the_maskers():
 
 
 def test_weights_beside_the_sizes_are_the_encoders():
-    from randommask.encoders import bert as encoder
+    from randommask.encoders import bert, cost
     from randommask.experiment import encoders
 
     for name in ("config", "demo"):
@@ -629,8 +629,8 @@ def test_weights_beside_the_sizes_are_the_encoders():
         for row in config["ablations"]["size"]["rows"]:
             keys = encoders.merged(config, row["encoder"])
             sizes = config["architectures"][keys["architecture"]]
-            made = encoder.EncoderConfig(
+            made = bert.EncoderConfig(
                 **sizes, k=keys["k"], tokenization=keys["tokenization"]
             )
-            weights = encoder.parameters(made) / 1e6
+            weights = cost.parameters(made, made.vocab_size) / 1e6
             assert row["at"] == pytest.approx(weights, rel=0.05)

@@ -60,10 +60,9 @@ def make_tables(folder, datasets=DATASETS):
     """Run every command whose files the report reads, on the runs in `folder`."""
     out = folder / "tables"
 
-    def write(which, hparams, *flags, tex=True):
+    def write(which, hparams, *flags):
         text = json.dumps({"experiment": EXPERIMENT} | hparams)
-        paths = [f"--{kind}={out / which}.{kind}" for kind in ("csv", "md")]
-        paths += [f"--tex={out / which}.tex"] if tex else []
+        paths = [f"--{kind}={out / which}.{kind}" for kind in ("csv", "md", "tex")]
         tables([which, f"--hparams={text}", *paths, *map(str, flags)])
 
     names = {"datasets": list(datasets)}
@@ -82,13 +81,13 @@ def make_tables(folder, datasets=DATASETS):
         recipe["datasets"] = {name: chosen for name in datasets}
         write(which, recipe, *listed)
     summaries = [make_summary(folder / "benchmark", name) for name in datasets]
-    write("datasets", {}, "--summaries", *summaries, tex=False)
+    write("datasets", {}, "--summaries", *summaries)
     text = json.dumps({"experiment": EXPERIMENT})
     published = CONFIG / "published"
     audit([f"--published={published}", f"--hparams={text}", f"--output={out}/audit.md"])
     history = make_history(folder / "history.csv", stairs, (1, 2))
     attention = make_attention(folder / "attention.csv", [0.9] * 4)
-    text = json.dumps({"experiment": EXPERIMENT, "vocab_size": 4101})
+    text = json.dumps({"experiment": EXPERIMENT, "k": 6})
     observations(
         ["--table2", str(out / "table2.csv"), "--hparams", text]
         + ["--history", f"randommask={history}", "--attention", f"baseline={attention}"]

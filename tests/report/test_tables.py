@@ -37,7 +37,7 @@ def table(folder, which, hparams, runs=None, extra=()):
     flags = [which, "--hparams", json.dumps({"experiment": EXPERIMENT} | hparams)]
     if which != "datasets":
         flags += ["--datasets", str(CONFIG / "datasets.tsv")]
-        flags += ["--tex", str(folder / f"{which}.tex")]
+    flags += ["--tex", str(folder / f"{which}.tex")]
     if runs is not None:
         published = CONFIG / "published" / f"{which}.csv"
         flags += ["--runs", str(runs), "--published", str(published)]
@@ -382,6 +382,7 @@ def test_data_page(tmp_path):
     train = next(d for d in lines if (d["dataset"], d["split"]) == ("SSP", "train"))
     assert (train["in_train"], train["rows_in_train"]) == ("", "")
     assert (test["largest_class"], test["published"]) == ("0.6", "4562")
+    assert "EMP-H3 & EMP & " in (tmp_path / "datasets.tex").read_text()
     text = (tmp_path / "datasets.md").read_text()
     assert text.count("Warning") == 2
     assert "Warning, 4 alike, in EMP-H3, EMP-H4, SSP, EAP; such as EMP-H3: " in text

@@ -107,7 +107,7 @@ def commands():
 
 def test_all_commands_are_found():
     modules = {module for _, module in commands()}
-    expected = {"pretrain", "finetune", "benchmark", "download", "tables", "report"}
+    expected = {"pretraining", "finetuning", "data.prepare", "report.tables", "report"}
     assert {f"randommask.{name}" for name in expected} <= modules
 
 

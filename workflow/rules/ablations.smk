@@ -1,9 +1,5 @@
 """Ablations: groups of encoders from the config, compared; each answers a question."""
 
-from randommask.experiment import ablations as ablation_plan
-
-GROUPS = config.get("ablations", {})
-
 
 rule ablations:
     """Every group of the config."""
@@ -12,46 +8,11 @@ rule ablations:
     localrule: True
 
 
-rule purity:
-    """Measure how an encoder's embeddings keep to their central nucleotides."""
-    input:
-        "<results>/encoders/{encoder}",
-    output:
-        "<results>/figures/purity/{encoder}.csv",
-    log:
-        "<logs>/figures/purity/{encoder}.log",
-    benchmark:
-        "<logs>/benchmarks/figures/purity/{encoder}.tsv"
-    wildcard_constraints:
-        encoder=one_of([*OURS, *TAKEN]),
-    conda:
-        "../../envs/report.yaml"
-    params:
-        hparams=lambda wildcards: json.dumps(
-            {
-                "encoder": wildcards.encoder,
-                "steps": [ablation_plan.weights(config, wildcards.encoder)[1]],
-                **config["figures"]["tsne"],
-            }
-        ),
-    shell:
-        r"""
-        python -m randommask.measures.embeddings \
-            --checkpoints {input:q} \
-            --hparams {params.hparams:q} \
-            --purity {output:q} >{log:q} 2>&1
-        """
-
-
 rule ablation:
     """Answer one group's question: scores, losses, embeddings, attention, hours."""
     input:
-        lambda wildcards: there(
-            f"<results>/{file}"
-            for file in ablation_plan.measured(config, GROUPS[wildcards.ablation])
-        ),
-        runs=lambda wildcards: runs_of(GROUPS[wildcards.ablation]),
-        datasets=config["benchmark"]["datasets"],
+        ablation_inputs,
+        datasets=DATASETS_LIST,
     output:
         csv="<results>/ablations/{ablation}.csv",
         md="<results>/ablations/{ablation}.md",
@@ -65,10 +26,10 @@ rule ablation:
         "../../envs/report.yaml"
     params:
         results=subpath(output.csv, ancestor=2),
-        logs=config["pathvars"]["logs"],
+        logs=LOGS,
         partial=PARTIAL,
-        hparams=lambda wildcards: json.dumps(
-            {**EXPERIMENT, **ablation_plan.page(config, wildcards.ablation)}
+        hparams=lambda wildcards: page_flag(
+            ablations.page(experiment, wildcards.ablation)
         ),
     shell:
         r"""

@@ -1,25 +1,14 @@
-"""Publishing: an encoder with its recipe, its scores and the predictions behind them."""
-
-from randommask.experiment import releases as release_plan
+"""An encoder to publish: weights, model card, scores and the predictions behind them."""
 
 
 rule release:
     """Make a folder to publish: weights, tokenizer, model card, recipe, scores, sums."""
     input:
-        # a run's predictions are published with its metrics: those there are, if partial
-        runs=lambda wildcards: expand(
-            "{run}/{file}",
-            run=[
-                os.path.dirname(metrics)
-                for table in release_plan.tables(config, wildcards.encoder)
-                for metrics in runs_of(table)
-            ],
-            file=release_plan.RUN,
-        ),
+        runs=published_runs,
         encoder="<results>/encoders/{encoder}",
         pretrained=lambda wildcards: "<results>/pretrain/"
-        + release_plan.history(config, wildcards.encoder),
-        datasets=config["benchmark"]["datasets"],
+        + releases.history(experiment, wildcards.encoder),
+        datasets=DATASETS_LIST,
     output:
         directory("<results>/release/{encoder}"),
     log:
@@ -30,8 +19,8 @@ rule release:
     params:
         results=subpath(output[0], ancestor=2),
         partial=PARTIAL,
-        hparams=lambda wildcards: json.dumps(
-            {**EXPERIMENT, **release_plan.page(config, wildcards.encoder)}
+        hparams=lambda wildcards: page_flag(
+            releases.page(experiment, wildcards.encoder)
         ),
     shell:
         r"""

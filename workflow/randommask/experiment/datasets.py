@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from randommask.errors import InputError
+from randommask.files import at_hand
 
 TASKS = ("EMP", "TF-M", "TF-H", "PD", "CPD", "SSP", "EAP")
 """The paper's seven tasks in the order in which tables print them."""
@@ -85,7 +86,7 @@ def read(path: str | Path) -> list[Dataset]:
     Raises `InputError` naming file, line (the header is line 1), dataset and column
     where anything is not as it should be.
     """
-    path = Path(path)
+    path = Path(at_hand(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):

@@ -5,7 +5,7 @@ while it plans, so it imports nothing heavy.
 """
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -197,11 +197,20 @@ def span_masking(experiment: Experiment, encoder: str) -> SpanMasking:
     )
 
 
-def embedding(experiment: Experiment, encoder: str, steps: Iterable[int]) -> Embeddings:
-    """What `randommask.measures.embeddings` has to know of an encoder at some steps."""
-    map_ = experiment.figures.tsne
+def embedding(
+    experiment: Experiment, encoder: str, step: int | None = None
+) -> Embeddings:
+    """What `randommask.measures.embeddings` has to know.
+
+    Of one step, or of every milestone.
+    """
+    every = lineage(experiment, encoder) if step is None else [f"{encoder}/step-{step}"]
+    plane = experiment.figures.tsne
     return Embeddings(
-        encoder=encoder, steps=tuple(steps), perplexity=map_.perplexity, seed=map_.seed
+        encoder=encoder,
+        steps=tuple(split(name)[1] for name in every),
+        perplexity=plane.perplexity,
+        seed=plane.seed,
     )
 
 

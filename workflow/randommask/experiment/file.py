@@ -16,6 +16,7 @@ import yaml
 from randommask.errors import InputError, known
 from randommask.experiment.check import check
 from randommask.experiment.sections import Experiment
+from randommask.files import at_hand
 
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 APART = ("architectures", "curricula", "encoders", "ablations")
@@ -66,7 +67,7 @@ def whole(config: dict[str, Any]) -> dict[str, Any]:
     path = config.get("ablations")
     if not isinstance(path, str):
         return config
-    apart = read(path)
+    apart = read(at_hand(path))
     if not isinstance(apart, dict):
         raise InputError(f"{path}: found no keys, expected {', '.join(APART)}")
     config = {**config, "ablations": {}}

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from randommask.errors import InputError, listing
+from randommask.experiment import flags
 
 
 def expected(words: str) -> PydanticCustomError:
@@ -100,9 +101,9 @@ class Hparams(Section):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the flag; `InputError` for what is no JSON, or no such object."""
+        """Read the flag, or the `@file` it names; `InputError` for what cannot be."""
         try:
-            found = json.loads(text)
+            found = json.loads(flags.read(text))
         except ValueError as error:
             raise InputError(f"--hparams: not JSON ({error})") from None
         return read(cls, found, "--hparams")

@@ -4,7 +4,7 @@ Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from randommask.errors import InputError, listing
 from randommask.experiment.ablations import pretraining, weights
@@ -17,12 +17,28 @@ from randommask.experiment.runs import (
     tokenizing,
     told,
 )
-from randommask.experiment.sections import Experiment, KmerLinear, Row, Untrained
+from randommask.experiment.sections import (
+    Experiment,
+    KmerLinear,
+    PublishedRow,
+    Row,
+    Untrained,
+)
 
 RUN = ("metrics.json", "predictions.parquet")
 """What is published of a run."""
 
-Table = dict[str, Any]
+
+class Shown(NamedTuple):
+    """Rows with their data sets, by name; both may be empty."""
+
+    rows: list[PublishedRow]
+    datasets: list[str]
+
+    def values(self) -> dict[str, Any]:
+        """The same, as JSON takes it."""
+        rows = [row.values() for row in self.rows]
+        return {"rows": rows, "datasets": self.datasets}
 
 
 def history(experiment: Experiment, encoder: str) -> str:
@@ -42,7 +58,7 @@ def history(experiment: Experiment, encoder: str) -> str:
     return kept["kept"]
 
 
-def shown(experiment: Experiment, encoder: str) -> Table:
+def shown(experiment: Experiment, encoder: str) -> Shown:
     """The encoder's `rows` and their `datasets` in the first table that has any.
 
     Table 3 comes first, then Table 2, then the ablations. Both are empty for an encoder
@@ -53,21 +69,21 @@ def shown(experiment: Experiment, encoder: str) -> Table:
         rows = [row for row in table.rows if row.encoder == encoder]
         if rows:
             datasets = table_datasets(experiment, table)
-            return {"rows": _named(experiment, rows), "datasets": datasets}
-    return {"rows": [], "datasets": []}
+            return Shown(_named(experiment, rows), datasets)
+    return Shown([], [])
 
 
-def controls(experiment: Experiment, encoder: str) -> Table:
+def controls(experiment: Experiment, encoder: str) -> Shown:
     """The controls in Table 3 that the encoder is compared with, on its data sets.
 
     Random weights only where they are of its architecture and k: what pretraining
     brings is the distance to them.
     """
     table = experiment.tables.table3
-    datasets = shown(experiment, encoder)["datasets"]
+    datasets = shown(experiment, encoder).datasets
     rows = [row for row in table.rows if _compares(experiment, row.encoder, encoder)]
     shared = [name for name in table_datasets(experiment, table) if name in datasets]
-    return {"rows": _named(experiment, rows) if shared else [], "datasets": shared}
+    return Shown(_named(experiment, rows) if shared else [], shared)
 
 
 def _compares(experiment: Experiment, other: str, encoder: str) -> bool:
@@ -78,19 +94,19 @@ def _compares(experiment: Experiment, other: str, encoder: str) -> bool:
     return isinstance(entry, KmerLinear)
 
 
-def _named(experiment: Experiment, rows: Iterable[Row]) -> list[Table]:
+def _named(experiment: Experiment, rows: Iterable[Row]) -> list[PublishedRow]:
     """Each encoder and tokenization once, under a label that says which tokens."""
-    named: dict[tuple[str, str], Table] = {}
+    named: dict[tuple[str, str], PublishedRow] = {}
     for row in rows:
         label, tokens = row.label, row.tokenization
         if not isinstance(experiment.encoders[row.encoder], KmerLinear):
             label = f"{label} ({tokens} tokens)"
-        found = {"label": label, "encoder": row.encoder, "tokenization": tokens}
-        named.setdefault((row.encoder, tokens), found | {"published": None})
+        found = PublishedRow(label=label, encoder=row.encoder, tokenization=tokens)
+        named.setdefault((row.encoder, tokens), found)
     return list(named.values())
 
 
-def tables(experiment: Experiment, encoder: str) -> tuple[Table, Table]:
+def tables(experiment: Experiment, encoder: str) -> tuple[Shown, Shown]:
     """The rows with their data sets whose runs are published: its own, the controls'.
 
     Raises `InputError` for an encoder that was not pretrained here.
@@ -105,8 +121,8 @@ def page(experiment: Experiment, encoder: str) -> dict[str, Any]:
     license_ = experiment.experiment.license
     return {
         "encoder": encoder,
-        "table": own,
-        "controls": others,
+        "table": own.values(),
+        "controls": others.values(),
         "license": license_.given() if license_ else None,
         "recipe": recipe(experiment, encoder),
     }
@@ -119,9 +135,9 @@ def recipe(experiment: Experiment, encoder: str) -> dict[str, Any]:
     made = settings(experiment, owner, step)
     tuned: dict[str, dict[str, dict]] = {}
     for table in (own, others):
-        for row in table["rows"]:
-            runs = _runs(experiment, row, table["datasets"])
-            tuned.setdefault(row["encoder"], {})[row["tokenization"]] = runs
+        for row in table.rows:
+            runs = _runs(experiment, row, table.datasets)
+            tuned.setdefault(row.encoder, {})[row.tokenization] = runs
     taken = {name: tokenizing(experiment, name).chromosomes for name in made.genomes}
     return {
         "encoder": encoder,
@@ -130,9 +146,9 @@ def recipe(experiment: Experiment, encoder: str) -> dict[str, Any]:
         "pretraining": made.values(),
         "chromosomes": taken,
         "random_weights": {
-            row["encoder"]: initial(experiment, row["encoder"]).values()
-            for row in others["rows"]
-            if isinstance(experiment.encoders[row["encoder"]], Untrained)
+            row.encoder: initial(experiment, row.encoder).values()
+            for row in others.rows
+            if isinstance(experiment.encoders[row.encoder], Untrained)
         },
         "benchmark": preparation(experiment),
         "finetuning": tuned,
@@ -141,13 +157,13 @@ def recipe(experiment: Experiment, encoder: str) -> dict[str, Any]:
 
 
 def _runs(
-    experiment: Experiment, row: Table, datasets: list[str]
+    experiment: Experiment, row: Row, datasets: list[str]
 ) -> dict[str, dict[str, Any]]:
     """The settings of a row's runs by data set; the seeds stand elsewhere."""
     found = {}
     for dataset in benchmark(experiment):
         if dataset.dataset in datasets:
-            keys = told(experiment, row["encoder"], row["tokenization"], dataset, 0)
+            keys = told(experiment, row.encoder, row.tokenization, dataset, 0)
             named = keys.values().items()
             found[dataset.dataset] = {k: v for k, v in named if k != "seed"}
     return found

@@ -73,6 +73,18 @@ def tokenizing(experiment: Experiment, genome: str) -> Shards:
     return Shards(genome=genome, chromosomes=chosen.chromosomes if chosen else None)
 
 
+def made_rows(rows: list[Dataset]) -> list[str]:
+    """What the made world takes from the list: no dataset of one's own, no task."""
+    made = [row for row in rows if row.own_folder is None]
+    return sorted(f"{row.source} {row.bases} {row.classes}" for row in made)
+
+
+def prepared_row(row: Dataset) -> list[Any]:
+    """What preparation takes from a dataset's row: another value prepares it again."""
+    shape = [*row.targets, row.bases, *row.rows.values()]
+    return [row.task, row.source, row.classes, *shape]
+
+
 def preparation(experiment: Experiment) -> dict[str, Any]:
     """What `randommask.data.prepare` has to know."""
     part = experiment.benchmark

@@ -19,6 +19,7 @@ from randommask.experiment.encoders import (
     kind,
     tokenizations,
 )
+from randommask.experiment.pages import MAPS, SPACES
 from randommask.experiment.runs import Table
 from randommask.experiment.sections import (
     NON_OVERLAPPING,
@@ -30,14 +31,7 @@ from randommask.experiment.sections import (
     Released,
     Row,
 )
-from randommask.files import WORKFLOW
-
-PUBLISHED = WORKFLOW.parent / "config" / "published"
-SPACES, MAPS = (
-    ("baseline", "nonoverlapping"),
-    ("baseline", "randommask", "nonoverlapping"),
-)
-"""The roles whose embeddings are mapped, and those whose attention is."""
+from randommask.files import at_hand
 
 
 def check(experiment: Experiment, rows: Sequence[Dataset]) -> None:
@@ -122,7 +116,8 @@ def _check_published(where: str, table: Table) -> None:
     if not any(row.published for row in table.rows):
         return
     name = where.rpartition(".")[2]
-    with open(PUBLISHED / f"{name}.csv", encoding="utf-8", newline="") as file:
+    path = at_hand(f"config/published/{name}.csv")
+    with open(path, encoding="utf-8", newline="") as file:
         printed = list(csv.DictReader(file))
     column = "pretrained" if name == "table2" else "row"
     names = list(dict.fromkeys(line[column] for line in printed))

@@ -29,7 +29,7 @@ from typing import Any
 from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError, run
-from randommask.experiment import encoders, runs
+from randommask.experiment import encoders, flags, runs
 from randommask.experiment.file import config_path, read_config
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
@@ -114,7 +114,7 @@ def _job(entry: dict[str, Any]) -> Job:
         entry["output"],
         int(a_node) * int(resources.get("nodes", 1)),
         entry["threads"],
-        json.loads(hparams),
+        json.loads(flags.read(hparams)),
     )
 
 
@@ -146,7 +146,8 @@ class Estimator:
             sizes, vocabulary, k = self.encoder(job.hparams["encoder"])
             dataset = self.datasets[job.hparams["dataset"]]
             rows = self.rows(dataset)
-            work = finetuning(job.hparams, dataset, rows, sizes, k)
+            family = self.family(job.hparams["encoder"])
+            work = finetuning(job.hparams, dataset, rows, sizes, k, family)
             disk = 20 * rows["test"]  # row, label, two or three probabilities
             if job.rule == "model":
                 disk = WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
@@ -181,6 +182,11 @@ class Estimator:
             return *cost.RELEASED[released["family"]], 6
         sizes = cost.Sizes.of(self.config["architectures"][keys["architecture"]])
         return sizes, kmers.vocab_size(keys["k"]), keys["k"]
+
+    def family(self, name: str) -> str:
+        """The family whose tokenizer an encoder has; our own are BERT's."""
+        released = encoders.merged(self.config, name).get("released")
+        return released["family"] if released else "bert"
 
     def rows(self, dataset: Any) -> dict[str, int]:
         """Rows of each split, as published, made, or cut."""

@@ -7,7 +7,9 @@ from typing import Any
 from randommask import masking
 from randommask.encoders.cost import Sizes, forward_flops, parameters, training_flops
 from randommask.experiment.datasets import Dataset
-from randommask.kmers import NON_OVERLAPPING
+from randommask.experiment.hparams import Settings
+from randommask.experiment.sections.pretraining import CHARACTER
+from randommask.kmers import OVERLAPPING
 
 WEIGHT_BYTES = 4  # fp32
 STATE_COPIES = 3  # a checkpoint: weights and AdamW's two moments
@@ -37,39 +39,54 @@ def segment(hparams: dict[str, Any], vocabulary: int) -> Work:
     """Work of a pretraining job from its `--hparams`, validation left out."""
     keys = hparams["settings"]
     sizes, total = Sizes.of(keys["architecture"]), Work()
+    settings = Settings.model_validate(keys)
     first = 0
     for phase in keys["curriculum"]:
         start, end = max(first, hparams["start"]), min(phase["until"], hparams["end"])
         first = phase["until"]
         if end <= start:
             continue
-        probability = keys["center_probability"]
-        spans = (keys["min_span"], phase["max_span"])
-        if keys["target_share"] is not None:
-            probability = masking.probability_for_share(keys["target_share"], *spans)
-        share = masking.masked_share(probability, *spans)
+        share = masking.phase_share(settings, phase["max_span"])
         tokens = (end - start) * keys["batch"] * keys["tokens"]
         each = training_flops(sizes, vocabulary, keys["tokens"], share)
         total += Work(end - start, tokens, tokens * each)
     return total
 
 
-def sequence_tokens(tokenization: str, bases: int, k: int) -> int:
-    """Tokens of a sequence of so many bases, [CLS] and [SEP] included."""
-    if tokenization == "character":
-        return bases + 2
-    stride = k if tokenization == NON_OVERLAPPING else 1
-    return (bases - k) // stride + 3
+def sequence_tokens(family: str, tokenization: str, bases: int, k: int) -> int:
+    """Tokens that a family's tokenizer makes of so many bases, specials included.
+
+    BERT's stand between [CLS] and [SEP]. ESM has `<cls>` alone, and single letters for
+    what is left behind its last whole k-mer. HyenaDNA fine-tunes without specials.
+
+    >>> sequence_tokens("bert", "overlapping", 249, 6)
+    246
+    >>> sequence_tokens("esm", "non-overlapping", 249, 6)  # <cls>, 41 k-mers, 3 letters
+    45
+    >>> sequence_tokens("hyena", "character", 249, 1)
+    249
+    """
+    if tokenization == CHARACTER:
+        return bases
+    specials = 1 if family == "esm" else 2
+    if tokenization == OVERLAPPING:
+        return bases - k + 1 + specials
+    return bases // k + specials + (bases % k if family == "esm" else 0)
 
 
 def finetuning(
-    hparams: dict[str, Any], dataset: Dataset, rows: dict[str, int], sizes: Any, k: int
+    hparams: dict[str, Any],
+    dataset: Dataset,
+    rows: dict[str, int],
+    sizes: Any,
+    k: int,
+    family: str = "bert",
 ) -> Work:
     """Work of a fine-tuning run: every epoch trains on train and predicts dev.
 
     The test rows are predicted once. A training pass is three forward passes.
     """
-    tokens = sequence_tokens(hparams["tokenization"], dataset.bases, k)
+    tokens = sequence_tokens(family, hparams["tokenization"], dataset.bases, k)
     tokens = min(tokens, sizes.positions) if hparams["truncate"] else tokens
     each = tokens * forward_flops(sizes, tokens)
     epochs = hparams["epochs"]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from randommask.errors import InputError
+from randommask.experiment import flags
 
 
 def read_object(
@@ -20,7 +21,7 @@ def read_object(
     Raises `InputError` for what is no JSON object, and a key missing or unknown.
     """
     try:
-        hparams = json.loads(text)
+        hparams = json.loads(flags.read(text))
     except ValueError as error:
         raise InputError(f"--hparams: not JSON ({error})") from None
     if not isinstance(hparams, dict):

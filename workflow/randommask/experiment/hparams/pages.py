@@ -93,8 +93,8 @@ class RecipePage(Page):
 class Observations(Page):
     """The paper's observations: `randommask.measures.observations`."""
 
-    vocab_size: Count
-    """tokens that the baseline knows"""
+    k: K
+    """bases of the baseline's tokens"""
 
 
 class Drawing(Page):

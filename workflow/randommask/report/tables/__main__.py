@@ -136,19 +136,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         for flag in inputs:
             many = {"nargs": "+"} if flag == "summaries" else {}
             command.add_argument(f"--{flag}", type=Path, required=True, **many)
-        if "runs" in inputs:
-            command.add_argument("--partial", action="store_true")
+        command.add_argument("--partial", action="store_true")
         command.set_defaults(problems=[])
         command.add_argument("--hparams", required=True)
         command.add_argument("--csv", type=Path, required=True)
         command.add_argument("--md", type=Path, required=True)
-        if name != "datasets":
-            command.add_argument("--tex", type=Path, required=True)
+        command.add_argument("--tex", type=Path, required=True)
     paths = parser.parse_args(argv)
     printed = paths.make(paths)
     files.write_text(paths.md, sheet.markdown(printed))
-    if paths.table != "datasets":
-        files.write_text(paths.tex, sheet.latex(printed))
+    files.write_text(paths.tex, sheet.latex(printed))
     if "runs" in paths and not paths.partial:
         runs.check_complete(paths.problems)
 

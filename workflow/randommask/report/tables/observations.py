@@ -4,7 +4,7 @@ python -m randommask.report.tables.observations --table2 results/tables/table2.c
         --history baseline=results/pretrain/dnabert/step-480000/history.csv ... \
         --purity baseline=results/figures/embeddings/dnabert.purity.csv ... \
         --attention baseline=results/figures/attention/dnabert.csv ... \
-        --hparams '{"experiment": ..., "vocab_size": 4101}' \
+        --hparams '{"experiment": ..., "k": 6}' \
         --csv results/tables/observations.csv --md results/tables/observations.md
 """
 
@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from randommask import kmers
 from randommask.errors import run
 from randommask.experiment.hparams import Observations
 from randommask.files import write_text
@@ -99,7 +100,9 @@ def observe(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the flags; write the checks as csv and as Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m randommask.measures.observations")
+    parser = argparse.ArgumentParser(
+        prog="python -m randommask.report.tables.observations"
+    )
     parser.add_argument("--table2", type=Path, required=True)
     for flag in ("--history", "--purity", "--attention"):
         parser.add_argument(flag, nargs="*", default=[], metavar="ROLE=PATH")
@@ -113,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         readers.by_role("--history", flags.history),
         readers.by_role("--purity", flags.purity),
         readers.by_role("--attention", flags.attention),
-        hparams.vocab_size,
+        kmers.vocab_size(hparams.k),
     )
     write_csv(flags.csv, checks)
     write_text(flags.md, markdown(sheet(checks, hparams.experiment.notice)))

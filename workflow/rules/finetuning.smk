@@ -26,9 +26,9 @@ rule finetune:
         gpu=1,
         mem_mb=16000,
     params:
-        device=device,
+        device=launch.device,
         data=subpath(input.summary, parent=True),
-        hparams=lambda wildcards: finetune_hparams(wildcards, wildcards.seed),
+        hparams=finetuning_hparams,
     shell:
         r"""
         {params.device} python -m randommask.finetuning \
@@ -62,9 +62,9 @@ rule model:
         gpu=1,
         mem_mb=16000,
     params:
-        device=device,
+        device=launch.device,
         data=subpath(input.summary, parent=True),
-        hparams=lambda wildcards: finetune_hparams(wildcards, config["seeds"][0]),
+        hparams=finetuning_hparams,
     shell:
         r"""
         {params.device} python -m randommask.finetuning \
@@ -100,7 +100,7 @@ rule kmer_linear:
         mem_mb=8000,
     params:
         data=subpath(input.summary, parent=True),
-        hparams=counting_hparams,
+        hparams=finetuning_hparams,
     shell:
         r"""
         python -m randommask.finetuning.kmer_linear \

@@ -1,0 +1,59 @@
+"""Shards in; the weights and the history of each segment of a pretraining out."""
+
+
+rule pretrain:
+    """Pretrain an encoder for one segment; resumes from its rolling checkpoints."""
+    input:
+        corpus=lambda wildcards: manifests(encoders.split(wildcards.segment)[0]),
+        start=segment_start,
+    output:
+        directory("<results>/pretrain/{segment}"),
+    log:
+        "<logs>/pretrain/{segment}.log",
+    benchmark:
+        "<logs>/benchmarks/pretrain/{segment}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=32000,
+    params:
+        device=launch.device,
+        launcher=launch.launcher,
+        processes=launch.processes,
+        gpus=launch.gpus_a_node,
+        start=lambda wildcards, input: flags.quoted({"from": input.start}),
+        hparams=segment_hparams,
+        tensorboard=subpath(output[0], parent=True),
+    shell:
+        r"""
+        {params.device} {params.launcher} randommask.pretraining \
+            --processes {params.processes} --gpus {params.gpus} \
+            --corpus {input.corpus:q} \
+            {params.start} \
+            --hparams {params.hparams:q} \
+            --tensorboard {params.tensorboard:q}/tensorboard \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule milestone:
+    """Give the weights at a milestone a name of their own."""
+    input:
+        lambda wildcards: f"<results>/pretrain/{MILESTONES[wildcards.milestone]}",
+    output:
+        directory("<results>/pretrain/{milestone}"),
+    log:
+        "<logs>/pretrain/{milestone}.log",
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        step=lambda wildcards: wildcards.milestone.rpartition("/")[2],
+    shell:
+        r"""
+        python -m randommask.encoders.folder \
+            --source {input:q}/milestones/{params.step:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
