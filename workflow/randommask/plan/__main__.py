@@ -5,10 +5,10 @@
 
 Run it where Snakemake is run, with PYTHONPATH=workflow. It asks Snakemake for its plan
 (a dry run), so finished work counts as nothing; the profile says how many GPUs a job
-takes. The speed of a GPU is the measured one
-where something was trained already (see `speeds`), else `--tflops` or
-`--tokens-per-second` of one GPU (of the baseline's pretraining), else what the paper
-had. Without `--gpus` there are as many as the largest job asks for.
+takes. The speed of a GPU is the measured one where something was trained already (see
+`speeds`), else `--tflops` or `--tokens-per-second` of one GPU (of the baseline's
+pretraining), else what the paper had. Without `--gpus` there are as many as the largest
+job asks for.
 
 Not counted: queues, validation, retries, weights and archives whose size the config
 does not say.
@@ -29,8 +29,10 @@ from typing import Any
 from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError, run
-from randommask.experiment import encoders, flags, runs
-from randommask.experiment.file import config_path, read_config
+from randommask.experiment import encoders, runs
+from randommask.experiment.file import config_path, load
+from randommask.experiment.hparams import Finetuning, Pretraining
+from randommask.experiment.sections import Experiment, Released
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
 from randommask.plan.schedule import TimedJob
@@ -46,6 +48,8 @@ from randommask.plan.work import (
 )
 
 PLUGINS = WORKFLOW / "plugins"
+TRAINING = {"pretrain": Pretraining, "finetune": Finetuning, "model": Finetuning}
+"""The rules of jobs that train, and what these are told."""
 WATTS = 400.0  # of an A100 of the paper's kind (SXM), NVIDIA's data sheet
 START_SECONDS = 5.0  # of a trivial job in an allocation of its own, measured
 # Of the other rules, on one core; t-SNE of 4,096 embeddings takes 13 s a milestone.
@@ -64,7 +68,8 @@ class Job:
     outputs: list[str]
     gpus: int
     cores: int
-    hparams: dict[str, Any]
+    hparams: Pretraining | Finetuning | None = None
+    """What a job is told that trains."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ def _job(entry: dict[str, Any]) -> Job:
     resources = entry["resources"]
     a_node = resources.get("gpu") or resources.get("gres", "gpu:0").rpartition(":")[2]
     words = shlex.split(entry["command"] or "")
-    hparams = words[words.index("--hparams") + 1] if "--hparams" in words else "{}"
+    form = TRAINING.get(entry["rule"])
+    told = form and form.parse(words[words.index("--hparams") + 1])
     return Job(
         entry["rule"],
         entry["wildcards"],
@@ -114,39 +120,38 @@ def _job(entry: dict[str, Any]) -> Job:
         entry["output"],
         int(a_node) * int(resources.get("nodes", 1)),
         entry["threads"],
-        json.loads(flags.read(hparams)),
+        told,
     )
 
 
 class Estimator:
-    """Turns jobs into what they take, from a config and the speeds that are known."""
+    """Turns jobs into what they take, by the experiment and the speeds known."""
 
-    def __init__(self, config: dict[str, Any], rate: float | None) -> None:
-        self.config, self.rate = config, rate
-        results = Path(config["pathvars"]["results"])
+    def __init__(self, experiment: Experiment, rate: float | None) -> None:
+        self.experiment, self.rate = experiment, rate
+        results = Path(experiment.pathvars.results)
         self.measured = {
-            "pretraining": speeds.pretraining(config, results),
-            "fine-tuning": speeds.finetuning(config, results),
+            "pretraining": speeds.pretraining(experiment, results),
+            "fine-tuning": speeds.finetuning(experiment, results),
         }
         self.used: Counter[str] = Counter()
         """FLOP by the words that say where their rate is from."""
         self.unknown: set[str] = set()
         """Sources of unknown size."""
-        self.datasets = {d.dataset: d for d in runs.benchmark(config)}
+        self.datasets = {d.dataset: d for d in runs.benchmark(experiment)}
 
     def estimate(self, job: Job) -> Estimate:
         """The cost of one job."""
         if job.rule == "pretrain":
-            vocabulary = kmers.vocab_size(job.hparams["settings"]["k"])
-            work = segment(job.hparams, vocabulary)
+            work = segment(job.hparams)
             seconds = self.training_seconds("pretraining", job, work)
-            disk, scratch = segment_bytes(job.hparams, vocabulary)
+            disk, scratch = segment_bytes(job.hparams)
             return Estimate(work, seconds, disk, scratch)
         if job.rule in ("finetune", "model"):
-            sizes, vocabulary, k = self.encoder(job.hparams["encoder"])
-            dataset = self.datasets[job.hparams["dataset"]]
+            sizes, vocabulary, k = self.encoder(job.hparams.encoder)
+            dataset = self.datasets[job.hparams.dataset]
             rows = self.rows(dataset)
-            family = self.family(job.hparams["encoder"])
+            family = encoders.family(self.experiment, job.hparams.encoder)
             work = finetuning(job.hparams, dataset, rows, sizes, k, family)
             disk = 20 * rows["test"]  # row, label, two or three probabilities
             if job.rule == "model":
@@ -177,21 +182,17 @@ class Estimator:
 
     def encoder(self, name: str) -> tuple[cost.Sizes, int, int]:
         """Sizes, vocabulary and k of an encoder, ours, released or a control."""
-        keys = encoders.merged(self.config, name)
-        if released := keys.get("released"):
-            return *cost.RELEASED[released["family"]], 6
-        sizes = cost.Sizes.of(self.config["architectures"][keys["architecture"]])
-        return sizes, kmers.vocab_size(keys["k"]), keys["k"]
-
-    def family(self, name: str) -> str:
-        """The family whose tokenizer an encoder has; our own are BERT's."""
-        released = encoders.merged(self.config, name).get("released")
-        return released["family"] if released else "bert"
+        entry = encoders.keys(self.experiment, name)
+        if isinstance(entry, Released):
+            return *cost.RELEASED[entry.released.family], 6
+        sizes = self.experiment.architectures[entry.architecture]
+        return sizes, kmers.vocab_size(entry.k), entry.k
 
     def rows(self, dataset: Any) -> dict[str, int]:
         """Rows of each split, as published, made, or cut."""
-        most = self.config["benchmark"]["max_rows"] or math.inf
-        made = self.config.get("synthetic", {}).get("rows", {})
+        most = self.experiment.benchmark.max_rows or math.inf
+        world = self.experiment.synthetic
+        made = world.rows.values() if world else {}
         return {
             split: int(min(made.get(split, count), most))
             for split, count in dataset.rows.items()
@@ -204,16 +205,17 @@ class Estimator:
             sizes, vocabulary, _ = self.encoder(name)
             return WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
         if job.rule == "tokenize":
-            return genome_bases(self.config, job.wildcards["genome"])
+            return genome_bases(self.experiment, job.wildcards["genome"])
         if job.rule == "prepare":
             dataset = self.datasets[job.wildcards["dataset"]]
             return dataset.bases * sum(self.rows(dataset).values())
         if job.rule.startswith("download_"):
             name = job.rule.removeprefix("download_")
             name = job.wildcards.get("genome", name)
-            if not is_size_known(self.config["sources"][name]):
+            source = self.experiment.sources[name]
+            if not is_size_known(source):
                 self.unknown.add(name)
-            return download_bytes(self.config["sources"][name])
+            return download_bytes(source)
         return 0
 
 
@@ -314,15 +316,16 @@ def main(argv: list[str] | None = None) -> None:
     if not planned:
         print("nothing to be done")
         return
-    config = read_config(config_path(flags.configfile, flags.profile))
+    experiment = load(config_path(flags.configfile, flags.profile))
     rate = flags.tflops and flags.tflops * 1e12
     if flags.tokens_per_second is not None:
-        rate = speeds.given(config, flags.tokens_per_second)
+        rate = speeds.given(experiment, flags.tokens_per_second)
     asked = max(job.gpus for job in planned)
     gpus = flags.gpus if flags.gpus and asked else asked
     planned = [replace(job, gpus=min(job.gpus, gpus)) for job in planned]
     cores = flags.cores or (math.inf if asked else os.cpu_count())
-    print("\n".join(report(planned, Estimator(config, rate), gpus, cores, flags.watts)))
+    estimator = Estimator(experiment, rate)
+    print("\n".join(report(planned, estimator, gpus, cores, flags.watts)))
 
 
 if __name__ == "__main__":
