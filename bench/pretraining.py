@@ -91,7 +91,7 @@ def ours(folder: str, is_bf16: bool, inputs: Tensor, labels: Tensor) -> Callable
     def step() -> float:
         asked = (labels.flatten() >= 0).nonzero().flatten()
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-            logits = model.head(model(inputs, asked=asked))
+            logits = model.head(model(inputs, wanted=asked))
         targets = labels.flatten()[asked]
         loss = F.cross_entropy(logits.float(), targets, reduction="sum")
         loss.backward()

@@ -62,10 +62,6 @@ def their_ids(tmp_path_factory):
     return ids
 
 
-def batch_settings(tokenization, tokens=512):
-    return {"k": 6, "tokenization": tokenization, "tokens": tokens}
-
-
 @pytest.fixture(scope="module")
 def chromosome():
     """A million bases: repeats in lower case, N at the ends and in a gap."""
@@ -90,7 +86,7 @@ def test_a_chromosomes_windows_have_bert_tokenizers_ids(
     unknown = (codes == 4).any(axis=1)
     assert 0 < unknown.sum() < len(windows)  # some windows hold N, some lower case
     assert any(window != window.upper() for window in windows)
-    found = kmers.batch_ids(batch_settings(tokenization), codes)
+    found = kmers.batch_ids(codes, tokenization, 6)
     assert found.shape == (len(windows), 512)
     theirs = their_ids(windows, kmers.stride(tokenization, 6))
     assert (found == theirs).all()
@@ -106,7 +102,7 @@ def test_made_windows_have_bert_tokenizers_ids(tokenization, their_ids):
     windows += ["N" * bases, "a" * bases, "ACGTRY" * bases]
     windows = [window[:bases] for window in windows]
     codes = encode("".join(windows)).reshape(len(windows), bases)
-    found = kmers.batch_ids(batch_settings(tokenization, 40), codes)
+    found = kmers.batch_ids(codes, tokenization, 6)
     assert 0.05 < (found == kmers.UNK).mean() < 0.95
     theirs = their_ids(windows, kmers.stride(tokenization, 6))
     assert (found == theirs).all()

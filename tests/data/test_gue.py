@@ -13,9 +13,9 @@ import pytest
 from made import ROOT
 
 from randommask.data import prepare
-from randommask.data.prepare import Settings
 from randommask.experiment import datasets
 from randommask.experiment.datasets import SPLITS
+from randommask.experiment.hparams import Preparation
 
 GUE = [
     one
@@ -85,7 +85,7 @@ def summaries(tmp_path_factory, made):
     for dataset in GUE:
         counts = {f"{split}_rows": n for split, n in rows(dataset).items()}
         output = folder / "prepared" / dataset.dataset
-        prepare.prepare(folder, replace(dataset, **counts), Settings(), output)
+        prepare.prepare(folder, replace(dataset, **counts), Preparation(), output)
         found[dataset.source] = json.loads((output / "summary.json").read_text())
     return found
 

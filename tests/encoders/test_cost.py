@@ -1,6 +1,10 @@
 """What training costs: against numbers worked out by hand, and torch's own count."""
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
+import torch
 import yaml
 from made import ROOT
 
@@ -51,17 +55,19 @@ def test_longer_spans_ask_more_of_the_head():
     ours = encoders.segment(PAPER, "randommask", 480_000)
     theirs = encoders.segment(PAPER, "dnabert", 480_000)
     more = segment(ours, 4101).flops - segment(theirs, 4101).flops
-    # 22.33 % of the tokens instead of 14.09 %, over 110,000 steps
+    # 22.33 % of the tokens instead of 14.09 %, over 110,000 steps, less at the ends
     head = 6 * (768**2 + 768 * 4101)
     tokens = 110_000 * 512 * 512
-    assert more == pytest.approx(tokens * head * (0.2233 - 0.1409), rel=1e-3)
+    assert more == pytest.approx(tokens * head * (0.2233 - 0.1409), rel=1e-2)
 
 
 @pytest.mark.parametrize("layers, hidden, heads", [(12, 768, 12), (2, 64, 2)])
 def test_weights_are_those_of_the_encoder(layers, hidden, heads):
     sizes = cost.Sizes(layers, hidden, 4 * hidden, 512)
     made = bert.EncoderConfig(layers, hidden, heads, 4 * hidden, 512, 6, "overlapping")
-    assert cost.parameters(sizes, 4101) == bert.parameters(made)
+    with torch.device("meta"):
+        weights = list(bert.Encoder(made).parameters())
+    assert cost.parameters(sizes, 4101) == sum(weight.numel() for weight in weights)
 
 
 def test_a_finetuning_run_by_hand():
@@ -78,12 +84,22 @@ def test_a_finetuning_run_by_hand():
     assert work.flops == pytest.approx(rows * tokens * each)
 
 
+@pytest.mark.parametrize("bases", [36, 101, 249, 500])
 @pytest.mark.parametrize(
-    "tokenization, tokens",
-    [("overlapping", 98), ("non-overlapping", 18), ("character", 103)],
+    ("family", "k", "tokenization"),
+    [
+        ("bert", 6, "overlapping"),
+        ("bert", 6, "non-overlapping"),
+        ("esm", 6, "overlapping"),
+        ("esm", 6, "non-overlapping"),
+        ("hyena", 1, "character"),
+    ],
 )
-def test_tokens_of_a_sequence(tokenization, tokens):
-    assert sequence_tokens(tokenization, 101, 6) == tokens
+def test_tokens_of_a_sequence_are_the_tokenizers(family, k, tokenization, bases):
+    """DeepSTARR's 249 bases are 249 tokens to HyenaDNA: it fine-tunes without [SEP]."""
+    module = import_module(f"randommask.encoders.families.{family}")
+    _, counts = module.tokenize(["A" * bases], tokenization, SimpleNamespace(k=k))
+    assert sequence_tokens(family, tokenization, bases, k) == counts[0]
 
 
 def test_what_a_segment_leaves(tmp_path):

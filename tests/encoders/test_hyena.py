@@ -21,7 +21,7 @@ from randommask.encoders.released import convert
 from randommask.errors import InputError
 
 REFERENCE = ROOT / "tests" / "reference" / "hyenadna"
-TINY = hyena.Config(
+TINY = hyena.HyenaConfig(
     hidden=16,
     layers=2,
     feed_forward=32,
@@ -282,7 +282,11 @@ def test_every_weight_that_is_missing_or_unexpected_is_named():
     weights["pooler.weight"] = weights["score.weight"] = torch.zeros(1)
     with pytest.raises(InputError) as error:
         hyena.from_released(weights, config, "here")
-    for name in (*gone, "missing", "unexpected pooler.weight, score.weight"):
+    for name in (
+        *gone,
+        "missing weights",
+        "unexpected weights pooler.weight, score.weight",
+    ):
         assert name in str(error.value)
 
 

@@ -27,8 +27,7 @@ def dataset(tmp_path_factory):
 
 def begin(folder, data, compiler=None, **changes):
     settings = hparams(**changes)
-    splits = examples.read(data, settings.tokenization, folder)
-    return Tuning(folder, splits, settings, compiler)
+    return Tuning(folder, examples.read(data, settings), settings, compiler)
 
 
 def losses(run):

@@ -59,16 +59,16 @@ def deterministic():
 
 
 def settings(rate=0.0, **changes):
-    made = segment(**{"precision": "bf16"} | changes)["settings"]
-    made["architecture"] = made["architecture"] | {"dropout": rate}
-    return made
+    made = segment(**{"precision": "bf16"} | changes).settings
+    sizes = made.architecture.model_copy(update={"dropout": rate})
+    return made.model_copy(update={"architecture": sizes})
 
 
 def losses(run, steps):
     for step in steps:
         run.step(step)
     sums, _ = run.collect()
-    return [part["loss"] / part["asked"] for part in sums]
+    return [part["loss"] / part["masked"] for part in sums]
 
 
 def pretraining(corpus, compiled=True, **changes):
@@ -79,8 +79,8 @@ def pretraining(corpus, compiled=True, **changes):
 
 
 def begin(folder, data, compiler=WHOLE, tokenization="overlapping", **changes):
-    read = examples.read(data, tokenization, folder)
-    return Tuning(folder, read, hparams(tokenization=tokenization, **changes), compiler)
+    settings = hparams(tokenization=tokenization, **changes)
+    return Tuning(folder, examples.read(data, settings), settings, compiler)
 
 
 # --- Pretraining ----------------------------------------------------------------------
@@ -112,7 +112,7 @@ def test_the_loss_is_that_of_transformers(corpus, tmp_path):
     theirs = BertForMaskedLM.from_pretrained(tmp_path).to(run.device).eval()
     for batch in run.loader.make(0):
         labels = torch.full((batch.inputs_MT.numel(),), loader.IGNORED)
-        labels[batch.places_C[: batch.asked]] = batch.targets_C[: batch.asked]
+        labels[batch.positions_P[: batch.masked]] = batch.targets_P[: batch.masked]
         with torch.no_grad(), run.autocast:
             logits = theirs(batch.inputs_MT.long().to(run.device)).logits
         expected = F.cross_entropy(
@@ -160,8 +160,8 @@ def test_a_batch_over_the_capacity_loses_no_label(corpus, counters):
     large = settings(batch=128, micro_batch=128)
     plain = Trainer(large, [corpus], compiled=False)
     run = Trainer(large, [corpus])
-    run.places = run.loader.places = 256
-    assert run.loader.make(8)[0].asked > 256
+    run.capacity = run.loader.capacity = 256
+    assert run.loader.make(8)[0].masked > 256
     assert losses(run, range(6, 9)) == pytest.approx(
         losses(plain, range(6, 9)), rel=1e-2
     )
@@ -244,7 +244,7 @@ def test_the_other_families_compile(tmp_path, family):
         publish_esm(tmp_path / "published")
         released.convert(tmp_path / "published", "esm", tmp_path / "encoder")
     else:
-        sizes = hyena.Config(16, 2, 32, 66, 16, 5, 8, 2, 3, 10, 1e-5, 0.0)
+        sizes = hyena.HyenaConfig(16, 2, 32, 66, 16, 5, 8, 2, 3, 10, 1e-5, 0.0)
         hyena.save(hyena.Hyena(sizes), tmp_path / "encoder")
     data = write_dataset(tmp_path / "data")  # some of its rows are shorter
     given = {

@@ -18,13 +18,12 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from randommask import files
 from randommask.data import fetched
 from randommask.encoders import families
-from randommask.encoders.weights import check_values, read_weights
+from randommask.encoders.weights import check_values, read_weights, write_weights
 from randommask.errors import InputError, run
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -50,7 +49,7 @@ def convert(source: str | Path, family: str, output: str | Path) -> None:
         raw = aside / "raw"
         raw.mkdir(parents=True)
         files.write_json(raw / "config.json", config)
-        save_file({n: t.contiguous() for n, t in weights.items()}, raw / WEIGHTS[0])
+        write_weights(raw / WEIGHTS[0], {n: t.contiguous() for n, t in weights.items()})
         del weights
         # through the family's own door, which fine-tuning will take
         model = module.load(raw, module.read_config(raw).dropout)
