@@ -28,7 +28,6 @@ from randommask.data.windows import Corpus
 SEQUENCES = TOKENS = 512
 CHROMOSOMES, BASES = 4, 8_000_000
 REPEATS = 7
-SETTINGS = {"k": 6, "tokenization": "overlapping", "tokens": TOKENS}
 IGNORED = -100
 NEIGHBOURS = (-2, -1, 1, 2, 3)  # masked with a centre by DNABERT, k = 6
 SPECIAL_IDS = frozenset(range(kmers.NUM_SPECIAL))
@@ -166,7 +165,7 @@ def ways(folder: Path) -> list[tuple[str, str, Callable[[int], object]]]:
     bases = kmers.window_bases(TOKENS, "overlapping", 6)
     corpus = Corpus([str(manifest)], bases, [])
     codes = corpus.windows(1, 0, 0, SEQUENCES)
-    ids = kmers.batch_ids(SETTINGS, codes)
+    ids = kmers.batch_ids(codes, "overlapping", 6)
     their_ids = torch.from_numpy(ids.astype(np.int64))
     lists = ids.tolist()
     intervals, tokenizer = Fasta(str(fasta)), CharacterTokenizer()
@@ -176,12 +175,12 @@ def ways(folder: Path) -> list[tuple[str, str, Callable[[int], object]]]:
         return corpus.windows(1, step, 0, SEQUENCES)
 
     def batch(step: int) -> np.ndarray:
-        return kmers.batch_ids(SETTINGS, windows(step))
+        return kmers.batch_ids(windows(step), "overlapping", 6)
 
     single = {"min_span": 1, "center_probability": 0.15}
     return [
         ("windows", "ours", windows),
-        ("ids", "ours", lambda step: kmers.batch_ids(SETTINGS, codes)),
+        ("ids", "ours", lambda step: kmers.batch_ids(codes, "overlapping", 6)),
         ("windows, ids", "ours", batch),
         (
             "windows, ids",
@@ -206,12 +205,12 @@ def ways(folder: Path) -> list[tuple[str, str, Callable[[int], object]]]:
             lambda step: loop_masks(their_ids),
         ),
         (
-            "masks, targets, m = 6 to 14",
+            "masks, positions and targets, m = 6 to 14",
             "ours",
             lambda step: masking.corrupt_at(ids, 14, 1, step),
         ),
         (
-            "masks, targets, m = 1, p = 15 %",
+            "masks, positions and targets, m = 1, p = 15 %",
             "ours",
             lambda step: masking.corrupt_at(ids, 1, 1, step, **single),
         ),

@@ -67,12 +67,12 @@ def mixed(x: Tensor) -> Tensor:
 
 
 def mixed_layer(
-    self: Layer, x_BTH: Tensor, bias: Tensor | None, asked: Tensor | None = None
+    self: Layer, x_BTH: Tensor, bias: Tensor | None, wanted: Tensor | None = None
 ) -> Tensor:
     """A layer between whose parts bf16 is handed on."""
     mixed_BTH = self._attend(*self._project(x_BTH), bias)
-    out = dropout(self.out(bert._only(mixed_BTH, asked)), self.dropout)
-    x = mixed(self.attention_norm(bert._only(x_BTH, asked) + out))
+    out = dropout(self.out(bert._only(mixed_BTH, wanted)), self.dropout)
+    x = mixed(self.attention_norm(bert._only(x_BTH, wanted) + out))
     down = dropout(self.down(F.gelu(self.up(x))), self.dropout)
     return mixed(self.norm(x + down))
 
@@ -200,7 +200,7 @@ def main(argv: list[str] | None = None) -> None:
                     print(f"{way}: {type(error).__name__}: {said}", file=sys.stderr)
                     continue
             before = before or found.step
-            speed = settings["batch"] * settings["tokens"] / found.step
+            speed = settings.batch * settings.tokens / found.step
             times = (found.step, *(found.parts[part] for part in PARTS))
             show(
                 [

@@ -161,11 +161,9 @@ class Segment:
 
     def alike(self, span: int) -> Settings:
         """The settings, but for masks that compare encoders: spans of one length."""
-        shared = self.hparams.span_masking
-        changes = {"min_span": span}
-        if shared is not None:
-            changes |= {name: getattr(shared, name) for name in SpanMasking.keys()}
-        return self.settings.model_copy(update=changes)
+        shared = self.hparams.span_masking or self.settings
+        alike = {name: getattr(shared, name) for name in SpanMasking.model_fields}
+        return self.settings.model_copy(update={**alike, "min_span": span})
 
     def bound(self, settings: Settings, max_span: int) -> float:
         """The information bound of a way to mask, simulated once."""
