@@ -86,6 +86,11 @@ def test_the_papers_jobs(clone, words):
     assert jobs == PAPER_JOBS
 
 
+def test_the_readmes_picture_shows_these_rules():
+    picture = (ROOT / "docs" / "rulegraph.svg").read_text()
+    assert set(re.findall(r">(\w+)</text>", picture)) == PAPER_JOBS.keys()
+
+
 def test_one_table_plans_what_it_needs(clone):
     jobs = planned("results/tables/table3.csv", folder=clone)
     assert jobs["finetune"] == 7 * 28 * 3 and jobs["kmer_linear"] == 28 * 3
