@@ -15,8 +15,11 @@ from made import ROOT
 from randommask.doctor import __main__ as doctor
 from randommask.doctor import experiment, machine
 from randommask.doctor.finding import ask
+from randommask.experiment import file, form
+from randommask.experiment.sections import Experiment
 
-PAPER = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+PAPER = file.whole(file.read(ROOT / "config" / "config.yaml"))
+LINEAR = {"control": "kmer-linear", "grid": {"k": [3], "strength": [1]}}
 
 
 @pytest.fixture
@@ -166,46 +169,56 @@ def config(tmp_path, monkeypatch):
     return {**PAPER}
 
 
-def test_disk_counts_what_is_not_there(config, tmp_path, monkeypatch):
-    need = experiment._needed(config, tmp_path / "results")
+@pytest.fixture
+def paper(config):
+    return of(config)
+
+
+def of(config):
+    """The experiment of a config that nobody has checked."""
+    return form.read(Experiment, config)
+
+
+def test_disk_counts_what_is_not_there(paper, tmp_path, monkeypatch):
+    need = experiment._needed(paper, tmp_path / "results")
     assert 4e10 < need < 9e10
     (tmp_path / "results" / "pretrain" / "dnabert" / "step-480000").mkdir(parents=True)
-    left = need - experiment._needed(config, tmp_path / "results")
+    left = need - experiment._needed(paper, tmp_path / "results")
     assert left == 4 * 4 * 89_196_549  # encoder and state, no milestone
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**9))
-    assert states(experiment.disk(config)) == [("problem", "disk")]
+    assert states(experiment.disk(paper)) == [("problem", "disk")]
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**12))
-    assert states(experiment.disk(config)) == [("ok", "disk")]
+    assert states(experiment.disk(paper)) == [("ok", "disk")]
 
 
-def test_clock_and_locks(config, tmp_path, monkeypatch):
-    found = list(experiment.file_system(config))
+def test_clock_and_locks(paper, tmp_path, monkeypatch):
+    found = list(experiment.file_system(paper))
     assert states(found) == [("ok", "clock"), ("ok", "locks")]
     assert os.listdir(tmp_path) == []  # nothing is left behind
     times = iter([1.0, 1.0])
     monkeypatch.setattr(experiment.time, "time", lambda: next(times))
-    assert ("warning", "clock") in states(experiment.file_system(config))
+    assert ("warning", "clock") in states(experiment.file_system(paper))
     monkeypatch.undo()
 
 
-def test_a_file_system_without_locks(config, monkeypatch):
+def test_a_file_system_without_locks(paper, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lambda file, how: None)
-    assert ("problem", "locks") in states(experiment.file_system(config))
+    assert ("problem", "locks") in states(experiment.file_system(paper))
 
     def refuse(file, how):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    assert "No locks available" in said(experiment.file_system(config))
+    assert "No locks available" in said(experiment.file_system(paper))
 
 
-def test_a_folder_that_cannot_be_written(config, monkeypatch):
+def test_a_folder_that_cannot_be_written(paper, monkeypatch):
     def refuse(**options):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(experiment.tempfile, "NamedTemporaryFile", refuse)
-    assert states(experiment.file_system(config)) == [("problem", "results")]
+    assert states(experiment.file_system(paper)) == [("problem", "results")]
 
 
 class Server(BaseHTTPRequestHandler):
@@ -234,15 +247,15 @@ def test_mirrors_are_asked_in_their_order(config, server, tmp_path):
         urls = [f"{server}/{path}" for path in paths]
         return {"files": [{"name": "a", "urls": urls, "md5": "0" * 32}]}
 
-    config["encoders"] = {}
+    config["encoders"] = {"linear": LINEAR}
     config["sources"] = {"good": remote("gone", "here"), "bad": remote("gone")}
-    found = list(experiment.sources(config, offline=False))
+    found = list(experiment.sources(of(config), offline=False))
     assert states(found) == [("ok", "source"), ("problem", "source")]
     assert "good: 127.0.0.1 answers" in said(found)
     assert "bad: no place answers" in said(found)
-    assert list(experiment.sources(config, offline=True)) == []
+    assert list(experiment.sources(of(config), offline=True)) == []
     (tmp_path / "resources" / "bad").mkdir(parents=True)
-    assert said(experiment.sources(config, offline=False)).count("problem") == 0
+    assert said(experiment.sources(of(config), offline=False)).count("problem") == 0
 
 
 def test_every_place_of_a_download_counts(config, server, tmp_path, monkeypatch):
@@ -262,7 +275,7 @@ def test_every_place_of_a_download_counts(config, server, tmp_path, monkeypatch)
     config["encoders"] = {"nt": {"released": place}}
     found = {
         finding.found.split(":")[0]: finding.state
-        for finding in experiment.sources(config, offline=False)
+        for finding in experiment.sources(of(config), offline=False)
     }
     problems = {name for name, state in found.items() if state == "problem"}
     assert problems == {"lost", "encoders/nt"} and len(found) == 5
@@ -275,7 +288,7 @@ def test_local_copies(config, tmp_path):
         "mine": {"path": "mine"},
         "lost": {"path": "nowhere"},
     }
-    found = list(experiment.sources(config, offline=True))
+    found = list(experiment.sources(of(config), offline=True))
     assert [finding.state for finding in found] == ["ok", "ok", "problem"]
     assert "lost: no nowhere" in said(found)
 
@@ -283,7 +296,12 @@ def test_local_copies(config, tmp_path):
 def test_a_problem_is_the_exit_status(commands, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "config.yaml"
-    config = {**PAPER, "sources": {"lost": {"path": "nowhere"}}, "genomes": {}}
+    lost = {name: {"path": "nowhere"} for name in ("gue", "deepstarr")}
+    config = {
+        "experiment": {"name": "mine"},
+        "encoders": {"linear": LINEAR},
+        "sources": {"hg38": {"files": [{"name": "a", "urls": ["https://a"]}]}, **lost},
+    }
     path.write_text(yaml.safe_dump(config))
     monkeypatch.setattr(machine, "packages", lambda: iter(()))
     monkeypatch.setattr(experiment, "disk", lambda config: iter(()))
@@ -292,7 +310,6 @@ def test_a_problem_is_the_exit_status(commands, tmp_path, monkeypatch, capsys):
     assert stopped.value.code == 1
     lines = capsys.readouterr().out.splitlines()
     assert all(line.split()[0] in ("ok", "warning", "problem") for line in lines)
-    assert sum(line.startswith("problem") for line in lines) == 1
-    config["sources"] = {}
-    path.write_text(yaml.safe_dump(config))
+    assert sum(line.startswith("problem") for line in lines) == 2
+    (tmp_path / "nowhere").mkdir()
     doctor.main(["--offline", "--configfile", str(path)])

@@ -8,15 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from made import ROOT
 
 from randommask.errors import InputError
 from randommask.experiment import file
+from randommask.experiment.hparams import Settings
 from randommask.plan import __main__ as plan
 from randommask.plan import speeds
 
-PAPER = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+PAPER = file.load(ROOT / "config" / "config.yaml")
 
 
 @pytest.fixture
@@ -37,19 +37,18 @@ def job(rule, hparams=None, needs=(), makes=(), gpus=0, **wildcards):
 
 
 def pretraining(start, end, gpus=8, before=()):
+    shared = PAPER.pretrain.values()
     settings = {
-        "architecture": PAPER["architectures"]["base"],
-        "genomes": ["hg38"],
+        **{key: shared[key] for key in shared.keys() & Settings.keys()},
+        "architecture": PAPER.architectures["base"].values(),
         "curriculum": [{"until": 480_000, "max_span": 6}],
-        **{key: PAPER["pretrain"][key] for key in ("batch", "tokens", "min_span", "k")},
-        **{k: PAPER["pretrain"][k] for k in ("center_probability", "target_share")},
     }
     hparams = {"start": start, "end": end, "milestones": [], "settings": settings}
     return job("pretrain", hparams, before, [f"step-{end}"], gpus)
 
 
-def lines(jobs, gpus=8, rate=None, config=PAPER):
-    return plan.report(jobs, plan.Estimator(config, rate), gpus, math.inf, 400.0)
+def lines(jobs, gpus=8, rate=None, experiment=PAPER):
+    return plan.report(jobs, plan.Estimator(experiment, rate), gpus, math.inf, 400.0)
 
 
 def test_the_papers_encoder_takes_the_papers_two_days(clone):
@@ -113,7 +112,7 @@ def test_a_finished_run_gives_the_speed_of_finetuning(clone):
     place.mkdir(parents=True)
     run = {
         "dataset": "SSP",
-        "architecture": {**PAPER["architectures"]["base"], "k": 6},
+        "architecture": {**PAPER.architectures["base"].values(), "k": 6},
         "settings": {
             "tokenization": "overlapping",
             "epochs": 10,
@@ -180,6 +179,6 @@ def test_the_config_is_the_one_that_snakemake_reads(clone):
     assert file.config_path("mine.yaml", "slurm") == Path("mine.yaml")
     assert file.config_path(None, "slurm") == Path("config/config.yaml")
     demo = file.config_path(None, "workflow/profiles/demo")
-    assert file.read_config(demo)["experiment"]["name"] == "demo"
+    assert file.load(demo).experiment.name == "demo"
     with pytest.raises(InputError, match=r"mine\.yaml: no such file"):
-        file.read_config(Path("mine.yaml"))
+        file.load("mine.yaml")

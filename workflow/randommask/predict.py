@@ -39,6 +39,8 @@ from randommask.finetuning.purpose import Purpose
 from randommask.training.precision import autocast
 
 CHUNK = 1024  # windows tokenized together
+# What reading a table raises that is cut off, packed badly, or no text.
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, csv.Error, UnicodeDecodeError)
 _LETTERS = str.maketrans("", "", genome.IUPAC + genome.IUPAC.lower())
 
 Window = tuple[str, int, int, str]
@@ -173,9 +175,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 found = ", ".join(rows.fieldnames or []) or "an empty file"
                 raise InputError(f"{path}: no column sequence, found {found[:60]!a}")
             yield from rows
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, OSError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: not readable as csv ({error})") from None
 
 

@@ -9,21 +9,21 @@ or problem; with a problem the exit status is 1. `--offline` asks no server.
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from randommask.doctor import experiment, machine
 from randommask.doctor.finding import Finding
-from randommask.errors import InputError, run
-from randommask.experiment.file import config_path, read_config
+from randommask.errors import run
+from randommask.experiment.file import config_path, load
+from randommask.experiment.sections import Experiment
 
 
-def examine(config: dict[str, Any], offline: bool) -> Iterator[Finding]:
+def examine(asked: Experiment, offline: bool) -> Iterator[Finding]:
     """All checks, one after the other."""
     for check in (machine.python, machine.packages, machine.gpus, machine.slurm):
         yield from check()
-    yield from experiment.disk(config)
-    yield from experiment.file_system(config)
-    yield from experiment.sources(config, offline)
+    yield from experiment.disk(asked)
+    yield from experiment.file_system(asked)
+    yield from experiment.sources(asked, offline)
     yield from machine.ports()
     yield from machine.limits()
 
@@ -37,11 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--profile")
     parser.add_argument("--offline", action="store_true", help="ask no server")
     flags = parser.parse_args(argv)
-    config = read_config(config_path(flags.configfile, flags.profile))
-    if not isinstance(config, dict) or "pathvars" not in config:
-        raise InputError("the config is no config of this workflow: no key 'pathvars'")
+    asked = load(config_path(flags.configfile, flags.profile))
     problems = 0
-    for finding in examine(config, flags.offline):
+    for finding in examine(asked, flags.offline):
         print(finding, flush=True)
         problems += finding.state == "problem"
     if problems:

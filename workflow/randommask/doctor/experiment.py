@@ -14,16 +14,17 @@ from randommask import kmers
 from randommask.data.sources import Repository, Source, parse
 from randommask.doctor.finding import ASK_SECONDS, Finding
 from randommask.experiment import encoders
+from randommask.experiment.sections import Experiment, Released
 from randommask.plan import work
 from randommask.plan.__main__ import amount
 
 SKEW_SECONDS = 1.0  # Snakemake compares the times of files
 
 
-def disk(config: dict[str, Any]) -> Iterator[Finding]:
+def disk(experiment: Experiment) -> Iterator[Finding]:
     """Free bytes where results go, against what the whole config leaves there."""
-    results = Path(config["pathvars"]["results"])
-    need = _needed(config, results)
+    results = Path(experiment.pathvars.results)
+    need = _needed(experiment, results)
     free = shutil.disk_usage(_existing(results)).free
     found = f"{amount(free, 'B')} free, about {amount(need, 'B')} needed"
     if free < need:
@@ -33,38 +34,38 @@ def disk(config: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("ok", "disk", found)
 
 
-def _needed(config: dict[str, Any], results: Path) -> int:
+def _needed(experiment: Experiment, results: Path) -> int:
     """Bytes of the sources, shards and encoders that `all` needs and that lack."""
-    resources = Path(config["pathvars"]["resources"])
+    resources = Path(experiment.pathvars.resources)
     need = rolling = 0
-    for name, spec in config["sources"].items():
+    for name, source in experiment.sources.items():
         if not (resources / name).exists():
-            need += work.download_bytes(spec)
-    for genome in config["genomes"]:
+            need += work.download_bytes(source.given())
+    for genome in experiment.genomes:
         if not (results / "corpus" / genome / "manifest.json").exists():
-            need += work.genome_bases(config, genome)
-    wanted = _pretrained(config)
-    for name in encoders.segment_names(config):
+            need += work.genome_bases(experiment, genome)
+    wanted = _pretrained(experiment)
+    for name in encoders.segment_names(experiment):
         is_wanted = encoders.split(name)[0] in wanted
         if is_wanted and not (results / "pretrain" / name).exists():
-            hparams = encoders.segment(config, *encoders.split(name))
+            hparams = encoders.segment(experiment, *encoders.split(name)).values()
             vocabulary = kmers.vocab_size(hparams["settings"]["k"])
             left, meanwhile = work.segment_bytes(hparams, vocabulary)
             need, rolling = need + left, max(rolling, meanwhile)
     return need + rolling
 
 
-def _pretrained(config: dict[str, Any]) -> set[str]:
+def _pretrained(experiment: Experiment) -> set[str]:
     """The encoders of tables and figures, and those that they branch from."""
-    tables = config["tables"].values()
-    wanted = {row["encoder"] for table in tables for row in table["rows"]}
-    wanted |= set(config["roles"].values())
+    tables = (experiment.tables.table2, experiment.tables.table3)
+    wanted = {row.encoder for table in tables for row in table.rows}
+    wanted |= set(experiment.roles.given().values())
     todo = list(wanted)
     while todo:
-        branch = config["encoders"][todo.pop()].get("from")
-        if branch and branch["encoder"] not in wanted:
-            wanted.add(branch["encoder"])
-            todo.append(branch["encoder"])
+        branch = getattr(experiment.encoders[todo.pop()], "from_", None)
+        if branch and branch.encoder not in wanted:
+            wanted.add(branch.encoder)
+            todo.append(branch.encoder)
     return wanted
 
 
@@ -74,9 +75,9 @@ def _existing(path: Path) -> Path:
     return next(place for place in (path, *path.parents) if place.exists())
 
 
-def file_system(config: dict[str, Any]) -> Iterator[Finding]:
+def file_system(experiment: Experiment) -> Iterator[Finding]:
     """Whether the results' file system can be written, keeps time, and locks."""
-    results = _existing(Path(config["pathvars"]["results"]))
+    results = _existing(Path(experiment.pathvars.results))
     try:
         with tempfile.NamedTemporaryFile(dir=results, prefix=".doctor-") as file:
             before = time.time()
@@ -112,12 +113,12 @@ def _locking(name: str) -> Finding:
         return Finding("problem", "locks", "flock lets two writers in", advice)
 
 
-def sources(config: dict[str, Any], offline: bool) -> Iterator[Finding]:
+def sources(experiment: Experiment, offline: bool) -> Iterator[Finding]:
     """Whether local copies are there and some place of each download answers."""
-    resources = Path(config["pathvars"]["resources"])
-    results = Path(config["pathvars"]["results"])
-    asked: dict[str, Source] = {}
-    for name, spec in _specs(config).items():
+    resources = Path(experiment.pathvars.resources)
+    results = Path(experiment.pathvars.results)
+    remote: dict[str, Source] = {}
+    for name, spec in _specs(experiment).items():
         source = parse(name, spec)
         if source.path and source.path.is_relative_to(results):
             yield Finding("ok", "source", f"{name}: the workflow makes it")
@@ -127,11 +128,11 @@ def sources(config: dict[str, Any], offline: bool) -> Iterator[Finding]:
         elif source.path or (resources / name).exists():
             yield Finding("ok", "source", f"{name}: here")
         elif not offline:
-            asked[name] = source
+            remote[name] = source
     with ThreadPoolExecutor(16) as pool:
         answers = {
-            name: pool.submit(_answering, name, source, config["mirrors"])
-            for name, source in asked.items()
+            name: pool.submit(_answering, name, source, experiment.mirrors)
+            for name, source in remote.items()
         }
     for name, answer in answers.items():
         if found := answer.result():
@@ -141,14 +142,15 @@ def sources(config: dict[str, Any], offline: bool) -> Iterator[Finding]:
             yield Finding("problem", "source", f"{name}: no place answers", advice)
 
 
-def _specs(config: dict[str, Any]) -> dict[str, Any]:
+def _specs(experiment: Experiment) -> dict[str, Any]:
     """What is fetched, by its place in `resources`."""
     released = {
-        f"encoders/{name}": encoders.released(config, name)
-        for name, entry in config["encoders"].items()
-        if "released" in entry
+        f"encoders/{name}": encoders.released(experiment, name)
+        for name in encoders.named(experiment, Released)
     }
-    return config["sources"] | released
+    return {
+        name: source.given() for name, source in experiment.sources.items()
+    } | released
 
 
 def _answering(name: str, source: Source, mirrors: list[str]) -> str | None:

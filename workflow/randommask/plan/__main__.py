@@ -30,7 +30,8 @@ from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError, run
 from randommask.experiment import encoders, flags, runs
-from randommask.experiment.file import config_path, read_config
+from randommask.experiment.file import config_path, load
+from randommask.experiment.sections import Experiment, Released
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
 from randommask.plan.schedule import TimedJob
@@ -119,20 +120,20 @@ def _job(entry: dict[str, Any]) -> Job:
 
 
 class Estimator:
-    """Turns jobs into what they take, from a config and the speeds that are known."""
+    """Turns jobs into what they take, by the experiment and the speeds known."""
 
-    def __init__(self, config: dict[str, Any], rate: float | None) -> None:
-        self.config, self.rate = config, rate
-        results = Path(config["pathvars"]["results"])
+    def __init__(self, experiment: Experiment, rate: float | None) -> None:
+        self.experiment, self.rate = experiment, rate
+        results = Path(experiment.pathvars.results)
         self.measured = {
-            "pretraining": speeds.pretraining(config, results),
-            "fine-tuning": speeds.finetuning(config, results),
+            "pretraining": speeds.pretraining(experiment, results),
+            "fine-tuning": speeds.finetuning(experiment, results),
         }
         self.used: Counter[str] = Counter()
         """FLOP by the words that say where their rate is from."""
         self.unknown: set[str] = set()
         """Sources of unknown size."""
-        self.datasets = {d.dataset: d for d in runs.benchmark(config)}
+        self.datasets = {d.dataset: d for d in runs.benchmark(experiment)}
 
     def estimate(self, job: Job) -> Estimate:
         """The cost of one job."""
@@ -146,7 +147,7 @@ class Estimator:
             sizes, vocabulary, k = self.encoder(job.hparams["encoder"])
             dataset = self.datasets[job.hparams["dataset"]]
             rows = self.rows(dataset)
-            family = self.family(job.hparams["encoder"])
+            family = encoders.family(self.experiment, job.hparams["encoder"])
             work = finetuning(job.hparams, dataset, rows, sizes, k, family)
             disk = 20 * rows["test"]  # row, label, two or three probabilities
             if job.rule == "model":
@@ -177,21 +178,17 @@ class Estimator:
 
     def encoder(self, name: str) -> tuple[cost.Sizes, int, int]:
         """Sizes, vocabulary and k of an encoder, ours, released or a control."""
-        keys = encoders.merged(self.config, name)
-        if released := keys.get("released"):
-            return *cost.RELEASED[released["family"]], 6
-        sizes = cost.Sizes.of(self.config["architectures"][keys["architecture"]])
-        return sizes, kmers.vocab_size(keys["k"]), keys["k"]
-
-    def family(self, name: str) -> str:
-        """The family whose tokenizer an encoder has; our own are BERT's."""
-        released = encoders.merged(self.config, name).get("released")
-        return released["family"] if released else "bert"
+        entry = encoders.keys(self.experiment, name)
+        if isinstance(entry, Released):
+            return *cost.RELEASED[entry.released.family], 6
+        sizes = self.experiment.architectures[entry.architecture]
+        return sizes, kmers.vocab_size(entry.k), entry.k
 
     def rows(self, dataset: Any) -> dict[str, int]:
         """Rows of each split, as published, made, or cut."""
-        most = self.config["benchmark"]["max_rows"] or math.inf
-        made = self.config.get("synthetic", {}).get("rows", {})
+        most = self.experiment.benchmark.max_rows or math.inf
+        world = self.experiment.synthetic
+        made = world.rows.values() if world else {}
         return {
             split: int(min(made.get(split, count), most))
             for split, count in dataset.rows.items()
@@ -204,16 +201,17 @@ class Estimator:
             sizes, vocabulary, _ = self.encoder(name)
             return WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
         if job.rule == "tokenize":
-            return genome_bases(self.config, job.wildcards["genome"])
+            return genome_bases(self.experiment, job.wildcards["genome"])
         if job.rule == "prepare":
             dataset = self.datasets[job.wildcards["dataset"]]
             return dataset.bases * sum(self.rows(dataset).values())
         if job.rule.startswith("download_"):
             name = job.rule.removeprefix("download_")
             name = job.wildcards.get("genome", name)
-            if not is_size_known(self.config["sources"][name]):
+            source = self.experiment.sources[name].given()
+            if not is_size_known(source):
                 self.unknown.add(name)
-            return download_bytes(self.config["sources"][name])
+            return download_bytes(source)
         return 0
 
 
@@ -314,15 +312,16 @@ def main(argv: list[str] | None = None) -> None:
     if not planned:
         print("nothing to be done")
         return
-    config = read_config(config_path(flags.configfile, flags.profile))
+    experiment = load(config_path(flags.configfile, flags.profile))
     rate = flags.tflops and flags.tflops * 1e12
     if flags.tokens_per_second is not None:
-        rate = speeds.given(config, flags.tokens_per_second)
+        rate = speeds.given(experiment, flags.tokens_per_second)
     asked = max(job.gpus for job in planned)
     gpus = flags.gpus if flags.gpus and asked else asked
     planned = [replace(job, gpus=min(job.gpus, gpus)) for job in planned]
     cores = flags.cores or (math.inf if asked else os.cpu_count())
-    print("\n".join(report(planned, Estimator(config, rate), gpus, cores, flags.watts)))
+    estimator = Estimator(experiment, rate)
+    print("\n".join(report(planned, estimator, gpus, cores, flags.watts)))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError
 from randommask.experiment import encoders, runs
+from randommask.experiment.sections import Experiment, Ours
 from randommask.files import read_json
 from randommask.plan import work
 
@@ -47,12 +47,12 @@ def nearest(speeds: list[Speed], flops_per_token: float, on_gpu: bool) -> float 
     return median(s.rate for s in fitting if distance(s) <= least + 1e-9)
 
 
-def pretraining(config: dict[str, Any], results: Path) -> list[Speed]:
-    """The rates of the config's encoders; a column `gpus` is due in speed.csv."""
+def pretraining(experiment: Experiment, results: Path) -> list[Speed]:
+    """The rates of the experiment's encoders; a column `gpus` is due in speed.csv."""
     speeds = []
-    for encoder in filter(lambda n: encoders.is_ours(config, n), config["encoders"]):
-        end = encoders.segment_ends(config, encoder)[-1]
-        hparams = encoders.segment(config, encoder, end)
+    for encoder in encoders.named(experiment, Ours):
+        end = encoders.segment_ends(experiment, encoder)[-1]
+        hparams = encoders.segment(experiment, encoder, end).values()
         amount = work.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
         each = amount.flops / amount.tokens
         folder = results / "pretrain" / encoder
@@ -70,9 +70,9 @@ def pretraining(config: dict[str, Any], results: Path) -> list[Speed]:
     return speeds
 
 
-def finetuning(config: dict[str, Any], results: Path) -> list[Speed]:
+def finetuning(experiment: Experiment, results: Path) -> list[Speed]:
     """The rates of the runs that are done, where the sizes of encoders are known."""
-    rows = {dataset.dataset: dataset for dataset in runs.benchmark(config)}
+    rows = {dataset.dataset: dataset for dataset in runs.benchmark(experiment)}
     speeds = []
     for path in sorted(results.glob("finetune/*/*/*/seed*/metrics.json")):
         run = read_json(path)
@@ -88,12 +88,14 @@ def finetuning(config: dict[str, Any], results: Path) -> list[Speed]:
     return speeds
 
 
-def given(config: dict[str, Any], tokens_per_second: float) -> float:
+def given(experiment: Experiment, tokens_per_second: float) -> float:
     """FLOP/s of a GPU that trains the baseline on so many tokens a second."""
     if tokens_per_second <= 0:
         raise InputError(f"--tokens-per-second: {tokens_per_second}, expected above 0")
-    baseline = config["roles"]["baseline"]
-    end = encoders.segment_ends(config, baseline)[-1]
-    hparams = encoders.segment(config, baseline, end)
+    baseline = experiment.roles.baseline
+    if baseline is None:
+        raise InputError("--tokens-per-second: the config names no roles.baseline")
+    end = encoders.segment_ends(experiment, baseline)[-1]
+    hparams = encoders.segment(experiment, baseline, end).values()
     amount = work.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
     return tokens_per_second * amount.flops / amount.tokens

@@ -8,6 +8,7 @@ from randommask import masking
 from randommask.encoders.cost import Sizes, forward_flops, parameters, training_flops
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.hparams import Settings
+from randommask.experiment.sections import Experiment, LocalCopy
 from randommask.experiment.sections.pretraining import CHARACTER
 from randommask.kmers import OVERLAPPING
 
@@ -113,12 +114,12 @@ def download_bytes(source: dict[str, Any]) -> int:
     return sum(file.get("bytes") or 0 for file in source.get("files", []))
 
 
-def genome_bases(config: dict[str, Any], genome: str) -> int:
+def genome_bases(experiment: Experiment, genome: str) -> int:
     """Bases of a genome, a byte each as shards, from the size of its files."""
-    source = config["sources"][genome]
-    if "path" not in source:
-        return int(download_bytes(source) * GZIP_RATIO)
-    place = Path(source["path"])
+    source = experiment.sources[genome]
+    if not isinstance(source, LocalCopy):
+        return int(download_bytes(source.given()) * GZIP_RATIO)
+    place = Path(source.path)
     found = place.rglob("*") if place.is_dir() else [place]
     return sum(
         int(path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1))
