@@ -11,7 +11,7 @@ The output is tab-separated: `id`, `start`, `end` (bases from 0, the end not inc
 then `p0`, `p1`, ... the probabilities of the classes, or `y_<target>` in the target's
 own unit.
 
-A model is asked about what it was trained on: a sequence longer than the longest
+A model is shown what it was trained on: a sequence longer than the longest
 training sequence is cut into windows of that length, each starting half a window after
 the one before, the last one ending with the sequence; each window is a line. A shorter
 sequence is one line. Letters other than A, C, G and T count as N.
@@ -132,7 +132,7 @@ def starts(length: int, window: int) -> Iterator[int]:
 
 
 def fasta_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the records of a FASTA file; `least` bases are due in each."""
+    """Cut the records of a FASTA file; each has at least `least` bases."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     for name, codes in genome.read_fasta(path):
@@ -143,7 +143,7 @@ def fasta_windows(path: str | Path, window: int, least: int) -> Iterator[Window]
 
 
 def table_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the sequences of a csv file; `least` bases are due in each."""
+    """Cut the sequences of a csv file, each of at least `least` bases."""
     row = -1
     for row, cells in enumerate(_rows(Path(path))):
         sequence = cells["sequence"] or ""
