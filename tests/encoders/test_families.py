@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from made.encoders import publish_bert, publish_esm, write_dataset
+from randommask.finetuning.settings import Settings
 
 from randommask import kmers
 from randommask.encoders import families, released
@@ -19,7 +20,6 @@ from randommask.errors import InputError
 from randommask.finetuning import examples, heads, lora
 from randommask.finetuning.fitting import fit
 from randommask.finetuning.lora import Lora
-from randommask.finetuning.settings import Settings
 from randommask.finetuning.tuning import Tuning
 
 torch.set_num_threads(1)
@@ -55,7 +55,7 @@ def tokenizer(tmp_path_factory):
     return EsmTokenizer(path, eos_token=None)
 
 
-NT = esm.Config(24, 1280, 20, 5120, 1000, 6, 0.0)
+NT = esm.Sizes(24, 1280, 20, 5120, 1000, 6, 0.0)
 
 
 def nt_ids(sequences, tokenization=kmers.NON_OVERLAPPING):
@@ -106,7 +106,7 @@ def test_nt_tokenizes_a_large_dataset_in_seconds():
 
 @pytest.mark.parametrize("tokenization", BOTH)
 def test_bert_tokens_are_counted(tokenization):
-    config = bert.Config(2, 64, 4, 128, 40, 3, "overlapping")
+    config = bert.EncoderConfig(2, 64, 4, 128, 40, 3, "overlapping")
     sequences = ["ACGTACGTAC", "ACNTACG", "AC", ""]
     ids, lengths = bert.tokenize(sequences, tokenization, config)
     assert ids.dtype == np.int16 and (lengths == (ids != kmers.PAD).sum(1)).all()

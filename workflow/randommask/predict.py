@@ -34,8 +34,8 @@ import torch
 from randommask import files, genome
 from randommask.encoders import families
 from randommask.errors import InputError, run
-from randommask.finetuning import heads, task, tuning
-from randommask.finetuning.task import Task
+from randommask.finetuning import heads, purpose, tuning
+from randommask.finetuning.purpose import Purpose
 from randommask.training.precision import autocast
 
 CHUNK = 1024  # windows tokenized together
@@ -45,22 +45,22 @@ Window = tuple[str, int, int, str]
 """Id, start, end, bases."""
 
 
-class Model:
+class FineTuned:
     """A model's folder, loaded: sequences in, probabilities or values out."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.task: Task = task.read(folder)
+        self.purpose: Purpose = purpose.read(folder)
         self.family = families.of(folder)
         self.config = self.family.read_config(folder)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.autocast = autocast(self.task.precision, self.device)
+        self.autocast = autocast(self.purpose.precision, self.device)
         self.model = heads.load(folder).to(self.device)
 
     @torch.inference_mode()
     def predict(self, windows: list[Window]) -> np.ndarray:
         """Probabilities or values of the windows, (N, O) float32."""
         ids, lengths = self.family.tokenize(
-            [bases for *_, bases in windows], self.task.tokenization, self.config
+            [bases for *_, bases in windows], self.purpose.tokenization, self.config
         )
         if (tokens := int(lengths.max())) > self.config.positions:
             name, start, end, _ = windows[int(lengths.argmax())]
@@ -70,7 +70,9 @@ class Model:
             )
         lengths_N, most = torch.from_numpy(lengths), tuning.PREDICTED_ROWS
         if self.device.type == "cpu":
-            most = tuning.rows_at_once(self.config.heads, tokens, self.task.precision)
+            most = tuning.rows_at_once(
+                self.config.heads, tokens, self.purpose.precision
+            )
         parts = []
         for first in range(0, len(ids), most):
             lengths_B = lengths_N[first : first + most]
@@ -82,7 +84,7 @@ class Model:
             with self.autocast:
                 parts.append(self.model(ids_BT.to(self.device).long(), keep_BT).float())
         # the saved head gives values in their own unit
-        return tuning.predictions(self.task.type, torch.cat(parts), 1.0, 0.0)
+        return tuning.predictions(self.purpose.type, torch.cat(parts), 1.0, 0.0)
 
 
 def predict(
@@ -97,17 +99,17 @@ def predict(
     Raises `InputError` for a model or a file that is not as it should be.
     """
     files.check_file(output)
-    model = Model(folder)
+    model = FineTuned(folder)
     if fasta is not None:
-        windows = fasta_windows(fasta, model.task.window_bases, model.config.k)
+        windows = fasta_windows(fasta, model.purpose.window_bases, model.config.k)
     else:
-        windows = table_windows(table, model.task.window_bases, model.config.k)
+        windows = table_windows(table, model.purpose.window_bases, model.config.k)
     with (
         files.write_aside(output) as aside,
         open(aside, "w", encoding="utf-8", newline="") as file,
     ):
         lines = csv.writer(file, delimiter="\t", lineterminator="\n")
-        lines.writerow(["id", "start", "end", *model.task.columns])
+        lines.writerow(["id", "start", "end", *model.purpose.columns])
         while chunk := list(islice(windows, CHUNK)):
             found = model.predict(chunk)
             for (name, start, end, _), values in zip(chunk, found, strict=True):

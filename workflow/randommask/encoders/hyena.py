@@ -20,7 +20,7 @@ SHIFT = 0.05  # of the modulation: what is left of a filter at any distance
 
 
 @dataclass(frozen=True)
-class Config:
+class HyenaConfig:
     """Sizes of an encoder, as in the released config.json."""
 
     hidden: int
@@ -75,7 +75,7 @@ class Filter(nn.Module):
     The positions' features are constants, as HyenaDNA fine-tunes (`lr_pos_emb: 0`).
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         width, sine = config.filter_order, Sine(config.filter_order, config.frequency)
         parts = [nn.Linear(config.position_features, width), sine]
@@ -126,7 +126,7 @@ class Filter(nn.Module):
         return torch.fft.rfft(taps_HT, n=fft_length(length)) + self.bias[:, None]
 
 
-def _positions(config: Config) -> tuple[Tensor, Tensor]:
+def _positions(config: HyenaConfig) -> tuple[Tensor, Tensor]:
     """Place from 0 to 1 (1, positions, 1), and features (1, positions, E)."""
     length, bands = config.positions, (config.position_features - 1) // 2
     with torch.device("cpu"):  # constants, also in a model without memory
@@ -150,7 +150,7 @@ def fft_length(length: int) -> int:
 class Operator(nn.Module):
     """The order-2 Hyena operator: three streams, two gates, a long convolution."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         hidden, taps = config.hidden, config.short_filter
         self.in_proj = nn.Linear(hidden, 3 * hidden)
@@ -182,7 +182,7 @@ class Operator(nn.Module):
 class Block(nn.Module):
     """Operator, then feed-forward, each with its norm before."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.hidden, eps=config.norm_eps)
         self.mixer = Operator(config)
@@ -204,7 +204,7 @@ class Block(nn.Module):
 class Hyena(nn.Module):
     """Embeddings, blocks and a last norm."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         self.config = config
         words = nn.Embedding(config.vocabulary, config.hidden)
