@@ -166,3 +166,21 @@ def test_one_command_fetches_all_and_nothing_twice(clone, server):
     assert "Nothing to be done" in run(clone, "resources")
     assert server.asked == []
     assert before == {p: p.stat().st_mtime_ns for p in places.rglob("*") if p.is_file()}
+
+
+def test_folders_of_work_share_what_was_fetched(clone, server, tmp_path, monkeypatch):
+    """With `--cache` a second folder takes downloads and data sets from the first."""
+    (tmp_path / "shared").mkdir()
+    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "shared"))
+    again = tmp_path / "again"
+    for name in ("workflow", "config", "profiles", "envs"):
+        shutil.copytree(clone / name, again / name)
+    shutil.copyfile(clone / "Snakefile", again / "Snakefile")
+    words = ("resources", "--cache", "--scheduler", "greedy")
+    run(clone, *words)
+    assert server.asked
+    server.asked.clear()
+    said = run(again, *words)
+    assert server.asked == [], said
+    for folder in ("hg38", "gue", "encoders/nt"):
+        fetched.verify(again / "resources" / folder)
