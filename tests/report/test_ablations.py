@@ -9,14 +9,14 @@ import statistics
 import struct
 
 import pytest
-import yaml
 from made import ROOT
 from made.results import EXPERIMENT, make_attention, make_run, metrics_path
 from matplotlib.colors import same_color, to_rgb
 from scipy import stats
 
 from randommask.errors import InputError
-from randommask.experiment import ablations
+from randommask.experiment import ablations, file
+from randommask.experiment.check import check
 from randommask.report.ablations import __main__ as command
 from randommask.report.ablations import answer, hours, measures, picture
 
@@ -32,7 +32,10 @@ def in_the_repository(monkeypatch):
 
 
 def load(name):
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    """One of our experiments; the slice without asking for its folders."""
+    config = file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
+    config["benchmark"]["include"] = "all"
+    return check(config)
 
 
 # --- The answer -----------------------------------------------------------------------
@@ -587,13 +590,12 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):
-    config = load(name)
-    assert set(config["ablations"]) == groups
-    for found in config["ablations"].values():
-        assert found["question"].endswith("?")
-        assert len(found["datasets"]) <= (3 if name == "demo" else 7)
-        series = {"at" in row for row in found["rows"]}
-        assert series == {"axis" in found}
+    experiment = load(name)
+    assert set(experiment.ablations) == groups
+    for found in experiment.ablations.values():
+        assert found.question.endswith("?")
+        assert len(found.datasets) <= (3 if name == "demo" else 7)
+        assert {row.at is None for row in found.rows} == {found.axis is None}
 
 
 def test_shares_beside_the_masking_rate_are_the_maskers():
@@ -605,13 +607,13 @@ def test_shares_beside_the_masking_rate_are_the_maskers():
     from randommask.pretraining import curriculum
 
     for name in ("config", "demo", "slice"):
-        config = load(name)
-        for row in config["ablations"]["masking-rate"]["rows"]:
-            end = encoders.segment_ends(config, row["encoder"])[-1]
-            keys = encoders.settings(config, row["encoder"], end)
-            exact = 100 * curriculum.masked_share(keys)
-            near = 0.05 if keys["target_share"] is None else 0.15
-            assert row["at"] == pytest.approx(exact, abs=near), (name, row)
+        experiment = load(name)
+        for row in experiment.ablations["masking-rate"].rows:
+            end = encoders.segment_ends(experiment, row.encoder)[-1]
+            settings = encoders.settings(experiment, row.encoder, end)
+            exact = 100 * curriculum.masked_share(settings.values())
+            near = 0.05 if settings.target_share is None else 0.15
+            assert row.at == pytest.approx(exact, abs=near), (name, row)
 
 
 def test_weights_beside_the_sizes_are_the_encoders():
@@ -619,12 +621,12 @@ def test_weights_beside_the_sizes_are_the_encoders():
     from randommask.experiment import encoders
 
     for name in ("config", "demo"):
-        config = load(name)
-        for row in config["ablations"]["size"]["rows"]:
-            keys = encoders.merged(config, row["encoder"])
-            sizes = config["architectures"][keys["architecture"]]
+        experiment = load(name)
+        for row in experiment.ablations["size"].rows:
+            keys = encoders.keys(experiment, row.encoder)
+            sizes = experiment.architectures[keys.architecture].values()
             made = encoder.EncoderConfig(
-                **sizes, k=keys["k"], tokenization=keys["tokenization"]
+                **sizes, k=keys.k, tokenization=keys.tokenization
             )
             weights = encoder.parameters(made) / 1e6
-            assert row["at"] == pytest.approx(weights, rel=0.05)
+            assert row.at == pytest.approx(weights, rel=0.05)
