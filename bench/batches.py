@@ -37,11 +37,11 @@ VOCABULARY, CENTERS = kmers.vocab_size(6), 0.025
 # --- Others' ways ---------------------------------------------------------------------
 
 
-def replace_tokens(inputs: torch.Tensor, asked: torch.Tensor) -> None:
+def replace_tokens(inputs: torch.Tensor, masked: torch.Tensor) -> None:
     """80 % [MASK], 10 % random, 10 % kept, in place, as DNABERT's code does it."""
-    masked = torch.bernoulli(torch.full(inputs.shape, 0.8)).bool() & asked
-    inputs[masked] = kmers.MASK
-    drawn = torch.bernoulli(torch.full(inputs.shape, 0.5)).bool() & asked & ~masked
+    hidden = torch.bernoulli(torch.full(inputs.shape, 0.8)).bool() & masked
+    inputs[hidden] = kmers.MASK
+    drawn = torch.bernoulli(torch.full(inputs.shape, 0.5)).bool() & masked & ~hidden
     words = torch.randint(VOCABULARY, inputs.shape, dtype=torch.long)
     inputs[drawn] = words[drawn]
 
@@ -52,32 +52,32 @@ def dnabert_masks(ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     chance = torch.full(ids.shape, CENTERS)
     special = [[int(i in SPECIAL_IDS) for i in row] for row in ids.tolist()]
     chance.masked_fill_(torch.tensor(special, dtype=torch.bool), 0.0)
-    asked = torch.bernoulli(chance).bool()
-    for row, centers in enumerate(asked):
+    masked = torch.bernoulli(chance).bool()
+    for row, centers in enumerate(masked):
         end = torch.where(chance[row] != 0)[0].tolist()[-1]
         chosen = set(torch.where(centers)[0].tolist())
-        places = set(chosen)
+        positions = set(chosen)
         for center in chosen:
             for offset in NEIGHBOURS:
                 if 1 <= center + offset <= end:
-                    places.add(center + offset)
-        asked[row][list(places)] = True
-    labels[~asked] = IGNORED
-    replace_tokens(inputs, asked)
+                    positions.add(center + offset)
+        masked[row][list(positions)] = True
+    labels[~masked] = IGNORED
+    replace_tokens(inputs, masked)
     return inputs, labels
 
 
 def loop_masks(ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """RandomMask written down plainly: a loop over sequences and centres."""
     inputs, labels = ids.clone(), ids.clone()
-    asked = torch.zeros(ids.shape, dtype=torch.bool)
+    masked = torch.zeros(ids.shape, dtype=torch.bool)
     centers = torch.rand(ids.shape) < CENTERS
     for row, center in centers.nonzero().tolist():
         m = int(torch.randint(6, 15, ()))
-        asked[row, max(center - (m - 1) // 2, 0) : center + m // 2 + 1] = True
-    asked &= ids >= kmers.NUM_SPECIAL
-    labels[~asked] = IGNORED
-    replace_tokens(inputs, asked)
+        masked[row, max(center - (m - 1) // 2, 0) : center + m // 2 + 1] = True
+    masked &= ids >= kmers.NUM_SPECIAL
+    labels[~masked] = IGNORED
+    replace_tokens(inputs, masked)
     return inputs, labels
 
 

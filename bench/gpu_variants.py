@@ -78,16 +78,16 @@ def mixed_layer(
 
 
 def hash_dropout(x: Tensor, rate: float) -> Tensor:
-    """Dropout by a hash of an element's place and one number of torch's generator.
+    """Dropout by a hash of an element's position and one number of torch's generator.
 
     The hash is lowbias32 (Wellons 2018, nullprogram.com/blog/2018/07/31).
     """
     if rate == 0.0:
         return x
     seed = torch.randint(2**31 - 1, (1,), dtype=torch.int32, device=x.device)
-    place = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
+    position = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
     # int32 keeps its sign when shifted: the mask makes it a shift of bits
-    number = place * 0x9E3779B + seed
+    number = position * 0x9E3779B + seed
     number = (number ^ ((number >> 16) & 0xFFFF)) * 0x7FEB352D
     number = (number ^ ((number >> 15) & 0x1FFFF)) * (0x846CA68B - 2**32)
     number = number ^ ((number >> 16) & 0xFFFF)

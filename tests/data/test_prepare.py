@@ -15,9 +15,9 @@ from made import ROOT
 
 from randommask.data import prepare as benchmark
 from randommask.data import splits
-from randommask.data.prepare import Settings
 from randommask.errors import InputError
 from randommask.experiment import datasets
+from randommask.experiment.hparams import Preparation
 
 ROWS = {"train": 12, "dev": 4, "test": 4}
 
@@ -115,7 +115,7 @@ def other_strand(sequence):
 
 
 def prepare(folder, output, hparams=None, **changes):
-    benchmark.prepare(folder, dataset(**changes), Settings(**hparams or {}), output)
+    benchmark.prepare(folder, dataset(**changes), Preparation(**hparams or {}), output)
     return json.loads((output / "summary.json").read_text())
 
 
@@ -464,18 +464,18 @@ def test_the_other_strand_of_the_other_strand_is_the_sequence(sequences):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"max_rows": 0}', "max_rows is 0, expected a whole number from 1 up"),
-        ('{"max_rows": true}', "max_rows is True"),
-        ('{"k": null}', "k is None"),
-        ('{"drop_leaks": 1}', "drop_leaks is 1, expected true or false"),
-        ('{"rows": 3}', "unknown key 'rows', expected max_rows, drop_leaks, k, seed"),
-        ("[1]", "expected an object"),
+        ('{"max_rows": 0}', "max_rows: found 0, expected at least 1"),
+        ('{"max_rows": true}', "max_rows: found true"),
+        ('{"k": null}', "k: found null"),
+        ('{"drop_leaks": 1}', "drop_leaks: found 1, expected true or false"),
+        ('{"rows": 3}', "unknown key 'rows'; did you mean 'max_rows'"),
+        ("[1]", r"found \[1\], expected keys with values"),
         ("{", "not JSON"),
     ],
 )
 def test_bad_hyperparameters_are_named(text, message):
     with pytest.raises(InputError, match=message):
-        benchmark.parse_settings(text)
+        Preparation.parse(text)
 
 
 def test_pandas_is_left_alone(gue, deepstarr, tmp_path):
@@ -484,10 +484,10 @@ def test_pandas_is_left_alone(gue, deepstarr, tmp_path):
 import sys
 sys.path[:0] = {[str(ROOT / name) for name in ("tests/data", "tests", "workflow")]}
 from pathlib import Path
-from test_prepare import REGRESSION, benchmark, dataset, Settings
+from test_prepare import REGRESSION, benchmark, dataset, Preparation
 for folder, changes in (({str(gue)!r}, {{}}), ({str(deepstarr)!r}, REGRESSION)):
     output = Path({str(tmp_path)!r}) / ("out" + changes.get("task", ""))
-    benchmark.prepare(Path(folder), dataset(**changes), Settings(), output)
+    benchmark.prepare(Path(folder), dataset(**changes), Preparation(), output)
 sys.exit("pandas" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

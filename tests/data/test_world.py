@@ -209,9 +209,12 @@ def test_activities_can_be_learnt_but_not_wholly(world):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"genome_bases": 200_000}, "genome_bases: found 200000"),
-        ({"rows": {"train": 400, "dev": 2, "test": 300}}, "rows: found 2 for dev"),
-        ({"rows": {"train": 400, "dev": 20}}, "rows: found None for test"),
+        ({"genome_bases": 200_000}, "genome_bases of at least 100000 a chromosome"),
+        (
+            {"rows": {"train": 400, "dev": 2, "test": 300}},
+            "rows.dev: found 2",
+        ),
+        ({"rows": {"train": 400, "dev": 20}}, "rows: no key 'test'"),
     ],
 )
 def test_a_world_too_small_is_one_line(tmp_path, changes, said):

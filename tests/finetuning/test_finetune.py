@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from made.dataset import BASES, HPARAMS, K, hparams, made, planted, tiny_encoder, write
+from made.dataset import BASES, HPARAMS, K, hparams, made, planted, write
 from sklearn import metrics as reference
 
 from randommask import files, kmers, metrics
@@ -24,16 +24,6 @@ from randommask.finetuning.tuning import Tuning, order
 from randommask.training.optimizer import AdamW
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("data") / "two")
 
 
 def begin(folder, data, settings, **options):

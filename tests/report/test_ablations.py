@@ -17,6 +17,7 @@ from scipy import stats
 
 from randommask.errors import InputError
 from randommask.experiment import ablations
+from randommask.experiment.hparams import ComparedRow, Origin
 from randommask.report.ablations import __main__ as command
 from randommask.report.ablations import answer, hours, measures, picture
 
@@ -43,12 +44,12 @@ def group(*scores, series=None, at=None):
     rows, found = [], []
     for place, own in enumerate(scores):
         rows.append(
-            {
-                "label": f"row {place}",
-                "tokenization": "overlapping",
-                "series": series[place] if series else "",
-                "at": at[place] if at else "",
-            }
+            ComparedRow.model_construct(
+                label=f"row {place}",
+                tokenization="overlapping",
+                series=series[place] if series else "",
+                at=at[place] if at else "",
+            )
         )
         runs = {seed: Run(score) for seed, score in enumerate(own)}
         found.append({"SSP": runs})
@@ -477,11 +478,16 @@ def test_a_run_counts_as_one_on_a_gpu_of_its_own(tmp_path):
 def drawn(rows, axis="", tokens=("6-mers, overlapping",), note=""):
     """The panels of a figure: row i scores 50 + i and 40 + 2i on two data sets."""
     records = []
+    rows = [
+        ComparedRow.model_construct(
+            encoder=f"e{place}",
+            label=f"row {place}",
+            pretraining=Origin.model_construct(tokens=tokens[place % len(tokens)]),
+            **{"series": "", "at": "", **row},
+        )
+        for place, row in enumerate(rows)
+    ]
     for place, row in enumerate(rows):
-        row |= {"encoder": f"e{place}", "series": row.get("series", "")}
-        row |= {"tokenization": "overlapping", "label": f"row {place}"}
-        row["pretraining"] = {"tokens": tokens[place % len(tokens)]}
-        row.setdefault("at", "")
         for of, score in (("a", 50 + place), ("b", 40 + 2 * place)):
             base = 50 if of == "a" else 40
             records.append(measures.record(row, "difference", of, [score - base], note))

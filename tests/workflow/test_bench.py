@@ -114,7 +114,7 @@ def test_finetuning(capsys, monkeypatch, tmp_path):
 
 def test_nothing_without_a_gpu(capsys):
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("there is a CUDA device")
     import gpu_finetuning
     import gpu_kernels
     import gpu_pretraining

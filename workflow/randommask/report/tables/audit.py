@@ -14,7 +14,7 @@ from pathlib import Path
 from randommask import files
 from randommask.errors import run
 from randommask.experiment.datasets import TASKS
-from randommask.experiment.hparams import read_hparams
+from randommask.experiment.hparams import Page
 from randommask.measures import audit
 from randommask.measures.audit import BASELINE, CENT, OURS, PROMOTERS, Printed, verdict
 
@@ -189,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--hparams", required=True)
     parser.add_argument("--output", type=Path, required=True)
     flags = parser.parse_args(argv)
-    read_hparams(flags.hparams, ())
+    Page.parse(flags.hparams)
     files.write_text(flags.output, page(audit.read(flags.published)))
 
 
