@@ -111,11 +111,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def check_words(path: str | Path, expected: list[str]) -> None:
-    """Raise `InputError` for the first line of vocab.txt that is not the expected word."""
-    try:
-        found = Path(path).read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+    """Raise `InputError` for the first line of vocab.txt that is another word."""
+    found = Path(path).read_text(encoding="utf-8").split()
     for line, (word, right) in enumerate(zip(found, expected, strict=False), 1):
         if word != right:
             raise InputError(f"{path}: line {line} is {word!r}, expected {right!r}")
