@@ -54,6 +54,9 @@ if not IS_MODULE:
 container: at_hand("envs/randommask.sif")
 
 
+report: f"{SOURCE}/workflow/report/workflow.rst"
+
+
 include: f"{SOURCE}/workflow/rules/common.smk"
 include: f"{SOURCE}/workflow/rules/data.smk"
 include: f"{SOURCE}/workflow/rules/encoders.smk"

@@ -44,7 +44,7 @@ def own(tmp_path):
             if classes:
                 columns["label"] = np.arange(count) % int(classes)
             else:
-                # a column that nobody asked for stands between
+                # a column that nobody wants stands between
                 columns["note"] = ["x"] * count
                 for target in targets.split(","):
                     columns[target] = rng.normal(size=count)
@@ -123,7 +123,7 @@ def test_the_check_takes_own_tasks_and_wants_their_files(own, paper):
     message = "mine-one: data/mine-one/dev.csv: no such file"
     with pytest.raises(InputError, match=re.escape(message)):
         checker.check(paper, SCHEMA)
-    # what is not there is left out where that is asked for
+    # what is not there is left out where the config says so
     paper["benchmark"]["include"] = "present"
     assert "mine-one" not in [row.dataset for row in runs.benchmark(paper)]
     assert "mine-two" in [row.dataset for row in runs.benchmark(paper)]

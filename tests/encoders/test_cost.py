@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import yaml
 from made import ROOT
 
 from randommask.encoders import bert, cost
-from randommask.experiment import encoders, runs
+from randommask.experiment import encoders, file, runs
 from randommask.experiment.datasets import read
+from randommask.experiment.sections import LocalCopy
 from randommask.plan.work import (
     download_bytes,
     finetuning,
@@ -22,7 +22,7 @@ from randommask.plan.work import (
 )
 
 BASE = cost.Sizes(12, 768, 3072, 512)
-PAPER = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+PAPER = file.load(ROOT / "config" / "config.yaml")
 
 
 def test_the_papers_pretraining_by_hand():
@@ -30,7 +30,7 @@ def test_the_papers_pretraining_by_hand():
     # 84.9 M weights, 6 FLOP each; attention 12 x 12 x 512 x 768; the head for 14 %
     by_hand = 6 * 84_934_656 + 56_623_104 + 6 * 0.1409 * (589_824 + 3_149_568)
     assert cost.training_flops(BASE, 4101, 512, 0.1409) == pytest.approx(by_hand)
-    hparams = encoders.segment(PAPER, "dnabert", 480_000)
+    hparams = encoders.segment(PAPER, "dnabert", 480_000).values()
     hparams["start"] = 0
     work = segment(hparams, 4101)
     assert work.steps == 480_000 and work.tokens == 480_000 * 512 * 512
@@ -41,10 +41,10 @@ def test_the_papers_pretraining_by_hand():
 
 def test_segments_add_up_to_the_whole():
     parts = [
-        segment(encoders.segment(PAPER, "dnabert", end), 4101)
+        segment(encoders.segment(PAPER, "dnabert", end).values(), 4101)
         for end in encoders.segment_ends(PAPER, "dnabert")
     ]
-    whole = encoders.segment(PAPER, "dnabert", 480_000) | {"start": 0}
+    whole = encoders.segment(PAPER, "dnabert", 480_000).values() | {"start": 0}
     assert len(parts) == 7
     assert sum(part.flops for part in parts) == pytest.approx(
         segment(whole, 4101).flops
@@ -52,8 +52,8 @@ def test_segments_add_up_to_the_whole():
 
 
 def test_longer_spans_ask_more_of_the_head():
-    ours = encoders.segment(PAPER, "randommask", 480_000)
-    theirs = encoders.segment(PAPER, "dnabert", 480_000)
+    ours = encoders.segment(PAPER, "randommask", 480_000).values()
+    theirs = encoders.segment(PAPER, "dnabert", 480_000).values()
     more = segment(ours, 4101).flops - segment(theirs, 4101).flops
     # 22.33 % of the tokens instead of 14.09 %, over 110,000 steps, less at the ends
     head = 6 * (768**2 + 768 * 4101)
@@ -74,7 +74,7 @@ def test_a_finetuning_run_by_hand():
     dataset = next(
         row for row in read(ROOT / "config/datasets.tsv") if row.dataset == "EMP-H3"
     )
-    run = runs.finetuning(PAPER, "dnabert", "overlapping", dataset, 1)
+    run = runs.finetuning(PAPER, "dnabert", "overlapping", dataset, 1).values()
     work = finetuning(run, dataset, dataset.rows, BASE, 6)
     assert work.steps == 100 * 375  # 11,971 rows by 32, rounded up
     tokens = 500 - 6 + 1 + 2
@@ -103,7 +103,7 @@ def test_tokens_of_a_sequence_are_the_tokenizers(family, k, tokenization, bases)
 
 
 def test_what_a_segment_leaves(tmp_path):
-    hparams = encoders.segment(PAPER, "dnabert", 30_000)
+    hparams = encoders.segment(PAPER, "dnabert", 30_000).values()
     weights = 4 * 89_196_549
     left, meanwhile = segment_bytes(hparams, 4101)
     assert left == weights * (1 + 3 + 6)  # milestones 0, 100, ... 10,000
@@ -115,7 +115,8 @@ def test_a_genomes_size(tmp_path):
     assert bases == pytest.approx(3_088_269_832, rel=0.01)  # chr1 to 22, X, Y
     (tmp_path / "a.fa").write_bytes(b"x" * 100)
     (tmp_path / "b.fa.gz").write_bytes(b"x" * 100)
-    local = {"sources": {"mine": {"path": str(tmp_path)}}}
+    mine = LocalCopy(path=str(tmp_path))
+    local = PAPER.model_copy(update={"sources": {"mine": mine}})
     assert genome_bases(local, "mine") == 414
-    assert download_bytes(local["sources"]["mine"]) == 0
-    assert not is_size_known(PAPER["sources"]["gue"])
+    assert download_bytes(mine.given()) == 0
+    assert not is_size_known(PAPER.sources["gue"].given())

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from made.encoders import publish_bert, publish_esm, write_dataset
+from randommask.finetuning.settings import Settings
 
 from randommask import kmers
 from randommask.encoders import families, released
@@ -19,7 +20,6 @@ from randommask.errors import InputError
 from randommask.finetuning import examples, heads, lora
 from randommask.finetuning.fitting import fit
 from randommask.finetuning.lora import Lora
-from randommask.finetuning.settings import Settings
 from randommask.finetuning.tuning import Tuning
 
 torch.set_num_threads(1)

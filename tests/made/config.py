@@ -7,18 +7,19 @@ import yaml
 from made import ROOT
 
 
-def micro(folder: Path) -> dict:
-    """A config whose results, resources and logs lie in `folder`."""
+def micro(folder: Path, results: Path | None = None) -> dict:
+    """A config whose resources and logs lie in `folder`, its results there or not."""
     config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     config["pathvars"] = {
-        name: str(folder / name) for name in ("results", "resources", "logs")
+        "results": str(results or folder / "results"),
+        **{name: str(folder / name) for name in ("resources", "logs")},
     }
     config["synthetic"] |= {
         "genome_bases": 200_000,
         "chromosomes": 2,
         "rows": {"train": 24, "dev": 12, "test": 12},
     }
-    made = folder / "results" / "world"
+    made = Path(config["pathvars"]["results"]) / "world"
     for source, name in (("synthetic", "genome"), ("gue", "GUE"), ("deepstarr",) * 2):
         place = "DeepSTARR" if name == "deepstarr" else name
         config["sources"][source] = {"path": str(made / place)}

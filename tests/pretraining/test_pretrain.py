@@ -37,11 +37,6 @@ EXACT = (
 )
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return random_corpus(tmp_path_factory.mktemp("corpus"))
-
-
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """The same threads everywhere: another number adds up in another order."""

@@ -5,15 +5,10 @@ import types
 
 import pytest
 import torch
-from made.genome import random_corpus, segment
+from made.genome import segment
 
 from randommask.errors import InputError
 from randommask.pretraining import monitor, trainer
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return random_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def settings(**changes):

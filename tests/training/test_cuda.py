@@ -7,9 +7,9 @@ It needs nothing that downloads, tables or the workflow need.
 
 import pytest
 import torch
-from made.dataset import hparams, made, planted, tiny_encoder, write
+from made.dataset import hparams, planted, write
 from made.encoders import publish_esm, write_dataset
-from made.genome import random_corpus, segment
+from made.genome import segment
 from torch.nn import functional as F
 
 from randommask.encoders import bert, released
@@ -36,21 +36,6 @@ def counters():
     torch._dynamo.utils.counters.clear()
     yield torch._dynamo.utils.counters
     torch._dynamo.reset()
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return random_corpus(tmp_path_factory.mktemp("corpus"))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("data") / "two")
 
 
 @pytest.fixture(scope="module")

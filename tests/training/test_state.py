@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from made.dataset import HPARAMS, hparams, made, tiny_encoder
+from made.dataset import HPARAMS, hparams
 
 from randommask import files, metrics
 from randommask.errors import InputError
@@ -19,16 +19,6 @@ from randommask.training.state import StateFolder
 torch.set_num_threads(1)
 SETTINGS = {"epochs": 3}  # 20 steps each
 VARYING = ("seconds", "peak_memory_bytes")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("data") / "two")
 
 
 def run(folder, data, out, save_seconds=0.0, **changes):

@@ -18,12 +18,11 @@ on who computes it, nor on what was computed before.
 For most tokens one random byte settles that nothing happens. So a number x on
 [0, 2**40) is drawn in two parts: its high byte for every token, its low 32 bits only
 where the byte leaves something open. With p = 0.025, a token is a centre if
-x < limit = round(0.025 * 2**40) = 27,487,790,694. In units of 2**32 that is 6.4: a
-high byte of 7 or more says no (249 tokens of 256), one of 0 to 6 asks for the low bits,
-and of those seven, 6 needs them to decide and the others to choose a length. The same
-number gives the length, since x / limit is uniform again where x < limit: with spans of
-6 to 14 tokens and x = 5 * 2**32 + 3,000,000,000 = 24,474,836,480, the length is
-6 + 9 * x // limit = 6 + 8 = 14.
+x < limit = round(0.025 * 2**40) = 27,487,790,694, in units of 2**32 that is 6.4. So a
+high byte of 7 or more says no, for 249 tokens of 256; 0 to 5 says yes; and 6 needs the
+low bits to decide. The number of a centre gives the length too, since x / limit is
+uniform again where x < limit: with spans of 6 to 14 tokens and a high byte of 5 before
+low bits of 3,000,000,000 the length is 6 + 9 * x // limit = 6 + 8 = 14.
 
 >>> limit, x = round(0.025 * 2**40), 5 * 2**32 + 3_000_000_000
 >>> limit, x, 6 + 9 * x // limit

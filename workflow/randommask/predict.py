@@ -11,7 +11,7 @@ The output is tab-separated: `id`, `start`, `end` (bases from 0, the end not inc
 then `p0`, `p1`, ... the probabilities of the classes, or `y_<target>` in the target's
 own unit.
 
-A model is asked about what it was trained on: a sequence longer than the longest
+A model is shown what it was trained on: a sequence longer than the longest
 training sequence is cut into windows of that length, each starting half a window after
 the one before, the last one ending with the sequence; each window is a line. A shorter
 sequence is one line. Letters other than A, C, G and T count as N.
@@ -39,6 +39,8 @@ from randommask.finetuning.purpose import Purpose
 from randommask.training.precision import autocast
 
 CHUNK = 1024  # windows tokenized together
+# What reading a table raises that is cut off, packed badly, or no text.
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, csv.Error, UnicodeDecodeError)
 _LETTERS = str.maketrans("", "", genome.IUPAC + genome.IUPAC.lower())
 
 Window = tuple[str, int, int, str]
@@ -130,7 +132,7 @@ def starts(length: int, window: int) -> Iterator[int]:
 
 
 def fasta_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the records of a FASTA file; `least` bases are due in each."""
+    """Cut the records of a FASTA file; each has at least `least` bases."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     for name, codes in genome.read_fasta(path):
@@ -141,7 +143,7 @@ def fasta_windows(path: str | Path, window: int, least: int) -> Iterator[Window]
 
 
 def table_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the sequences of a csv file; `least` bases are due in each."""
+    """Cut the sequences of a csv file, each of at least `least` bases."""
     row = -1
     for row, cells in enumerate(_rows(Path(path))):
         sequence = cells["sequence"] or ""
@@ -173,9 +175,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 found = ", ".join(rows.fieldnames or []) or "an empty file"
                 raise InputError(f"{path}: no column sequence, found {found[:60]!a}")
             yield from rows
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, OSError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: not readable as csv ({error})") from None
 
 

@@ -14,10 +14,20 @@ rule ablation:
         ablation_inputs,
         datasets=DATASETS_LIST,
     output:
-        csv="<results>/ablations/{ablation}.csv",
+        csv=report(
+            "<results>/ablations/{ablation}.csv",
+            caption="../report/ablation.rst",
+            category="Ablations",
+            labels={"group": "{ablation}", "as": "table"},
+        ),
         md="<results>/ablations/{ablation}.md",
         tex="<results>/ablations/{ablation}.tex",
-        png="<results>/ablations/{ablation}.png",
+        png=report(
+            "<results>/ablations/{ablation}.png",
+            caption="../report/ablation.rst",
+            category="Ablations",
+            labels={"group": "{ablation}", "as": "figure"},
+        ),
         pdf="<results>/ablations/{ablation}.pdf",
     log:
         "<logs>/ablations/{ablation}.log",

@@ -3,15 +3,8 @@
 import json
 import re
 
-from randommask.experiment import (
-    ablations,
-    encoders,
-    flags,
-    pages,
-    releases,
-    runs,
-    sections,
-)
+from randommask.experiment import ablations, encoders, flags, pages, releases
+from randommask.experiment import runs, sections
 from randommask.experiment.datasets import read as read_datasets
 from randommask.training import launch
 
@@ -25,14 +18,8 @@ DATASETS_LIST = at_hand(experiment.benchmark.datasets)
 GROUPS = experiment.ablations
 PARTIAL = "--partial" if experiment.partial else ""
 OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR = (
-    encoders.named(experiment, kind)
-    for kind in (
-        sections.Ours,
-        sections.Milestone,
-        sections.Released,
-        sections.Untrained,
-        sections.KmerLinear,
-    )
+    encoders.named(experiment, getattr(sections, kind))
+    for kind in ("Ours", "Milestone", "Released", "Untrained", "KmerLinear")
 )
 GENOMES = {*experiment.genomes}.union(
     *(experiment.encoders[name].genomes for name in OURS)

@@ -9,8 +9,6 @@ use rule download_genome as download_encoder with:
         directory("<resources>/encoders/{released}"),
     log:
         "<logs>/download/encoders/{released}.log",
-    benchmark:
-        "<logs>/benchmarks/download/encoders/{released}.tsv"
     params:
         checksums=CHECKSUMS,
         name=source_name,

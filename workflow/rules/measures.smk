@@ -98,7 +98,12 @@ rule observations:
         unpack(lambda wildcards: pages.figure_files(experiment, "observations")),
         table2="<results>/tables/table2.csv",
     output:
-        csv="<results>/tables/observations.csv",
+        csv=report(
+            "<results>/tables/observations.csv",
+            caption="../report/observations.rst",
+            category="Tables",
+            labels={"table": "observations"},
+        ),
         md="<results>/tables/observations.md",
     log:
         "<logs>/tables/observations.log",

@@ -9,7 +9,12 @@ rule table:
     input:
         unpack(table_inputs),
     output:
-        csv="<results>/tables/{table}.csv",
+        csv=report(
+            "<results>/tables/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
         md="<results>/tables/{table}.md",
         tex="<results>/tables/{table}.tex",
     log:
@@ -38,7 +43,12 @@ rule table:
 use rule table as table3 with:
     """Write every encoder on every dataset, beside the published numbers."""
     output:
-        csv="<results>/tables/{table}.csv",
+        csv=report(
+            "<results>/tables/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
         averages="<results>/tables/{table}_averages.csv",
         md="<results>/tables/{table}.md",
         tex="<results>/tables/{table}.tex",
@@ -51,7 +61,12 @@ rule figure:
     input:
         unpack(lambda wildcards: pages.figure_files(experiment, wildcards.figure)),
     output:
-        png="<results>/figures/{figure}.png",
+        png=report(
+            "<results>/figures/{figure}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         pdf="<results>/figures/{figure}.pdf",
         csv="<results>/figures/{figure}.csv",
     log:
@@ -85,7 +100,12 @@ rule audit:
         table3=at_hand("config/published/table3.csv"),
         claims=at_hand("config/published/claims.csv"),
     output:
-        "<results>/tables/audit.md",
+        report(
+            "<results>/tables/audit.md",
+            caption="../report/audit.rst",
+            category="Tables",
+            labels={"table": "audit"},
+        ),
     log:
         "<logs>/tables/audit.log",
     localrule: True
@@ -111,17 +131,14 @@ rule report:
         averages="<results>/tables/table3_averages.csv",
         observations="<results>/tables/observations.md",
         audit="<results>/tables/audit.md",
-        figure="<results>/figures/fig1.png",
     output:
-        "<results>/report.html",
+        report("<results>/report.html", category="Report"),
     log:
         "<logs>/report.log",
     localrule: True
     conda:
         "../../envs/report.yaml"
     params:
-        tables=subpath(input.audit, parent=True),
-        figures=subpath(input.figure, parent=True),
         # provenance is read when the report is made: no input, or it were never done
         results=subpath(output[0], parent=True),
         benchmarks=BENCHMARKS,
@@ -131,8 +148,8 @@ rule report:
     shell:
         r"""
         python -m randommask.report \
-            --tables {params.tables:q} \
-            --figures {params.figures:q} \
+            --tables {params.results:q}/tables \
+            --figures {params.results:q}/figures \
             --runs {params.results:q}/finetune \
             --benchmarks {params.benchmarks:q} \
             --checksums {params.checksums:q} \

@@ -19,6 +19,7 @@ from randommask import kmers
 from randommask.encoders.dropout import dropout
 from randommask.encoders.weights import check_weights, read_weights, write_weights
 from randommask.errors import InputError
+from randommask.experiment.hparams import Initial, Settings
 from randommask.files import read_json, write_json, write_text
 
 INITIAL_SD = 0.02  # BERT's initializer_range
@@ -40,6 +41,12 @@ class EncoderConfig:
     dropout: float = 0.1
     pad: int = kmers.PAD
     """Id that fills up the shorter of several rows; every family says its own."""
+
+    @classmethod
+    def of(cls, settings: Settings | Initial) -> "EncoderConfig":
+        """What the settings of a pretraining, or of its control, say of the encoder."""
+        sizes = settings.architecture.values()
+        return cls(**sizes, k=settings.k, tokenization=settings.tokenization)
 
     @property
     def vocab_size(self) -> int:

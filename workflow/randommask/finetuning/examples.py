@@ -57,8 +57,8 @@ class Examples:
 def read(folder: str | Path, run: Run) -> Examples:
     """Read a dataset's folder.
 
-    Raises `InputError` for a file that is missing or unreadable, a label that cannot
-    be, and a dataset other than that of the `run`.
+    Raises `InputError` for a file that is no parquet, a label that cannot be, and a
+    dataset other than that of the `run`.
     """
     folder = Path(folder)
     summary = files.read_json(folder / "summary.json")
@@ -78,6 +78,7 @@ def read(folder: str | Path, run: Run) -> Examples:
     splits = {}
     for name in SPLITS:
         path = folder / f"{name}.parquet"
+        checksum = files.sha256(path)
         table = _read_table(path, ["sequence", *columns])
         where = f"{path}: {dataset} {name}"
         if kind == metrics.CLASSIFICATION:
@@ -85,7 +86,7 @@ def read(folder: str | Path, run: Run) -> Examples:
         else:
             labels = _values(table, columns, where)
         sequences = table["sequence"].to_pylist()
-        splits[name] = Split(where, sequences, labels, files.sha256(path))
+        splits[name] = Split(where, sequences, labels, checksum)
     return Examples(dataset, kind, classes, targets, splits)
 
 
@@ -93,8 +94,6 @@ def _read_table(path: Path, columns: list[str]) -> pa.Table:
     try:
         # read_table would import the machinery for datasets of many files
         table = pq.ParquetFile(path).read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: not readable as parquet ({first})") from None

@@ -15,7 +15,7 @@ A CPU computes a batch in parts that fit its cache, each as long as its longest 
 CUDA a batch has one shape, the longest row of its split, so that its forward and
 backward pass can be compiled and replayed as one CUDA graph, and no code here waits for
 the device within an epoch. Transformers' does in ESM's uncompiled batches that are
-padded: it asks the device whether any position is padding.
+padded: the device is waited for to say whether any position is padding.
 
 Shapes: B rows computed at once, T tokens, N rows of a split, O outputs.
 """

@@ -91,11 +91,7 @@ def write(
     """
     phases = phases_until(settings.curriculum, max(step, 1))  # 0: before the first
     settings = settings.model_copy(update={"curriculum": phases})
-    config = EncoderConfig(
-        **settings.architecture.values(),
-        k=settings.k,
-        tokenization=settings.tokenization,
-    )
+    config = EncoderConfig.of(settings)
     loading = LOADING.format(
         dna="ACGTTGCATGACCTGA",
         k=config.k,

@@ -107,7 +107,7 @@ class Segment:
         )
 
     def pause(self, monitor: Monitor | None) -> bool:
-        """Collect, log and save what is due; return whether to stop here."""
+        """Collect, log and save where it is time to; return whether to stop here."""
         sums, stop = self.trainer.collect()
         for part in sums:
             self.history.add(part)
@@ -135,7 +135,7 @@ class Segment:
         return self.done % every == 0 or self.done in named
 
     def log(self, monitor: Monitor) -> None:
-        """Close a row of the history, with a validation where one is due."""
+        """Close a row of the history, with a validation where it is time for one."""
         phase = curriculum.phase_at(self.settings.curriculum, self.done - 1)
         max_span = self.settings.curriculum[phase].max_span
         validation, spans = None, {}
@@ -161,11 +161,9 @@ class Segment:
 
     def alike(self, span: int) -> Settings:
         """The settings, but for masks that compare encoders: spans of one length."""
-        shared = self.hparams.span_masking
-        changes = {"min_span": span}
-        if shared is not None:
-            changes |= {name: getattr(shared, name) for name in SpanMasking.keys()}
-        return self.settings.model_copy(update=changes)
+        shared = self.hparams.span_masking or self.settings
+        alike = {name: getattr(shared, name) for name in SpanMasking.model_fields}
+        return self.settings.model_copy(update={**alike, "min_span": span})
 
     def bound(self, settings: Settings, max_span: int) -> float:
         """The information bound of a way to mask, simulated once."""

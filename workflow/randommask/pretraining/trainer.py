@@ -75,13 +75,7 @@ class Trainer:
                 f"batch {settings.batch}: expected a multiple of micro_batch "
                 f"{self.micro} x {self.world} processes"
             )
-        self.model = bert.Encoder(
-            bert.EncoderConfig(
-                **settings.architecture.values(),
-                k=settings.k,
-                tokenization=settings.tokenization,
-            )
-        )
+        self.model = bert.Encoder(bert.EncoderConfig.of(settings))
         self.model.initialise(torch.Generator().manual_seed(settings.seed))
         self.model.to(self.device).train()
         keep_exact(self.model.config.dropout)

@@ -1,19 +1,21 @@
 """The figures of the report: their pictures, captions, and words for who cannot see.
 
-Captions are those of `workflow/report`; behind them stands what `captions` finds.
+Captions are those of Snakemake's own report, `workflow/report/figure.rst`; behind them
+stands what `captions` finds.
 """
 
 import base64
 from dataclasses import dataclass
 from pathlib import Path
 
+from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from randommask.files import WORKFLOW
 from randommask.report.sections import absent
 
-CAPTIONS = WORKFLOW / "report"
+CAPTIONS = WORKFLOW / "report" / "figure.rst"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def figures(
     folder: Path, chosen: tuple[Figure, ...], measured: dict[str, str]
 ) -> Markup:
     """Pictures inside the page, each with its caption and what was measured in it."""
+    captions = Environment().from_string(CAPTIONS.read_text(encoding="utf-8"))
     parts = []
     for figure in chosen:
         path = folder / f"{figure.name}.png"
@@ -90,7 +93,7 @@ def figures(
                 '<div class="plate" tabindex="0" role="region" aria-label="{}">'
                 '<img{} src="data:image/png;base64,{}" alt="{}"></div>'
             ).format(figure.title, narrow, data, figure.alt)
-        caption = (CAPTIONS / f"{figure.name}.md").read_text(encoding="utf-8")
+        caption = captions.render(snakemake={"wildcards": {"figure": figure.name}})
         text = Markup(MarkdownIt("commonmark", {"html": False}).renderInline(caption))
         number = measured.get(figure.name, "")
         numbers = Markup(" <b>Measured:</b> {}").format(number) if number else ""

@@ -166,12 +166,12 @@ def _first_letter(k: int) -> np.int16:
 def _interrupted(codes_NL: np.ndarray, k: int) -> np.ndarray:
     """Ids (N, T) of non-overlapping tokens of rows with N's, `PAD` on the right."""
     length = codes_NL.shape[1]
-    place = np.arange(length)
+    position = np.arange(length)
     is_n = codes_NL > 3
-    before = np.maximum.accumulate(np.where(is_n, place, -1), axis=1)
-    after = np.where(is_n, place, length)[:, ::-1]
+    before = np.maximum.accumulate(np.where(is_n, position, -1), axis=1)
+    after = np.where(is_n, position, length)[:, ::-1]
     after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    offset, stretch = place - before - 1, after - before - 1
+    offset, stretch = position - before - 1, after - before - 1
     in_word = ~is_n & (offset < stretch - stretch % k)
     ids_NL = codes_NL + _first_letter(k)
     words = kmers.kmer_ids(codes_NL, k).astype(np.int16) + SHIFT

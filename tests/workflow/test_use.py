@@ -1,0 +1,119 @@
+"""The workflow as other repositories use it: imported, included, linked, deployed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from made import ROOT
+
+BIN = Path(sys.executable).parent
+TABLE = "results/demo/tables/table1.csv"
+MODULE = f"""
+module randommask:
+    snakefile: {str(ROOT / "Snakefile")!r}
+    config: config["dna"]
+use rule * from randommask as dna_*
+"""
+OWN_RULE = """
+rule count:
+    input: "results/demo/tables/table1.csv"
+    output: "count.txt"
+    shell: "python -m own {input:q} >{output}"
+"""
+
+
+def snakemake(folder, *words, **environment):
+    """Run in a folder without the package on its path; give what was said."""
+    environment = {"PATH": f"{BIN}:{os.environ['PATH']}", **environment}
+    done = subprocess.run(
+        [BIN / "snakemake", "--cores", "1", *map(str, words)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-3000:]
+    return said
+
+
+def jobs(said):
+    stats = said[said.rindex("Job stats:") :]
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
+
+
+@pytest.fixture
+def demo():
+    return yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+
+
+def test_a_module_makes_a_table_beside_rules_of_ones_own(tmp_path, demo):
+    """Config, rule names and PYTHONPATH of the other workflow stay its own."""
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"mine": 1, "dna": demo}))
+    (tmp_path / "Snakefile").write_text(
+        f'configfile: "own.yaml"\n{MODULE}{OWN_RULE}assert config["mine"] == 1\n'
+    )
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "own.py").write_text(
+        "import sys; print(len(open(sys.argv[1]).readlines()))"
+    )
+    said = snakemake(tmp_path, "count.txt", PYTHONPATH=str(tmp_path / "lib"))
+    assert jobs(said) == {"dna_table": 1, "count": 1, "total": 2}
+    assert int((tmp_path / "count.txt").read_text()) == 8  # seven tasks
+    said = snakemake(tmp_path, "-n", "results/demo/report.html")
+    assert jobs(said)["dna_finetune"] > 100 and jobs(said)["dna_report"] == 1
+
+
+def test_a_module_without_a_config_is_the_paper(tmp_path):
+    (tmp_path / "own.yaml").write_text("mine: 1\n")
+    module = MODULE.replace('    config: config["dna"]\n', "")
+    (tmp_path / "Snakefile").write_text(f'configfile: "own.yaml"\n{module}')
+    said = snakemake(tmp_path, "-n", "results/report.html")
+    assert jobs(said)["total"] == 1111  # all but `all`
+
+
+def test_the_workflow_is_included(tmp_path, demo):
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(demo))
+    (tmp_path / "Snakefile").write_text(
+        f'configfile: "own.yaml"\ninclude: {str(ROOT / "Snakefile")!r}\n{OWN_RULE}'
+    )
+    said = snakemake(tmp_path, "-n", "count.txt")
+    assert jobs(said) == {"table": 1, "count": 1, "total": 2}
+
+
+def test_the_workflow_is_linked(tmp_path, demo):
+    (tmp_path / "Snakefile").symlink_to(ROOT / "Snakefile")
+    assert jobs(snakemake(tmp_path, "-n", "all"))["total"] == 1112
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(demo))
+    snakemake(tmp_path, "--configfile", "own.yaml", "--", TABLE)
+    assert (tmp_path / TABLE).stat().st_size
+
+
+def test_the_workflow_is_run_from_any_folder(tmp_path):
+    words = ("-n", "--snakefile", ROOT / "Snakefile", "all")
+    assert jobs(snakemake(tmp_path, *words))["total"] == 1112
+
+
+def test_the_workflow_is_deployed(tmp_path):
+    """As by `snakedeploy deploy-workflow`: config/, and a Snakefile with a module."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow" / "Snakefile").write_text(
+        "from snakemake.utils import min_version\n\n"
+        'min_version("6.10.0")\n\n'
+        'configfile: "config/config.yaml"\n\n'
+        "module randommask:\n"
+        f"    snakefile:\n        {str(ROOT / 'Snakefile')!r}\n"
+        "    config:\n        config\n\n\n"
+        "use rule * from randommask\n"
+    )
+    assert jobs(snakemake(tmp_path, "-n"))["total"] == 1112
+    listed = tmp_path / "config" / "datasets.tsv"
+    lines = listed.read_text().splitlines(keepends=True)
+    listed.write_text("".join(line for line in lines if not line.startswith("EAP")))
+    assert jobs(snakemake(tmp_path, "-n"))["prepare"] == 27
