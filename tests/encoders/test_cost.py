@@ -30,9 +30,10 @@ def test_the_papers_pretraining_by_hand():
     # 84.9 M weights, 6 FLOP each; attention 12 x 12 x 512 x 768; the head for 14 %
     by_hand = 6 * 84_934_656 + 56_623_104 + 6 * 0.1409 * (589_824 + 3_149_568)
     assert cost.training_flops(BASE, 4101, 512, 0.1409) == pytest.approx(by_hand)
-    hparams = encoders.segment(PAPER, "dnabert", 480_000).values()
-    hparams["start"] = 0
-    work = segment(hparams, 4101)
+    hparams = encoders.segment(PAPER, "dnabert", 480_000).model_copy(
+        update={"start": 0}
+    )
+    work = segment(hparams)
     assert work.steps == 480_000 and work.tokens == 480_000 * 512 * 512
     assert work.flops == pytest.approx(7.2e19, rel=0.01)
     # eight A100 for two days: 52 TFLOP/s each
@@ -41,20 +42,18 @@ def test_the_papers_pretraining_by_hand():
 
 def test_segments_add_up_to_the_whole():
     parts = [
-        segment(encoders.segment(PAPER, "dnabert", end).values(), 4101)
+        segment(encoders.segment(PAPER, "dnabert", end))
         for end in encoders.segment_ends(PAPER, "dnabert")
     ]
-    whole = encoders.segment(PAPER, "dnabert", 480_000).values() | {"start": 0}
+    whole = encoders.segment(PAPER, "dnabert", 480_000).model_copy(update={"start": 0})
     assert len(parts) == 7
-    assert sum(part.flops for part in parts) == pytest.approx(
-        segment(whole, 4101).flops
-    )
+    assert sum(part.flops for part in parts) == pytest.approx(segment(whole).flops)
 
 
 def test_longer_spans_ask_more_of_the_head():
-    ours = encoders.segment(PAPER, "randommask", 480_000).values()
-    theirs = encoders.segment(PAPER, "dnabert", 480_000).values()
-    more = segment(ours, 4101).flops - segment(theirs, 4101).flops
+    ours = encoders.segment(PAPER, "randommask", 480_000)
+    theirs = encoders.segment(PAPER, "dnabert", 480_000)
+    more = segment(ours).flops - segment(theirs).flops
     # 22.33 % of the tokens instead of 14.09 %, over 110,000 steps, less at the ends
     head = 6 * (768**2 + 768 * 4101)
     tokens = 110_000 * 512 * 512
@@ -74,7 +73,7 @@ def test_a_finetuning_run_by_hand():
     dataset = next(
         row for row in read(ROOT / "config/datasets.tsv") if row.dataset == "EMP-H3"
     )
-    run = runs.finetuning(PAPER, "dnabert", "overlapping", dataset, 1).values()
+    run = runs.finetuning(PAPER, "dnabert", "overlapping", dataset, 1)
     work = finetuning(run, dataset, dataset.rows, BASE, 6)
     assert work.steps == 100 * 375  # 11,971 rows by 32, rounded up
     tokens = 500 - 6 + 1 + 2
@@ -103,9 +102,9 @@ def test_tokens_of_a_sequence_are_the_tokenizers(family, k, tokenization, bases)
 
 
 def test_what_a_segment_leaves(tmp_path):
-    hparams = encoders.segment(PAPER, "dnabert", 30_000).values()
+    hparams = encoders.segment(PAPER, "dnabert", 30_000)
     weights = 4 * 89_196_549
-    left, meanwhile = segment_bytes(hparams, 4101)
+    left, meanwhile = segment_bytes(hparams)
     assert left == weights * (1 + 3 + 6)  # milestones 0, 100, ... 10,000
     assert meanwhile == weights * 9
 
@@ -118,5 +117,5 @@ def test_a_genomes_size(tmp_path):
     mine = LocalCopy(path=str(tmp_path))
     local = PAPER.model_copy(update={"sources": {"mine": mine}})
     assert genome_bases(local, "mine") == 414
-    assert download_bytes(mine.given()) == 0
-    assert not is_size_known(PAPER.sources["gue"].given())
+    assert download_bytes(mine) == 0
+    assert not is_size_known(PAPER.sources["gue"])
