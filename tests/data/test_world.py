@@ -15,7 +15,7 @@ from sklearn.metrics import matthews_corrcoef
 
 from randommask import genome
 from randommask.data import grammar, shards
-from randommask.data import world as synthetic
+from randommask.data.world import main
 from randommask.errors import InputError
 from randommask.experiment import datasets
 from randommask.files import sha256
@@ -30,7 +30,7 @@ def synthesise(folder, table=TABLE, **changes):
     flags = ["--datasets", str(table), "--hparams", json.dumps(hparams | changes)]
     for name in ("genome", "gue", "deepstarr"):
         flags += [f"--{name}", str(folder / name)]
-    synthetic.main(flags)
+    main(flags)
     return folder
 
 

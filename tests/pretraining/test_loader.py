@@ -6,7 +6,7 @@ import torch
 from made.genome import random_corpus, segment
 
 from randommask import kmers, masking
-from randommask.data import windows as corpus
+from randommask.data.windows import Corpus
 from randommask.pretraining import loader
 
 
@@ -18,7 +18,7 @@ def settings():
 @pytest.fixture(scope="module")
 def windows(settings, tmp_path_factory):
     bases = kmers.window_bases(settings.tokens, "overlapping", settings.k)
-    return corpus.Corpus(
+    return Corpus(
         [random_corpus(tmp_path_factory.mktemp("corpus"))], bases, held_out=[]
     )
 

@@ -9,19 +9,18 @@ import statistics
 import struct
 
 import pytest
-import yaml
 from made import ROOT
 from made.results import EXPERIMENT, make_attention, make_run, metrics_path
 from matplotlib.colors import same_color, to_rgb
 from scipy import stats
 
 from randommask.errors import InputError
-from randommask.experiment import ablations
+from randommask.experiment import ablations, file
+from randommask.experiment.check import check
 from randommask.experiment.hparams import ComparedRow, Origin
 from randommask.report.ablations import __main__ as command
 from randommask.report.ablations import answer, hours, measures, picture
 
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SETS = ["EMP-H3", "EMP-H4", "SSP"]
 LABELS = ("spans of 6", "spans of 14", "growing")
 FORMS = ("csv", "md", "tex", "png", "pdf")
@@ -33,7 +32,9 @@ def in_the_repository(monkeypatch):
 
 
 def load(name):
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    """A config's experiment, as if its local data were here."""
+    config = file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
+    return check({**config, "benchmark": config["benchmark"] | {"include": "all"}})
 
 
 # --- The answer -----------------------------------------------------------------------
@@ -410,7 +411,7 @@ def test_a_partial_group_compares_what_there_is(tmp_path):
 
 def test_two_rows_of_one_name_are_refused(tmp_path):
     rows = make_tree(tmp_path, labels=("a", "a"))
-    with pytest.raises(InputError, match="row 2: a second a overlapping"):
+    with pytest.raises(InputError, match="row 2: a second 'a' with 'overlapping'"):
         run(tmp_path, rows)
 
 
@@ -441,8 +442,9 @@ def test_constant_predictions_are_flagged(tmp_path):
 
 
 def spent(folder, jobs, own=None):
-    row = {"label": "a", "encoder": "a", "tokenization": "overlapping"}
-    row["pretraining"] = {"jobs": jobs}
+    row = ComparedRow.model_construct(
+        label="a", encoder="a", pretraining=Origin.model_construct(jobs=jobs)
+    )
     found = hours.hours_records(folder / "results", folder / "logs", row, own)
     return [record["value"] for record in found]
 
@@ -593,44 +595,42 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):
-    config = load(name)
-    assert set(config["ablations"]) == groups
-    for found in config["ablations"].values():
-        assert found["question"].endswith("?")
-        assert len(found["datasets"]) <= (3 if name == "demo" else 7)
-        series = {"at" in row for row in found["rows"]}
-        assert series == {"axis" in found}
+    experiment = load(name)
+    assert set(experiment.ablations) == groups
+    for found in experiment.ablations.values():
+        assert found.question.endswith("?")
+        assert len(found.datasets) <= (3 if name == "demo" else 7)
+        has_axis = {row.at is not None for row in found.rows}
+        assert has_axis == {found.axis is not None}
 
 
 def test_shares_beside_the_masking_rate_are_the_maskers():
-    """The places on the axis, which the config states, against the exact shares.
+    """The positions on the axis, which the config states, against the exact shares.
 
-    Rows with one target share a place, though their spans differ at the rows' ends.
+    Rows with one target share one, though their spans differ at the rows' ends.
     """
+    from randommask import masking
     from randommask.experiment import encoders
-    from randommask.pretraining import curriculum
 
     for name in ("config", "demo", "slice"):
-        config = load(name)
-        for row in config["ablations"]["masking-rate"]["rows"]:
-            end = encoders.segment_ends(config, row["encoder"])[-1]
-            keys = encoders.settings(config, row["encoder"], end)
-            exact = 100 * curriculum.masked_share(keys)
-            near = 0.05 if keys["target_share"] is None else 0.15
-            assert row["at"] == pytest.approx(exact, abs=near), (name, row)
+        experiment = load(name)
+        for row in experiment.ablations["masking-rate"].rows:
+            end = encoders.segment_ends(experiment, row.encoder)[-1]
+            settings = encoders.settings(experiment, row.encoder, end)
+            exact = 100 * masking.masked_share(settings)
+            near = 0.05 if settings.target_share is None else 0.15
+            assert row.at == pytest.approx(exact, abs=near), (name, row)
 
 
 def test_weights_beside_the_sizes_are_the_encoders():
-    from randommask.encoders import bert, cost
+    from randommask.encoders import cost
     from randommask.experiment import encoders
+    from randommask.kmers import vocab_size
 
     for name in ("config", "demo"):
-        config = load(name)
-        for row in config["ablations"]["size"]["rows"]:
-            keys = encoders.merged(config, row["encoder"])
-            sizes = config["architectures"][keys["architecture"]]
-            made = bert.EncoderConfig(
-                **sizes, k=keys["k"], tokenization=keys["tokenization"]
-            )
-            weights = cost.parameters(made, made.vocab_size) / 1e6
-            assert row["at"] == pytest.approx(weights, rel=0.05)
+        experiment = load(name)
+        for row in experiment.ablations["size"].rows:
+            keys = encoders.keys(experiment, row.encoder)
+            sizes = experiment.architectures[keys.architecture]
+            weights = cost.parameters(sizes, vocab_size(keys.k)) / 1e6
+            assert row.at == pytest.approx(weights, rel=0.05)
