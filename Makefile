@@ -39,7 +39,7 @@ ablations: $(READY)  ## all groups of ablations in the demo's size, after make d
 	@echo "Done. Look into results/demo/ablations."
 
 test: $(READY)  ## run the tests
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
 	trap 'bash tests/cluster/slurm.sh down' EXIT; \

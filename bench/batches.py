@@ -28,7 +28,6 @@ from randommask.data.windows import Corpus
 SEQUENCES = TOKENS = 512
 CHROMOSOMES, BASES = 4, 8_000_000
 REPEATS = 7
-SETTINGS = {"k": 6, "tokenization": "overlapping", "tokens": TOKENS}
 IGNORED = -100
 NEIGHBOURS = (-2, -1, 1, 2, 3)  # masked with a centre by DNABERT, k = 6
 SPECIAL_IDS = frozenset(range(kmers.NUM_SPECIAL))
@@ -38,11 +37,11 @@ VOCABULARY, CENTERS = kmers.vocab_size(6), 0.025
 # --- Others' ways ---------------------------------------------------------------------
 
 
-def replace_tokens(inputs: torch.Tensor, asked: torch.Tensor) -> None:
+def replace_tokens(inputs: torch.Tensor, masked: torch.Tensor) -> None:
     """80 % [MASK], 10 % random, 10 % kept, in place, as DNABERT's code does it."""
-    masked = torch.bernoulli(torch.full(inputs.shape, 0.8)).bool() & asked
-    inputs[masked] = kmers.MASK
-    drawn = torch.bernoulli(torch.full(inputs.shape, 0.5)).bool() & asked & ~masked
+    hidden = torch.bernoulli(torch.full(inputs.shape, 0.8)).bool() & masked
+    inputs[hidden] = kmers.MASK
+    drawn = torch.bernoulli(torch.full(inputs.shape, 0.5)).bool() & masked & ~hidden
     words = torch.randint(VOCABULARY, inputs.shape, dtype=torch.long)
     inputs[drawn] = words[drawn]
 
@@ -53,32 +52,32 @@ def dnabert_masks(ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     chance = torch.full(ids.shape, CENTERS)
     special = [[int(i in SPECIAL_IDS) for i in row] for row in ids.tolist()]
     chance.masked_fill_(torch.tensor(special, dtype=torch.bool), 0.0)
-    asked = torch.bernoulli(chance).bool()
-    for row, centers in enumerate(asked):
+    masked = torch.bernoulli(chance).bool()
+    for row, centers in enumerate(masked):
         end = torch.where(chance[row] != 0)[0].tolist()[-1]
         chosen = set(torch.where(centers)[0].tolist())
-        places = set(chosen)
+        positions = set(chosen)
         for center in chosen:
             for offset in NEIGHBOURS:
                 if 1 <= center + offset <= end:
-                    places.add(center + offset)
-        asked[row][list(places)] = True
-    labels[~asked] = IGNORED
-    replace_tokens(inputs, asked)
+                    positions.add(center + offset)
+        masked[row][list(positions)] = True
+    labels[~masked] = IGNORED
+    replace_tokens(inputs, masked)
     return inputs, labels
 
 
 def loop_masks(ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """RandomMask written down plainly: a loop over sequences and centres."""
     inputs, labels = ids.clone(), ids.clone()
-    asked = torch.zeros(ids.shape, dtype=torch.bool)
+    masked = torch.zeros(ids.shape, dtype=torch.bool)
     centers = torch.rand(ids.shape) < CENTERS
     for row, center in centers.nonzero().tolist():
         m = int(torch.randint(6, 15, ()))
-        asked[row, max(center - (m - 1) // 2, 0) : center + m // 2 + 1] = True
-    asked &= ids >= kmers.NUM_SPECIAL
-    labels[~asked] = IGNORED
-    replace_tokens(inputs, asked)
+        masked[row, max(center - (m - 1) // 2, 0) : center + m // 2 + 1] = True
+    masked &= ids >= kmers.NUM_SPECIAL
+    labels[~masked] = IGNORED
+    replace_tokens(inputs, masked)
     return inputs, labels
 
 
@@ -166,7 +165,7 @@ def ways(folder: Path) -> list[tuple[str, str, Callable[[int], object]]]:
     bases = kmers.window_bases(TOKENS, "overlapping", 6)
     corpus = Corpus([str(manifest)], bases, [])
     codes = corpus.windows(1, 0, 0, SEQUENCES)
-    ids = kmers.batch_ids(SETTINGS, codes)
+    ids = kmers.batch_ids(codes, "overlapping", 6)
     their_ids = torch.from_numpy(ids.astype(np.int64))
     lists = ids.tolist()
     intervals, tokenizer = Fasta(str(fasta)), CharacterTokenizer()
@@ -176,12 +175,12 @@ def ways(folder: Path) -> list[tuple[str, str, Callable[[int], object]]]:
         return corpus.windows(1, step, 0, SEQUENCES)
 
     def batch(step: int) -> np.ndarray:
-        return kmers.batch_ids(SETTINGS, windows(step))
+        return kmers.batch_ids(windows(step), "overlapping", 6)
 
     single = {"min_span": 1, "center_probability": 0.15}
     return [
         ("windows", "ours", windows),
-        ("ids", "ours", lambda step: kmers.batch_ids(SETTINGS, codes)),
+        ("ids", "ours", lambda step: kmers.batch_ids(codes, "overlapping", 6)),
         ("windows, ids", "ours", batch),
         (
             "windows, ids",
@@ -206,12 +205,12 @@ def ways(folder: Path) -> list[tuple[str, str, Callable[[int], object]]]:
             lambda step: loop_masks(their_ids),
         ),
         (
-            "masks, positions asked, m = 6 to 14",
+            "masks, positions and targets, m = 6 to 14",
             "ours",
             lambda step: masking.corrupt_at(ids, 14, 1, step),
         ),
         (
-            "masks, positions asked, m = 1, p = 15 %",
+            "masks, positions and targets, m = 1, p = 15 %",
             "ours",
             lambda step: masking.corrupt_at(ids, 1, 1, step, **single),
         ),

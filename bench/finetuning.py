@@ -37,9 +37,10 @@ from transformers.utils import logging
 
 from randommask import kmers
 from randommask.encoders import bert
+from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import examples
 from randommask.finetuning.fitting import fit
-from randommask.finetuning.settings import Settings
+from randommask.finetuning.tokens import tokenize
 from randommask.finetuning.tuning import Tuning
 
 K, BASES, BATCH, DEV_ROWS = 6, 300, 8, 20
@@ -109,10 +110,10 @@ def scores(evaluated: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
 
 def peer(folder: Path, data: examples.Examples, out: Path) -> tuple[float, float]:
     """Seconds of Trainer's steps, and of all its training."""
-    splits = {}
+    splits, tokens = {}, tokenize(data, folder, "overlapping")
     for name in ("train", "dev"):
         split = data.splits[name]
-        ids = torch.from_numpy(split.ids_NT.astype(np.int64))
+        ids = torch.from_numpy(tokens[name].ids_NT.astype(np.int64))
         splits[name] = [
             {"input_ids": row, "attention_mask": row != kmers.PAD, "labels": label}
             for row, label in zip(ids, split.labels.tolist(), strict=True)
@@ -148,9 +149,9 @@ def peer(folder: Path, data: examples.Examples, out: Path) -> tuple[float, float
     return clock.seconds, now() - start
 
 
-def ours(folder: Path, data: examples.Examples, precision: str) -> tuple[float, float]:
-    """Seconds of our steps, and of all our training."""
-    settings = Settings(
+def told(precision: str) -> Finetuning:
+    """What both are told of the run."""
+    return Finetuning(
         encoder="made",
         tokenization="overlapping",
         dataset="made",
@@ -168,7 +169,11 @@ def ours(folder: Path, data: examples.Examples, precision: str) -> tuple[float, 
         dropout=DROPOUT,
         precision=precision,
     )
-    run, seconds = Tuning(folder, data, settings), 0.0
+
+
+def ours(folder: Path, data: examples.Examples, precision: str) -> tuple[float, float]:
+    """Seconds of our steps, and of all our training."""
+    run, seconds = Tuning(folder, data, told(precision)), 0.0
     take = run.step
 
     def step(number: int) -> torch.Tensor:
@@ -217,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder, STEPS)
-        data = examples.read(folder / "data", "overlapping", folder / "encoder")
+        data = examples.read(folder / "data", told("fp32"))
         taken: list[list[tuple[float, float]]] = [[], [], []]
         for repeat in range(flags.repeats):
             out = folder / f"out{repeat}"

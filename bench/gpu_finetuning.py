@@ -30,9 +30,10 @@ from gpu_pretraining import CUDA, memory, wait
 
 from randommask import genome, kmers
 from randommask.encoders import bert
+from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import examples
 from randommask.finetuning.__main__ import _make_deterministic
-from randommask.finetuning.settings import Settings
+from randommask.finetuning.tokens import tokenize
 from randommask.finetuning.tuning import COMPILER, Tuning
 
 K, BATCH, ROWS, STEPS = 6, 32, 2048, 100_000
@@ -77,13 +78,9 @@ def report_in(first: float) -> None:
     sys.stdin.readline()
 
 
-def ours(folder: Path, precision: str, seconds: float, stretch: int) -> float:
-    """Steps a second."""
-    start = time.perf_counter()
-    if CUDA:
-        _make_deterministic()
-    data = examples.read(folder / "data", "overlapping", folder / "encoder")
-    settings = Settings(
+def told(precision: str) -> Finetuning:
+    """What both are told of the run."""
+    return Finetuning(
         encoder="made",
         tokenization="overlapping",
         dataset="made",
@@ -102,8 +99,16 @@ def ours(folder: Path, precision: str, seconds: float, stretch: int) -> float:
         dropout=0.1,
         precision=precision,
     )
+
+
+def ours(folder: Path, precision: str, seconds: float, stretch: int) -> float:
+    """Steps a second."""
+    start = time.perf_counter()
+    if CUDA:
+        _make_deterministic()
+    data = examples.read(folder / "data", told(precision))
     compiler = COMPILER if CUDA else {"backend": "eager", "dynamic": False}
-    run = Tuning(folder / "encoder", data, settings, compiler)
+    run = Tuning(folder / "encoder", data, told(precision), compiler)
     run.step(0)
     wait()
     first = time.perf_counter() - start
@@ -135,9 +140,10 @@ def peer(folder: Path, precision: str, seconds: float, stretch: int) -> float:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     start = time.perf_counter()
-    data = examples.read(folder / "data", "overlapping", folder / "encoder")
+    data = examples.read(folder / "data", told("fp32"))
     split = data.splits["train"]
-    ids = torch.from_numpy(split.ids_NT.astype(np.int64))
+    tokens = tokenize(data, folder / "encoder", "overlapping")["train"]
+    ids = torch.from_numpy(tokens.ids_NT.astype(np.int64))
     rows = [
         {"input_ids": row, "attention_mask": row != kmers.PAD, "labels": label}
         for row, label in zip(ids, split.labels.tolist(), strict=True)

@@ -7,7 +7,7 @@ The base encoder, 512 x 512 tokens a step, bf16, spans of 6 to 14. Ours is the r
 clipping, logits at every position) over batches that lie on the device already. Shares
 are of the rate of a large dense bf16 product, measured first: "useful" counts what
 `cost` counts for everybody, "executed" what ours really multiplies, since its last
-layer and head leave out most places that are not asked. Milliseconds are of a whole
+layer and head leave out most positions that are not masked. Milliseconds are of a whole
 step, on the device, medians; compilation is the first step's time less a later one's.
 
 Rows are printed as they come, until `--budget` seconds are over. `--tiny` rehearses on
@@ -31,8 +31,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from randommask import masking
 from randommask.data.windows import Corpus
 from randommask.encoders import bert, cost
+from randommask.experiment.hparams import Settings
 from randommask.pretraining import loader, trainer
 from randommask.pretraining.trainer import Trainer
 
@@ -83,10 +85,10 @@ class Measured:
     parts: dict[str, float] = field(default_factory=dict)
 
 
-def make_settings(tiny: bool, micro: int, dropout: float) -> dict[str, Any]:
+def make_settings(tiny: bool, micro: int, dropout: float) -> Settings:
     """What a `Trainer` has to know."""
     sizes, scale = (TINY, SMALLER) if tiny else (BASE, 1)
-    return {
+    found = {
         "architecture": {**sizes, "positions": 512 // scale, "dropout": dropout},
         "genomes": ["made"],
         "held_out": [],
@@ -112,6 +114,7 @@ def make_settings(tiny: bool, micro: int, dropout: float) -> dict[str, Any]:
         "precision": "bf16",
         "validation_windows": 8,
     }
+    return Settings.model_validate(found)
 
 
 @contextmanager
@@ -203,11 +206,11 @@ def take(step: Callable[[int], Any], finish: Callable[[], Any]) -> Measured:
     return Measured(statistics.median(taken), first, memory())
 
 
-def ours(settings: dict[str, Any], manifest: str, _: str = "") -> Measured:
+def ours(settings: Settings, manifest: str, _: str = "") -> Measured:
     """Our steps, and after them two whose parts are timed."""
     run, sums = Trainer(settings, [manifest], compiled=True), []
     found = take(run.step, lambda: sums.extend(run.collect()[0]))
-    found.loss = sums[2]["loss"] / sums[2]["asked"]
+    found.loss = sums[2]["loss"] / sums[2]["masked"]
     spans = {part: [] for part in PARTS}
     owners = ((run, "loss"), (run, "accumulate"), (run.optimizer, "step"))
     for (owner, name), part in zip(owners, PARTS, strict=True):
@@ -237,14 +240,14 @@ def timed(function: Callable, spans: list[tuple[Any, Any]]) -> Callable:
     return call
 
 
-def peer(settings: dict[str, Any], manifest: str, way: str) -> Measured:
+def peer(settings: Settings, manifest: str, way: str) -> Measured:
     """Steps of the usual loop over transformers' model."""
     from transformers import BertForMaskedLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     sizes = bert.EncoderConfig(
-        **settings["architecture"], k=settings["k"], tokenization="overlapping"
+        **settings.architecture.values(), k=settings.k, tokenization="overlapping"
     )
     with tempfile.TemporaryDirectory() as folder:
         bert.save(bert.Encoder(sizes), folder)
@@ -253,11 +256,11 @@ def peer(settings: dict[str, Any], manifest: str, way: str) -> Measured:
         )
     model.to(DEVICE).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
-    corpus = Corpus([manifest], settings["tokens"] + 3, [])
+    corpus = Corpus([manifest], settings.tokens + 3, [])
     batches = []
     for batch in loader.Loader(settings, corpus, 0, 1).make(0):
         labels = torch.full((batch.inputs_MT.numel(),), loader.IGNORED)
-        labels[batch.places_C[: batch.asked]] = batch.targets_C[: batch.asked]
+        labels[batch.positions_P[: batch.masked]] = batch.targets_P[: batch.masked]
         labels = labels.view_as(batch.inputs_MT)
         batches.append((batch.inputs_MT.long().to(DEVICE), labels.to(DEVICE)))
     spans = {part: [] for part in PARTS}
@@ -285,20 +288,20 @@ def peer(settings: dict[str, Any], manifest: str, way: str) -> Measured:
     return found
 
 
-def flops(settings: dict[str, Any]) -> tuple[float, float]:
+def flops(settings: Settings) -> tuple[float, float]:
     """FLOP a token: useful ones, and those that ours executes."""
-    sizes = cost.Sizes.of(settings["architecture"])
-    asked = loader.asked_share(settings)
-    useful = cost.training_flops(sizes, 4101, settings["tokens"], asked)
-    share = loader.capacity(settings) / settings["micro_batch"] / settings["tokens"]
+    sizes = cost.Sizes.of(settings.architecture.values())
+    masked = masking.masked_share(settings)
+    useful = cost.training_flops(sizes, 4101, settings.tokens, masked)
+    share = loader.capacity(settings) / settings.micro_batch / settings.tokens
     head = sizes.hidden**2 + sizes.hidden * 4101
     last = sizes.hidden**2 + 2 * sizes.hidden * sizes.feed_forward  # after attention
-    return useful, useful + 6 * ((share - asked) * head - (1 - share) * last)
+    return useful, useful + 6 * ((share - masked) * head - (1 - share) * last)
 
 
 def cells(way: str, settings: dict, found: Measured, rate: float) -> list[str]:
     """A row of the table."""
-    speed = settings["batch"] * settings["tokens"] / found.step
+    speed = settings.batch * settings.tokens / found.step
     useful, executed = flops(settings)
     parts = list(found.parts.values())
     parts.append(found.step - sum(parts))

@@ -67,27 +67,27 @@ def mixed(x: Tensor) -> Tensor:
 
 
 def mixed_layer(
-    self: Layer, x_BTH: Tensor, bias: Tensor | None, asked: Tensor | None = None
+    self: Layer, x_BTH: Tensor, bias: Tensor | None, wanted: Tensor | None = None
 ) -> Tensor:
     """A layer between whose parts bf16 is handed on."""
     mixed_BTH = self._attend(*self._project(x_BTH), bias)
-    out = dropout(self.out(bert._only(mixed_BTH, asked)), self.dropout)
-    x = mixed(self.attention_norm(bert._only(x_BTH, asked) + out))
+    out = dropout(self.out(bert._only(mixed_BTH, wanted)), self.dropout)
+    x = mixed(self.attention_norm(bert._only(x_BTH, wanted) + out))
     down = dropout(self.down(F.gelu(self.up(x))), self.dropout)
     return mixed(self.norm(x + down))
 
 
 def hash_dropout(x: Tensor, rate: float) -> Tensor:
-    """Dropout by a hash of an element's place and one number of torch's generator.
+    """Dropout by a hash of an element's position and one number of torch's generator.
 
     The hash is lowbias32 (Wellons 2018, nullprogram.com/blog/2018/07/31).
     """
     if rate == 0.0:
         return x
     seed = torch.randint(2**31 - 1, (1,), dtype=torch.int32, device=x.device)
-    place = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
+    position = torch.arange(x.numel(), dtype=torch.int32, device=x.device).view(x.shape)
     # int32 keeps its sign when shifted: the mask makes it a shift of bits
-    number = place * 0x9E3779B + seed
+    number = position * 0x9E3779B + seed
     number = (number ^ ((number >> 16) & 0xFFFF)) * 0x7FEB352D
     number = (number ^ ((number >> 15) & 0x1FFFF)) * (0x846CA68B - 2**32)
     number = number ^ ((number >> 16) & 0xFFFF)
@@ -200,7 +200,7 @@ def main(argv: list[str] | None = None) -> None:
                     print(f"{way}: {type(error).__name__}: {said}", file=sys.stderr)
                     continue
             before = before or found.step
-            speed = settings["batch"] * settings["tokens"] / found.step
+            speed = settings.batch * settings.tokens / found.step
             times = (found.step, *(found.parts[part] for part in PARTS))
             show(
                 [

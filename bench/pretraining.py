@@ -5,7 +5,7 @@
 The same weights and the same masked batch for all; steps alternate, medians are shown.
 The usual loop: logits at every position, torch's AdamW as it comes, and attention once
 written out ("eager") and once fused ("SDPA", the default of recent transformers), in
-fp32. Ours: the head and most of the last layer only where something is asked, fused
+fp32. Ours: the head and most of the last layer only where something is masked, fused
 AdamW, dropout from cheap numbers, in fp32 and with bf16 products.
 
 OMP_NUM_THREADS chooses the threads; with one it is processor time that counts, which a
@@ -89,16 +89,16 @@ def ours(folder: str, is_bf16: bool, inputs: Tensor, labels: Tensor) -> Callable
     optimizer = AdamW(parameters, (0.9, 0.999), 1e-8, WEIGHT_DECAY)
 
     def step() -> float:
-        asked = (labels.flatten() >= 0).nonzero().flatten()
+        masked = (labels.flatten() >= 0).nonzero().flatten()
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-            logits = model.head(model(inputs, asked=asked))
-        targets = labels.flatten()[asked]
+            logits = model.head(model(inputs, wanted=masked))
+        targets = labels.flatten()[masked]
         loss = F.cross_entropy(logits.float(), targets, reduction="sum")
         loss.backward()
-        torch._foreach_mul_([p.grad for p in parameters], 1 / len(asked))
+        torch._foreach_mul_([p.grad for p in parameters], 1 / len(masked))
         torch.nn.utils.clip_grad_norm_(parameters, CLIP)
         optimizer.step(LEARNING_RATE)
-        return loss.item() / len(asked)
+        return loss.item() / len(masked)
 
     return step
 

@@ -74,10 +74,10 @@ def make_pretraining(folder: Path, milestones: int) -> list[Path]:
     points = random.normal(size=(16, HIDDEN))
     noise = random.normal(size=(4096, HIDDEN))
     made = []
-    for place in range(milestones):
-        vectors = noise + points[groups] * place / milestones
+    for step in range(milestones):
+        vectors = noise + points[groups] * step / milestones
         table = np.concatenate([np.zeros((kmers.NUM_SPECIAL, HIDDEN)), vectors])
-        checkpoint = folder / "pretrain" / f"step-{place}"
+        checkpoint = folder / "pretrain" / f"step-{step}"
         checkpoint.mkdir(parents=True)
         save_file({TENSOR: table.astype(np.float32)}, checkpoint / "model.safetensors")
         (checkpoint / "config.json").write_text('{"k": 6}')
@@ -229,7 +229,7 @@ def main() -> None:
         print(f"| {name} | {wall:.1f} | {spent:.1f} | {memory:.0f} |")
     total = [sum(own[i] for own in found.values()) for i in (0, 1)]
     most = max(memory for _, _, memory in found.values())
-    print(f"| all; due: {TARGET} | {total[0]:.1f} | {total[1]:.1f} | {most:.0f} |")
+    print(f"| all; expected: {TARGET} | {total[0]:.1f} | {total[1]:.1f} | {most:.0f} |")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ hypothesis.settings.load_profile("patient")
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of this machine that is asked again without a pause."""
+    """A server of this machine that is tried again without a pause."""
     # here: a machine for the GPU's tests need not have what downloads need
     from made import loopback
 
@@ -43,3 +43,27 @@ def nfs(monkeypatch):
         os.rename(path, kept, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", unlink_unless_open)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A tiny encoder with random weights, which nobody changes."""
+    from made.dataset import tiny_encoder
+
+    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    """Two classes to tell apart by a motif, which nobody changes."""
+    from made.dataset import made
+
+    return made(tmp_path_factory.mktemp("data") / "two")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """The manifest of two random chromosomes, which nobody changes."""
+    from made.genome import random_corpus
+
+    return random_corpus(tmp_path_factory.mktemp("corpus"))

@@ -1,9 +1,12 @@
 """What is written replaces its like, and never what is somebody else's."""
 
+import errno
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -137,3 +140,66 @@ def test_only_what_a_dead_process_left_of_the_same_name_is_deleted(tmp_path):
     make(tmp_path / "folder")
     stay = [name for name, stays in left.items() if stays]
     assert names(tmp_path) == sorted([*stay, "s.tsv", "folder"])
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from randommask import files
+with files.lock(Path(sys.argv[1]), wait=False):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds `lock`."""
+    words = [sys.executable, "-c", HOLD, tmp_path / "lock"]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "held\n"
+    yield child
+    child.kill()
+    child.wait()
+
+
+def test_a_lock_is_its_holders_alone_and_says_whose(tmp_path, holder):
+    with (
+        pytest.raises(InputError, match=rf"being written by process {holder.pid} on"),
+        files.lock(tmp_path / "lock", wait=False),
+    ):
+        pass
+
+
+def test_who_waits_for_a_lock_gets_it_when_the_holder_is_killed(
+    tmp_path, holder, capsys
+):
+    killer = threading.Timer(0.2, holder.kill)
+    killer.start()
+    with files.lock(tmp_path / "lock", wait=True):
+        assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} on")
+    assert f"waiting for process {holder.pid}" in capsys.readouterr().err
+    assert names(tmp_path) == []  # no lock is left
+
+
+def test_the_lock_of_another_is_not_deleted(tmp_path):
+    """The folder was renamed, and another process made its like in the old place."""
+    (tmp_path / "state").mkdir()
+    with files.lock(tmp_path / "state" / "lock", wait=False):
+        (tmp_path / "state").rename(tmp_path / "done")
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / "lock").touch()
+    assert names(tmp_path / "state") == ["lock"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_a_disk_without_locks_is_told(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(InputError, match=r"lock: cannot be locked \("),
+        files.lock(tmp_path / "lock", wait=False),
+    ):
+        pass

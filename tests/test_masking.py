@@ -4,19 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made.genome import segment
 
 from randommask import draws, masking
 from randommask.pretraining import curriculum
 
 # DNABERT's MASK_LIST: which neighbours of a centre are masked with it.
 MASK_LIST = {3: [-1, 1], 4: [-1, 1, 2], 5: [-2, -1, 1, 2], 6: [-2, -1, 1, 2, 3]}
-OVERLAPPING = {"k": 6, "tokenization": "overlapping", "min_span": 6}
-SETTINGS = {
-    **OVERLAPPING,
-    "center_probability": 0.025,
-    "target_share": None,
-    "replacement": {"mask": 0.8, "random": 0.1},
-}
+SIX = {"k": 6, "min_span": 6, "center_probability": 0.025}
 # maximum span: share masked, bases hidden a masked token, loss bound (nats) where the
 # tokens that 80/10/10 keeps give bases away
 PHASES = {
@@ -53,7 +48,7 @@ def plain_corrupt(ids, max_span, seed, step, first, *, min_span, p, vocab_size):
     low, top = round(0.8 * 2**40), round(0.9 * 2**40)
     for row in range(len(ids)):
         sample = first + row
-        asked, drawn = set(), 0
+        masked, drawn = set(), 0
         for i, byte in enumerate(high_bytes(seed, step, 1, sample, length)):
             if byte << 32 >= limit:
                 continue
@@ -62,9 +57,9 @@ def plain_corrupt(ids, max_span, seed, step, first, *, min_span, p, vocab_size):
             if number >= limit or ids[row, i] < 5:
                 continue
             m = min_span + number * (max_span - min_span + 1) // limit
-            asked |= set(range(i - (m - 1) // 2, i + m // 2 + 1)) & set(range(length))
+            masked |= set(range(i - (m - 1) // 2, i + m // 2 + 1)) & set(range(length))
         actions, drawn = high_bytes(seed, step, 3, sample, length), 0
-        for i in sorted(asked):
+        for i in sorted(masked):
             if ids[row, i] < 5:
                 continue
             labels[row, i], inputs[row, i] = ids[row, i], 4
@@ -117,7 +112,7 @@ def test_cover_is_the_union_of_the_windows(data, batch, length):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(0, 9), st.booleans())
-def test_what_is_asked_is_the_union_around_the_centres(seed, min_span, extra, at):
+def test_what_is_masked_is_the_union_around_the_centres(seed, min_span, extra, at):
     """From the spans drawn, without the masker's own union."""
     ids = np.random.default_rng(seed).integers(0, 40, (3, 70)).astype(np.uint16)
     max_span = min_span + extra
@@ -132,10 +127,10 @@ def test_what_is_asked_is_the_union_around_the_centres(seed, min_span, extra, at
     expected &= ids >= 5
     options = {"min_span": min_span, "center_probability": 0.05, "vocab_size": 40}
     if at:
-        inputs, asked, targets = masking.corrupt_at(
+        inputs, masked, targets = masking.corrupt_at(
             ids, max_span, seed, 2, 9, **options
         )
-        assert (asked == np.flatnonzero(expected)).all()
+        assert (masked == np.flatnonzero(expected)).all()
         assert (targets == ids[expected]).all() and targets.dtype == np.uint16
     else:
         inputs, labels = masking.corrupt(ids, max_span, seed, 2, 9, **options)
@@ -149,7 +144,7 @@ def test_what_is_asked_is_the_union_around_the_centres(seed, min_span, extra, at
 @pytest.mark.parametrize("k", [3, 4, 5, 6])
 def test_span_k_is_dnaberts_window(k):
     ids = np.full((32, 200), 9, np.uint16)
-    ids[:, [0, -1]] = 2, 3  # no centres, and not asked
+    ids[:, [0, -1]] = 2, 3  # no centres, and not masked
     center, span = masking.draw_spans(ids, draws_of(ids, 8), k, k, 0.01, 5)
     assert len(center) > 30 and set(span.tolist()) == {k}
     expected = set()
@@ -157,10 +152,10 @@ def test_span_k_is_dnaberts_window(k):
         row = i // 200 * 200
         around = {i, *(i + offset for offset in MASK_LIST[k])}
         expected |= around & set(range(row + 1, row + 199))
-    _, asked, _ = masking.corrupt_at(
+    _, masked, _ = masking.corrupt_at(
         ids, k, 8, 0, min_span=k, center_probability=0.01, vocab_size=5 + 4**k
     )
-    assert asked.tolist() == sorted(expected)
+    assert masked.tolist() == sorted(expected)
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (1, 7), (4, 33)])
@@ -230,8 +225,8 @@ def test_centres_are_binomial_and_spans_uniform():
 
 def test_eighty_ten_ten_for_each_token():
     ids = np.full((512, 512), 777, np.uint16)
-    inputs, asked, _ = masking.corrupt_at(ids, 14, 0, 0)
-    shown = inputs.reshape(-1)[asked].astype(np.int64)
+    inputs, masked, _ = masking.corrupt_at(ids, 14, 0, 0)
+    shown = inputs.reshape(-1)[masked].astype(np.int64)
     number = len(shown)
     assert number > 50_000
     # a random token is [MASK] or the old one once in 4,101
@@ -243,25 +238,25 @@ def test_eighty_ten_ten_for_each_token():
         assert_share(inside, len(drawn), 1 / 8)
     assert drawn.min() < 5 and drawn.max() > 4090 and drawn.max() < 4101
     # per token, not per span: neighbours agree no more often than chance has it
-    masked = shown == 4
-    neighbours = np.flatnonzero(np.diff(asked) == 1)
-    both = (masked[neighbours] & masked[neighbours + 1]).sum()
+    hidden = shown == 4
+    neighbours = np.flatnonzero(np.diff(masked) == 1)
+    both = (hidden[neighbours] & hidden[neighbours + 1]).sum()
     assert_share(both, len(neighbours), 0.64)
 
 
 @pytest.mark.parametrize("max_span", PHASES)
 def test_share_and_hidden_bases_of_each_phase(max_span):
     share, hidden_bases, _ = PHASES[max_span]
-    assert masking.masked_share(0.025, 6, max_span) == pytest.approx(share, abs=1e-4)
+    assert masking.endless_share(0.025, 6, max_span) == pytest.approx(share, abs=1e-4)
     ids = np.full((128, 8192), 9, np.uint16)
     _, flat, _ = masking.corrupt_at(ids, max_span, 5, 5)
-    asked = np.zeros(ids.shape, bool)
-    asked.reshape(-1)[flat] = True
-    inner = asked[:, 20:-20]
+    masked = np.zeros(ids.shape, bool)
+    masked.reshape(-1)[flat] = True
+    inner = masked[:, 20:-20]
     assert inner.mean() == pytest.approx(share, rel=0.02)
-    # a base is hidden where all six tokens over it are asked
+    # a base is hidden where all six tokens over it are masked
     window = np.lib.stride_tricks.sliding_window_view
-    hidden = window(asked, 6, axis=1).all(axis=-1)  # [:, j]: base j + 5
+    hidden = window(masked, 6, axis=1).all(axis=-1)  # [:, j]: base j + 5
     count = window(hidden, 6, axis=1).sum(axis=-1)  # [:, j]: bases of token j + 5
     found = count[:, 15:-15][inner].mean()
     assert found == pytest.approx(hidden_bases, rel=0.03)
@@ -277,31 +272,30 @@ def test_share_of_a_short_row_is_the_maskers(tokens, shortest, more, normalised)
         "min_span": shortest,
         "center_probability": 0.05,
         "target_share": 0.15 if normalised else None,
-        "curriculum": [
-            {"until": 10, "max_span": shortest},
-            {"until": 40, "max_span": longest},
-        ],
     }
+    spans = ((10, shortest), (40, longest))
+    phases = [{"until": until, "max_span": span} for until, span in spans]
     ids = np.full((1_000_000 // tokens, tokens), 9, np.uint16)
     ids[:, 0], ids[:, -1] = 2, 3
     shares = []
     for span in (shortest, longest):
-        _, asked, _ = masking.corrupt_at(
+        _, masked, _ = masking.corrupt_at(
             ids, span, 0, 0, min_span=shortest,
             center_probability=0.05, target_share=keys["target_share"],
         )  # fmt: skip
-        shares.append(len(asked) / ids[:, 1:-1].size)
+        shares.append(len(masked) / ids[:, 1:-1].size)
     found = 0.25 * shares[0] + 0.75 * shares[1]
-    assert curriculum.masked_share(keys) == pytest.approx(found, abs=0.01)
-    endless = masking.masked_share(0.05, shortest, shortest)
-    phases = [{"until": 1, "max_span": shortest}]
-    alone = keys | {"curriculum": phases, "target_share": None, "tokens": 10_000}
-    assert curriculum.masked_share(alone) == pytest.approx(endless, rel=2e-3)
+    whole = segment(**keys, curriculum=phases).settings
+    assert masking.masked_share(whole) == pytest.approx(found, abs=0.01)
+    endless = masking.endless_share(0.05, shortest, shortest)
+    alone = segment(**keys | {"target_share": None, "tokens": 10_000}).settings
+    found = masking.phase_share(alone, shortest)
+    assert found == pytest.approx(endless, rel=2e-3)
 
 
 @pytest.mark.parametrize("max_span", PHASES)
 def test_information_bound_of_each_phase(max_span):
-    found = curriculum.information_bound(SETTINGS, max_span, samples=256)
+    found = curriculum.information_bound(segment(**SIX).settings, max_span)
     assert found == pytest.approx(PHASES[max_span][2], rel=0.03)
 
 
@@ -309,7 +303,9 @@ def test_information_bound_of_each_phase(max_span):
 def test_nothing_leaks_where_no_token_is_kept(max_span):
     """A masked token then costs what the bases that are truly hidden are worth."""
     bounds = [
-        curriculum.information_bound(SETTINGS | {"replacement": shares}, max_span)
+        curriculum.information_bound(
+            segment(**SIX, replacement=shares).settings, max_span
+        )
         for shares in ({"mask": 1.0, "random": 0.0}, {"mask": 0.9, "random": 0.1})
     ]
     assert bounds[0] == pytest.approx(PHASES[max_span][1] * np.log(4), rel=0.03)
@@ -323,13 +319,13 @@ def test_nothing_leaks_where_no_token_is_kept(max_span):
 def test_replacement_has_the_shares_it_is_told(mask, random):
     ids = np.random.default_rng(0).integers(5, 4101, (64, 4096), dtype=np.uint16)
     options = {"mask_share": mask, "random_share": random}
-    inputs, asked, targets = masking.corrupt_at(ids, 14, 3, 3, **options)
-    shown = inputs.reshape(-1)[asked]
+    inputs, masked, targets = masking.corrupt_at(ids, 14, 3, 3, **options)
+    shown = inputs.reshape(-1)[masked]
     shares = [np.mean(shown == 4), np.mean(shown == targets)]
     assert shares[0] == pytest.approx(mask, abs=0.01)
     assert shares[1] == pytest.approx(1 - mask - random, abs=0.01)
     plain = masking.corrupt_at(ids, 14, 3, 3)
-    assert np.array_equal(asked, plain[1])  # what is asked does not depend on it
+    assert np.array_equal(masked, plain[1])  # what is masked does not depend on it
     if (mask, random) == (1.0, 0.0):
         assert (shown == 4).all()
 
@@ -345,6 +341,6 @@ def test_single_tokens_for_non_overlapping():
     ids = np.full((128, 512), 9, np.uint16)
     options = {"min_span": 1, "center_probability": 0.15}
     center, span = masking.draw_spans(ids, draws_of(ids), 1, 1, 0.15, 5)
-    _, asked, _ = masking.corrupt_at(ids, 1, 0, 0, **options)
-    assert (asked == center).all() and (span == 1).all()
-    assert_share(len(asked), ids.size, 0.15)
+    _, masked, _ = masking.corrupt_at(ids, 1, 0, 0, **options)
+    assert (masked == center).all() and (span == 1).all()
+    assert_share(len(masked), ids.size, 0.15)

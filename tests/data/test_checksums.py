@@ -36,7 +36,7 @@ def test_a_file_without_a_checksum_is_recorded_and_must_come_again(server, tmp_p
     assert "\n" not in message
     assert found_in(tmp_path) == []
     assert ledger_of(tmp_path / "out") == [row]
-    server.files["/b"] = BODY  # another place may have what came first
+    server.files["/b"] = BODY  # another address may have what came first
     spec = unpinned(server)
     spec["files"][0]["urls"].append(server.url("/b"))
     fetch(spec, tmp_path / "out")
@@ -58,7 +58,7 @@ def test_a_part_of_unknown_bytes_is_not_gone_on_with(server, tmp_path):
     server.files["/a"] = BODY
     server.faults["/a"] = [("cut", 2 << 20)]
     fetch(unpinned(server), tmp_path / "out")
-    assert server.asked == [("/a", None), ("/a", None)]
+    assert server.requests == [("/a", None), ("/a", None)]
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
@@ -68,7 +68,7 @@ def test_of_recorded_bytes_it_is(server, tmp_path):
     files.remove(tmp_path / "out")
     server.faults["/a"] = [("cut", 2 << 20)]
     fetch(unpinned(server), tmp_path / "out")
-    assert server.asked[2][1] is not None
+    assert server.requests[2][1] is not None
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
@@ -90,10 +90,10 @@ def test_the_ledger_is_the_same_whatever_came_first(server, tmp_path):
     specs = {"one": spec_of(server, "/a"), "two": unpinned(server, "/b")}
     ledgers = []
     for order in (["one", "two"], ["two", "one", "one"]):
-        place = tmp_path / "-".join(order)
+        folder = tmp_path / "-".join(order)
         for name in order:
-            fetch(specs[name], place / name, name=name)
-        ledgers.append((place / "ledger/checksums.tsv").read_bytes())
+            fetch(specs[name], folder / name, name=name)
+        ledgers.append((folder / "ledger/checksums.tsv").read_bytes())
     assert ledgers[0] == ledgers[1]
     assert ledgers[0].count(b"\n") == 3
 

@@ -55,7 +55,7 @@ def test_a_cut_transfer_goes_on_where_it_stopped(server, tmp_path):
     server.faults["/a"] = [("cut", 2 << 20)]
     fetch(spec_of(server, "/a"), tmp_path / "out")
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
-    (first, second) = server.asked
+    (first, second) = server.requests
     assert first == ("/a", None)
     start = int(second[1].removeprefix("bytes=").rstrip("-"))
     assert 0 < start <= 2 << 20
@@ -72,7 +72,7 @@ def test_the_next_call_goes_on_where_the_last_one_gave_up(server, tmp_path):
     size = part.stat().st_size
     assert size > 0
     fetch(spec_of(server, "/a"), tmp_path / "out")
-    assert server.asked[-1] == ("/a", f"bytes={size}-")
+    assert server.requests[-1] == ("/a", f"bytes={size}-")
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
@@ -80,7 +80,7 @@ def test_a_whole_part_is_used_without_asking(server, tmp_path):
     spec = spec_of(server, "/absent")
     leave_part(spec, tmp_path / "out", BODY)
     fetch(spec, tmp_path / "out")
-    assert server.asked == []
+    assert server.requests == []
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
@@ -94,7 +94,7 @@ def test_a_wrong_part_costs_one_more_transfer(server, tmp_path, part):
     leave_part(spec, tmp_path / "out", part)
     fetch(spec, tmp_path / "out")
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("fault", ["no ranges", "shifted range"])
@@ -115,7 +115,7 @@ def test_another_checksum_does_not_go_on_with_the_old_part(server, tmp_path):
     part = leave_part(spec_of(server, "/a"), tmp_path / "out", BODY[:1000])
     spec = spec_of(server, "/a", body=BODY[::-1])
     fetch(spec, tmp_path / "out")
-    assert server.asked == [("/a", None)]
+    assert server.requests == [("/a", None)]
     assert not part.exists()
 
 
@@ -124,13 +124,13 @@ def test_a_passing_failure_is_tried_again(server, tmp_path, status):
     server.files["/a"] = BODY
     server.faults["/a"] = [status, status]
     fetch(spec_of(server, "/a"), tmp_path / "out")
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_a_lasting_failure_leads_to_the_next_mirror(server, tmp_path, capsys):
     server.files["/b"] = BODY
     fetch(spec_of(server, "/a", "/b"), tmp_path / "out")
-    assert server.asked == [("/a", None), ("/b", None)]
+    assert server.requests == [("/a", None), ("/b", None)]
     assert "/a: HTTP 404" in capsys.readouterr().err
 
 
@@ -144,9 +144,9 @@ def test_a_mirror_goes_on_with_what_another_has_begun(server, tmp_path):
     server.files["/a"] = server.files["/b"] = BODY
     server.faults["/a"] = [("cut", 2 << 20), 404]
     fetch(spec_of(server, "/a", "/b"), tmp_path / "out")
-    path, asked = server.asked[-1]
+    path, wanted = server.requests[-1]
     assert path == "/b"
-    assert asked is not None
+    assert wanted is not None
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
@@ -160,7 +160,7 @@ def test_mirrors_of_the_config_come_first_and_are_held_to_the_same_sums(
     server.files["/m/x/data.bin"] = BODY
     mirrors = [tmp_path / "none", tmp_path / "bad", server.url("/m/")]
     fetch(spec_of(server, "/a"), tmp_path / "out", [*map(str, mirrors)])
-    assert server.asked == [("/m/x/data.bin", None)]
+    assert server.requests == [("/m/x/data.bin", None)]
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
     said = capsys.readouterr().err
     assert "none/x/data.bin: No such file" in said
@@ -174,7 +174,7 @@ def test_a_mirrors_copy_goes_on_with_what_a_server_has_begun(server, tmp_path):
     spec = spec_of(server, "/a")
     leave_part(spec, tmp_path / "out", BODY[:1000])
     fetch(spec, tmp_path / "out", [str(tmp_path / "m")])
-    assert server.asked == []
+    assert server.requests == []
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
     assert (tmp_path / "m/x/data.bin").read_bytes() == BODY
 
@@ -189,7 +189,7 @@ def test_wrong_bytes_are_refused_with_both_sums_and_deleted(server, tmp_path):
     assert f"sha256 is {hashlib.sha256(wrong).hexdigest()}" in message
     assert f"expected {hashlib.sha256(BODY).hexdigest()}" in message
     assert "\n" not in message
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert found_in(tmp_path) == []
     server.files["/b"] = BODY
     fetch(spec_of(server, "/a", "/b"), tmp_path / "out")
@@ -215,7 +215,7 @@ def test_a_server_that_tells_no_length_is_held_to_size_and_checksum(server, tmp_
     server.faults["/a"] = [("cut", 1 << 20)]
     fetch(spec_of(server, "/a"), tmp_path / "out")
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_nobody_there_is_one_line(tmp_path, monkeypatch):
@@ -236,7 +236,7 @@ def test_a_full_disk_is_told_before_anything_is_asked(server, tmp_path, monkeypa
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(InputError, match=f"needs {len(BODY)} bytes .* only 1000 are"):
         fetch(spec_of(server, "/a"), tmp_path / "out")
-    assert server.asked == []
+    assert server.requests == []
     with pytest.raises(InputError, match=f"needs {len(BODY)} bytes"):
         fetch(spec_of(server, "/a", bytes=None), tmp_path / "out")
     assert found_in(tmp_path) == []
@@ -249,9 +249,9 @@ def test_several_files_appear_together_or_not_at_all(server, tmp_path):
         fetch({"files": files}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     server.files["/b"] = BODY
-    server.asked.clear()
+    server.requests.clear()
     fetch({"files": files}, tmp_path / "out")
-    assert server.asked == [("/b", None)]
+    assert server.requests == [("/b", None)]
     assert content(tmp_path / "out") == ["a", "b"]
     assert parts_in(tmp_path) == []
 

@@ -61,11 +61,11 @@ def test_an_edited_folder_is_fetched_again_when_asked(server, tmp_path):
     server.files["/a"] = BODY
     for _ in range(2):
         fetch({"files": [entry(server, "/a")]}, tmp_path / "out")
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     (tmp_path / "out/data.bin").write_bytes(b"x")
     with pytest.raises(InputError, match="delete it or name another"):
         fetch({"files": [entry(server, "/a")]}, tmp_path / "out")
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert (tmp_path / "out/data.bin").read_bytes() == b"x"
     files.remove(tmp_path / "out")
     fetch({"files": [entry(server, "/a")]}, tmp_path / "out")

@@ -1,152 +1,147 @@
-"""The real GUE sets that are at hand, against what is known of the published ones.
+"""Every set of GUE that `config/datasets.tsv` lists, from files laid out as GUE's are.
 
-`shared/data/GUE.tsv`, beside the repository, says which splits are official. Of the
-others the official dev was cut into train and dev: together they are the official dev.
+The rows are made, and few: a set of them is as long as the published one, in hundreds.
+Some sets get what the published ones have: sequences in two splits, a short sequence,
+a letter that is none of the four, rows that are missing.
 """
 
-import csv
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from made import ROOT
 
 from randommask.data import prepare
-from randommask.data.prepare import Settings
 from randommask.experiment import datasets
+from randommask.experiment.datasets import SPLITS
+from randommask.experiment.hparams import Preparation
 
-REAL = ROOT.parent / "shared" / "data"
-
-pytestmark = pytest.mark.skipif(
-    not (REAL / "GUE").is_dir(), reason=f"no real benchmark data at {REAL}/GUE"
-)
-
-# Rows of each label in the official dev and in the official test, counted by others.
-LABELS = {
-    "EMP/H3": ((735, 762), (742, 755)),
-    "EMP/H3K14ac": ((1379, 1926), (1409, 1896)),
-    "EMP/H3K36me3": ((1627, 1861), (1546, 1942)),
-    "EMP/H3K4me1": ((1477, 1691), (1434, 1734)),
-    "EMP/H3K4me2": ((1270, 1799), (1274, 1795)),
-    "EMP/H3K4me3": ((1726, 1954), (1731, 1949)),
-    "EMP/H3K79me3": ((1322, 1562), (1358, 1526)),
-    "EMP/H3K9ac": ((1262, 1517), (1244, 1535)),
-    "EMP/H4": ((823, 638), (814, 647)),
-    "EMP/H4ac": ((1587, 1823), (1595, 1815)),
-    "mouse/0": ((415, 395), (405, 405)),
-    "mouse/1": ((3354, 3391), (3373, 3372)),
-    "mouse/2": ((163, 165), (164, 164)),
-    "mouse/3": ((119, 120), (120, 119)),
-    "prom/prom_300_all": ((2974, 2946), (2940, 2980)),
-    "prom/prom_300_notata": ((2681, 2626), (2625, 2682)),
-    "prom/prom_300_tata": ((290, 323), (315, 298)),
-    "prom/prom_core_tata": ((306, 307), (304, 309)),
-    "splice/reconstructed": ((1001, 987, 2574), (956, 1025, 2581)),
-    "tf/0": ((483, 517), (500, 500)),
-    "tf/1": ((504, 496), (500, 500)),
-}
-TRAIN_LABELS = {
-    "mouse/0": (3229, 3249),
-    "mouse/2": (1311, 1309),
-    "mouse/3": (952, 952),
-    "prom/prom_300_tata": (2460, 2444),
-    "prom/prom_core_tata": (2455, 2449),
-    "tf/0": (16206, 16172),
-    "tf/1": (15332, 15340),
-}
-# Sequences of the official train that stand in dev and in test.
-LEAKS = {"prom/prom_core_tata": (8, 16), "prom/prom_300_tata": (14, 6)}
+GUE = [
+    one
+    for one in datasets.read(ROOT / "config" / "datasets.tsv")
+    if one.source != "deepstarr"
+]
+# Sequences of train that stand in dev and in test.
+LEAKS = {"prom/prom_core_tata": (3, 2), "prom/prom_300_tata": (1, 4)}
+SHARED = "splice/reconstructed"  # dev and test share sequences, and one is in train too
+SHORT, UNKNOWN, MISSING = "EMP/H3K4me1", "prom/prom_300_all", "EMP/H3K14ac"
 
 
-@pytest.fixture(scope="module")
-def official():
-    with open(REAL / "GUE.tsv", newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file, delimiter="\t"))
-    return {line["set"]: line["split"] == "official" for line in lines}
+def rows(dataset):
+    """How many rows each split has here."""
+    return {split: max(12, count // 100) for split, count in dataset.rows.items()}
+
+
+def make_set(dataset, seed):
+    """Sequences and labels of each split, as (sequence, label) rows."""
+    rng = np.random.default_rng(seed)
+    made = {}
+    for split, count in rows(dataset).items():
+        letters = rng.choice(list("ACGT"), (count, dataset.bases))
+        labels = np.sort(rng.integers(0, dataset.classes, count))
+        labels[: dataset.classes] = range(dataset.classes)
+        made[split] = list(zip(map("".join, letters), labels.tolist(), strict=True))
+    return made
+
+
+def spoil(source, made):
+    """Give a set the faults that the published one has."""
+    train, dev, test = (made[split] for split in SPLITS)
+    if source in LEAKS:
+        in_dev, in_test = LEAKS[source]
+        dev[:in_dev], test[:in_test] = train[:in_dev], train[-in_test:]
+    elif source == SHARED:
+        dev[:5] = test[:5]
+        train[0] = test[0]
+    elif source == SHORT:
+        test[-1] = (test[-1][0][:290], test[-1][1])
+    elif source == UNKNOWN:
+        train[-1] = ("N" + train[-1][0][1:], train[-1][1])
+    elif source == MISSING:
+        del train[-7:], dev[-1:]
 
 
 @pytest.fixture(scope="module")
-def summaries(tmp_path_factory, official):
-    """What preparation says of every set that is here, by its folder."""
-    folder, found = tmp_path_factory.mktemp("benchmark"), {}
-    for dataset in datasets.read(ROOT / "config" / "datasets.tsv"):
-        if dataset.source in official:
-            output = folder / dataset.dataset
-            prepare.prepare(REAL, dataset, Settings(), output)
-            summary = json.loads((output / "summary.json").read_text())
-            found[dataset.source] = summary
+def made():
+    """The rows of every set, by its folder in GUE."""
+    sets = {one.source: make_set(one, seed) for seed, one in enumerate(GUE)}
+    for source, splits in sets.items():
+        spoil(source, splits)
+    return sets
+
+
+@pytest.fixture(scope="module")
+def summaries(tmp_path_factory, made):
+    """What preparation says of every set, by its folder in GUE."""
+    folder = tmp_path_factory.mktemp("gue")
+    for source, splits in made.items():
+        where = folder / "GUE" / source
+        where.mkdir(parents=True)
+        for split, found in splits.items():
+            lines = ["sequence,label", *(f"{text},{label}" for text, label in found)]
+            (where / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    found = {}
+    for dataset in GUE:
+        counts = {f"{split}_rows": n for split, n in rows(dataset).items()}
+        output = folder / "prepared" / dataset.dataset
+        prepare.prepare(folder, replace(dataset, **counts), Preparation(), output)
+        found[dataset.source] = json.loads((output / "summary.json").read_text())
     return found
 
 
-def labels(summary, split):
-    return tuple(summary["splits"][split]["labels"].values())
+def test_every_set_is_prepared(summaries):
+    assert len(summaries) == len(GUE) == 27
+    tasks = [summary["task"] for summary in summaries.values()]
+    assert list(dict.fromkeys(tasks)) == ["EMP", "TF-M", "TF-H", "PD", "CPD", "SSP"]
 
 
-def test_every_set_is_prepared(summaries, official):
-    assert summaries.keys() == official.keys() == LABELS.keys()
-    assert len(summaries) == 21
+def test_labels_are_those_of_the_files(summaries, made):
+    for source, summary in summaries.items():
+        for split in SPLITS:
+            labels = np.bincount([label for _, label in made[source][split]])
+            found = summary["splits"][split]["labels"]
+            assert found == {str(i): int(n) for i, n in enumerate(labels)}, source
+    assert len(summaries[SHARED]["splits"]["test"]["labels"]) == 3
 
 
-def test_labels_are_the_published_ones(summaries, official):
-    for name, summary in summaries.items():
-        dev, test = LABELS[name]
-        assert labels(summary, "test") == test, name
-        if official[name]:
-            assert labels(summary, "dev") == dev, name
-            assert labels(summary, "train") == TRAIN_LABELS[name]
-        else:
-            parts = zip(labels(summary, "train"), labels(summary, "dev"), strict=True)
-            assert tuple(map(sum, parts)) == dev, name
+def test_row_counts_differ_where_rows_are_missing_and_nowhere_else(summaries):
+    for source, summary in summaries.items():
+        differ = [said for said in summary["warnings"] if ", published" in said]
+        differ = {said.split(":")[0] for said in differ if "rows" in said}
+        assert differ == ({"train", "dev"} if source == MISSING else set()), source
 
 
-def test_row_counts_differ_where_a_split_is_not_official_and_nowhere_else(
-    summaries, official
-):
-    for name, summary in summaries.items():
-        differ = {w.split(":")[0] for w in summary["warnings"] if ", published" in w}
-        assert differ - {"test"} == (set() if official[name] else {"train", "dev"})
-
-
-def test_the_known_leaks_and_duplicates_are_found(summaries, official):
-    for name, (dev, test) in LEAKS.items():
-        leaks = summaries[name]["leaks"]
-        assert official[name]
+def test_leaks_and_duplicates_are_found_where_they_are_and_nowhere_else(summaries):
+    for source, (dev, test) in LEAKS.items():
+        leaks = summaries[source]["leaks"]
         assert leaks["train-dev"]["sequences"] == dev
         assert leaks["train-test"]["sequences"] == test
-        assert f"train-dev: sequences in both: {dev}" in summaries[name]["warnings"]
-    for name, summary in summaries.items():
-        if name.startswith(("EMP/", "mouse/")):
+        assert f"train-dev: sequences in both: {dev}" in summaries[source]["warnings"]
+    for source, summary in summaries.items():
+        assert not any(s["duplicates"] for s in summary["splits"].values()), source
+        if source not in (*LEAKS, SHARED):
             counts = [leak["sequences"] for leak in summary["leaks"].values()]
-            assert counts == [0, 0, 0], name
-            assert not any(s["duplicates"] for s in summary["splits"].values()), name
+            assert counts == [0, 0, 0], source
 
 
-def test_the_official_dev_and_test_of_splice_share_thirty(summaries):
-    """The official dev lies in train and dev here; one of the thirty in both."""
-    leaks = summaries["splice/reconstructed"]["leaks"]
-    folder = REAL / "GUE" / "splice" / "reconstructed"
-    train, dev, test = (
-        {line.split(",")[0] for line in (folder / f"{split}.csv").open()} - {"sequence"}
-        for split in datasets.SPLITS
-    )
-    assert len((train | dev) & test) == 30
-    assert leaks["train-test"]["sequences"] == len(train & test)
-    assert leaks["dev-test"]["sequences"] == len(dev & test)
+def test_dev_and_test_of_splice_share_five_and_train_one_of_them(summaries):
+    leaks = summaries[SHARED]["leaks"].items()
+    assert {pair: leak["sequences"] for pair, leak in leaks} == {
+        "train-dev": 1,
+        "train-test": 1,
+        "dev-test": 5,
+    }
 
 
-def test_short_sequences_and_other_letters_are_the_known_ones(summaries):
+def test_short_sequences_and_other_letters_are_those_that_were_made(summaries):
     said = {
-        name: [w for w in summary["warnings"] if "length" in w or "letters" in w]
-        for name, summary in summaries.items()
+        source: [w for w in summary["warnings"] if "length" in w or "letters" in w]
+        for source, summary in summaries.items()
     }
-    assert {name for name, found in said.items() if found} == {
-        "EMP/H3K14ac",
-        "EMP/H3K4me1",
-        "EMP/H4ac",
-        "prom/prom_300_all",
+    assert {source: found for source, found in said.items() if found} == {
+        SHORT: [
+            "test: sequences of another length: 1 (290 to 500 bases, published 500)"
+        ],
+        UNKNOWN: ["train: sequences with letters other than A, C, G, T: 1"],
     }
-    assert said["EMP/H3K4me1"] == [
-        "test: sequences of another length: 1 (290 to 500 bases, published 500)"
-    ]
-    assert said["prom/prom_300_all"] == [
-        "train: sequences with letters other than A, C, G, T: 1"
-    ]

@@ -1,6 +1,6 @@
 """Released encoders and mirrored data sets, from a hub of this machine.
 
-The server gives the answers that `huggingface_hub` asks for; the repositories are made.
+The server gives the answers that `huggingface_hub` expects; the repositories are made.
 """
 
 import hashlib
@@ -103,10 +103,10 @@ def test_a_broken_transfer_goes_on_with_the_next_call(server, tmp_path):
     weights = address("pytorch_model.bin")
     server.faults[weights] = [("cut", 2 << 20), 404]
     refused(tmp_path / "out", r"pytorch_model\.bin: no mirror gave it: .* HTTP 404")
-    server.asked.clear()
+    server.requests.clear()
     fetch(spec(), tmp_path / "out")
-    assert (weights, f"bytes={2 << 20}-") in server.asked
-    assert (address("config.json"), None) not in server.asked
+    assert (weights, f"bytes={2 << 20}-") in server.requests
+    assert (address("config.json"), None) not in server.requests
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
 
 
@@ -132,19 +132,19 @@ def test_what_the_config_knows_is_held_against_the_hub(
 ):
     add_model(server)
     refused(tmp_path / "out", message, spec(**known))
-    assert (address("pytorch_model.bin"), None) not in server.asked
+    assert (address("pytorch_model.bin"), None) not in server.requests
 
 
 def test_a_branch_that_moved_on_is_refused_before_its_weights_come(server, tmp_path):
     add_model(server)
     fetch(spec(), tmp_path / "out", name="encoders/e")
     files.remove(tmp_path / "out")
-    server.asked.clear()
+    server.requests.clear()
     add_model(server, {"pytorch_model.bin": WEIGHTS[::-1]})
     said = refused(tmp_path / "out", r"recorded in .*checksums\.tsv")
     for body in (WEIGHTS, WEIGHTS[::-1]):
         assert hashlib.sha256(body).hexdigest() in said
-    assert [path for path, _ in server.asked if "resolve" in path] == []
+    assert [path for path, _ in server.requests if "resolve" in path] == []
 
 
 def test_a_repository_that_is_not_there_is_one_line(server, tmp_path):
@@ -178,14 +178,14 @@ def test_the_token_goes_to_the_hub_and_no_further(server, tmp_path):
         storage.faults["/blob"] = [("cut", 2 << 20)]
         server.redirects[weights] = storage.url("/blob")
         fetch(spec(), tmp_path / "out")
-        assert [asked for _, asked in storage.asked] == [None, f"bytes={2 << 20}-"]
-        assert not any("authorization" in h for h in lower(storage.headers_asked))
-    assert any("authorization" in h for h in lower(server.headers_asked))
+        assert [wanted for _, wanted in storage.requests] == [None, f"bytes={2 << 20}-"]
+        assert not any("authorization" in h for h in lower(storage.request_headers))
+    assert any("authorization" in h for h in lower(server.request_headers))
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
 
 
 def lower(headers):
-    return [{name.lower() for name in asked} for asked in headers]
+    return [{name.lower() for name in one} for one in headers]
 
 
 def test_the_proxy_of_the_environment_is_asked(server, tmp_path, monkeypatch):
@@ -197,7 +197,7 @@ def test_the_proxy_of_the_environment_is_asked(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", server.url())
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
     fetch(spec(), tmp_path / "out")
-    assert all(path.startswith("http://hub.example/") for path, _ in server.asked)
+    assert all(path.startswith("http://hub.example/") for path, _ in server.requests)
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
 
 
@@ -207,7 +207,7 @@ def test_the_proxy_of_the_environment_is_asked(server, tmp_path, monkeypatch):
 def test_offline_is_one_line_and_asks_nobody(server, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     refused(tmp_path / "out", "HF_HUB_OFFLINE is set; name a copy by path")
-    assert server.asked == []
+    assert server.requests == []
 
 
 def copy_model(folder):
@@ -221,7 +221,7 @@ def test_mirrors_come_before_the_hub(server, tmp_path):
     mirror = tmp_path / "mirror"
     copy_model(mirror / "encoders/e")
     fetch(spec(), tmp_path / "out", [str(tmp_path / "no"), str(mirror)], "encoders/e")
-    assert server.asked == []
+    assert server.requests == []
     assert "modeling.py" not in content(tmp_path / "out")
     row = ledger_of(tmp_path / "out")[0]
     assert row[4:] == ["first-use", str(mirror / "encoders/e/config.json")]
@@ -233,7 +233,7 @@ def test_a_mirror_may_be_an_address(server, tmp_path):
     mirrors = [server.url("/none"), server.url("/m/")]
     fetch(spec(), tmp_path / "out", mirrors, "encoders/e")
     assert (tmp_path / "out/pytorch_model.bin").read_bytes() == WEIGHTS
-    assert not any("/api/" in path for path, _ in server.asked)
+    assert not any("/api/" in path for path, _ in server.requests)
 
 
 def test_a_mirror_with_wrong_bytes_leads_to_the_hub(server, tmp_path, capsys):

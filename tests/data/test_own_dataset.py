@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from made import ROOT
 
 from randommask.data import prepare
 from randommask.encoders import bert
 from randommask.errors import InputError
-from randommask.experiment import datasets, file, runs
-from randommask.experiment.check import check
+from randommask.experiment import check as checker
+from randommask.experiment import datasets, runs
 from randommask.finetuning import examples
 
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 SIZES = bert.EncoderConfig(1, 8, 1, 8, 64, 6, "overlapping", 0.0)
 
@@ -42,7 +44,7 @@ def own(tmp_path):
             if classes:
                 columns["label"] = np.arange(count) % int(classes)
             else:
-                # a column that nobody asked for stands between
+                # a column that nobody wants stands between
                 columns["note"] = ["x"] * count
                 for target in targets.split(","):
                     columns[target] = rng.normal(size=count)
@@ -105,26 +107,26 @@ def test_a_target_that_no_column_has_is_named(own):
 def paper(own, monkeypatch):
     """The paper's config beside the datasets of one's own, in that folder."""
     monkeypatch.chdir(own)
-    return file.whole(file.read(ROOT / "config" / "config.yaml"))
+    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 
 
 def test_the_check_takes_own_tasks_and_wants_their_files(own, paper):
     paper["recipes"]["table5"] = {"cells": {"epochs": 3}}
-    experiment = check(paper)
-    rows = {row.dataset: row for row in runs.benchmark(experiment)}
-    assert runs.recipe(experiment, "table5", rows["mine-five"])["epochs"] == 3
-    assert runs.recipe(experiment, "table5", rows["SSP"])["epochs"] == 10
+    checker.check(paper, SCHEMA)
+    rows = {row.dataset: row for row in runs.benchmark(paper)}
+    assert runs.recipe(paper, "table5", rows["mine-five"])["epochs"] == 3
+    assert runs.recipe(paper, "table5", rows["SSP"])["epochs"] == 10
     for row in rows.values():
         assert bool(runs.own_files(row)) == row.dataset.startswith("mine")
 
     (own / "data" / "mine-one" / "dev.csv").unlink()
     message = "mine-one: data/mine-one/dev.csv: no such file"
     with pytest.raises(InputError, match=re.escape(message)):
-        check(paper)
-    # what is not there is left out where that is asked for
+        checker.check(paper, SCHEMA)
+    # what is not there is left out where the config says so
     paper["benchmark"]["include"] = "present"
-    present = [row.dataset for row in runs.benchmark(check(paper))]
-    assert "mine-one" not in present and "mine-two" in present
+    assert "mine-one" not in [row.dataset for row in runs.benchmark(paper)]
+    assert "mine-two" in [row.dataset for row in runs.benchmark(paper)]
 
 
 def test_the_workflow_prepares_it_and_again_where_a_file_is_edited(own):

@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import ROOT
 
-from randommask.data import prepare as benchmark
-from randommask.data import splits
-from randommask.data.prepare import Settings
+from randommask.data import prepare, splits
 from randommask.errors import InputError
 from randommask.experiment import datasets
+from randommask.experiment.hparams import Preparation
 
 ROWS = {"train": 12, "dev": 4, "test": 4}
 
@@ -26,7 +25,7 @@ def leaks(train_dev, train_test, dev_test):
     """Leaks as the summary has them, from (sequences, rows of one, of the other)."""
     found = {}
     for pair, counts in zip(
-        benchmark.LEAKS, (train_dev, train_test, dev_test), strict=True
+        prepare.LEAKS, (train_dev, train_test, dev_test), strict=True
     ):
         names = ("sequences", *(f"{split}_rows" for split in pair))
         found["-".join(pair)] = dict(zip(names, counts, strict=True))
@@ -114,8 +113,8 @@ def other_strand(sequence):
     return sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
 
 
-def prepare(folder, output, hparams=None, **changes):
-    benchmark.prepare(folder, dataset(**changes), Settings(**hparams or {}), output)
+def prepared(folder, output, hparams=None, **changes):
+    prepare.prepare(folder, dataset(**changes), Preparation(**hparams or {}), output)
     return json.loads((output / "summary.json").read_text())
 
 
@@ -125,16 +124,16 @@ def rows_of(output, split):
 
 def test_tables_without_their_summary_are_replaced(gue, tmp_path):
     """What is left where Snakemake deleted some outputs of a job that runs again."""
-    prepare(gue, tmp_path / "out")
+    prepared(gue, tmp_path / "out")
     (tmp_path / "out" / "summary.json").unlink()
-    assert prepare(gue, tmp_path / "out")["dataset"] == "TF-M-0"
+    assert prepared(gue, tmp_path / "out")["dataset"] == "TF-M-0"
     (tmp_path / "out" / "notes.txt").write_text("precious")
     with pytest.raises(InputError, match=r"holds notes\.txt"):
-        prepare(gue, tmp_path / "out")
+        prepared(gue, tmp_path / "out")
 
 
 def test_rows_come_out_in_order_with_a_summary(gue, tmp_path):
-    summary = prepare(gue, tmp_path / "out")
+    summary = prepared(gue, tmp_path / "out")
     train = rows_of(tmp_path / "out", "train")
     assert train.schema.equals(
         pa.schema([("sequence", pa.string()), ("label", pa.int64())])
@@ -143,7 +142,7 @@ def test_rows_come_out_in_order_with_a_summary(gue, tmp_path):
         {"sequence": s, "label": label} for s, label in random_rows(12, 0)
     ]
     part = summary["splits"]["train"]
-    assert part.pop("sha256") == benchmark.files.sha256(tmp_path / "out/train.parquet")
+    assert part.pop("sha256") == prepare.files.sha256(tmp_path / "out/train.parquet")
     text = "".join(s for s, _ in random_rows(12, 0))
     assert part == {
         "rows": 12,
@@ -161,7 +160,7 @@ def test_rows_come_out_in_order_with_a_summary(gue, tmp_path):
 
 def test_a_second_run_gives_the_same_bytes(gue, tmp_path):
     for name in ("a", "b"):
-        prepare(gue, tmp_path / name, {"max_rows": 5, "seed": 3})
+        prepared(gue, tmp_path / name, {"max_rows": 5, "seed": 3})
     for file in ("train.parquet", "dev.parquet", "test.parquet", "summary.json"):
         assert (tmp_path / "a" / file).read_bytes() == (
             tmp_path / "b" / file
@@ -171,17 +170,17 @@ def test_a_second_run_gives_the_same_bytes(gue, tmp_path):
 def test_the_layout_below_gue_is_found_too(gue, tmp_path):
     (tmp_path / "zip").mkdir()
     gue.rename(tmp_path / "zip/GUE")
-    assert prepare(tmp_path / "zip", tmp_path / "out")["splits"]["dev"]["rows"] == 4
+    assert prepared(tmp_path / "zip", tmp_path / "out")["splits"]["dev"]["rows"] == 4
     with pytest.raises(InputError, match=r"mouse/0: no such folder, nor .*GUE/mouse/0"):
-        prepare(tmp_path, tmp_path / "out2")
+        prepared(tmp_path, tmp_path / "out2")
 
 
 def test_case_line_ends_byte_order_mark_and_column_order_do_not_matter(gue, tmp_path):
     rows = [(i, label, s.lower()) for i, (s, label) in enumerate(random_rows(12, 0))]
     head = "\ufeffindex,label,sequence"
-    prepare(gue, tmp_path / "plain")
+    prepared(gue, tmp_path / "plain")
     write_csv(gue / "mouse/0/train.csv", rows, head, end="\r\n")
-    prepare(gue, tmp_path / "odd")
+    prepared(gue, tmp_path / "odd")
     assert (tmp_path / "plain/train.parquet").read_bytes() == (
         tmp_path / "odd/train.parquet"
     ).read_bytes()
@@ -209,7 +208,7 @@ def test_a_bad_row_is_named(gue, tmp_path, row, message):
     path = gue / "mouse/0/dev.csv"
     path.write_text(f"sequence,label\nACGTACGT,0\n{row}\nACGTACGT,1\n")
     with pytest.raises(InputError, match=re.escape(message)) as error:
-        prepare(gue, tmp_path / "out")
+        prepared(gue, tmp_path / "out")
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
@@ -230,17 +229,17 @@ def test_a_bad_file_is_named(gue, tmp_path, text, message):
     path = gue / "mouse/0/test.csv"
     path.write_bytes(text)
     with pytest.raises(InputError, match=message) as error:
-        prepare(gue, tmp_path / "out")
+        prepared(gue, tmp_path / "out")
     assert str(path) in str(error.value)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"test\.csv"):
-        prepare(gue, tmp_path / "out")
+        prepared(gue, tmp_path / "out")
 
 
 def test_letters_that_stand_for_several_bases_pass_with_a_warning(gue, tmp_path):
     rows = [("ACGTNNRYACGTACGTACGT", 0), *random_rows(3, 9)]
     write_csv(gue / "mouse/0/dev.csv", rows)
-    summary = prepare(gue, tmp_path / "out")
+    summary = prepared(gue, tmp_path / "out")
     assert summary["warnings"] == [
         "dev: sequences with letters other than A, C, G, T: 1"
     ]
@@ -248,7 +247,7 @@ def test_letters_that_stand_for_several_bases_pass_with_a_warning(gue, tmp_path)
 
 def test_what_is_not_as_published_is_said_with_both_numbers(gue, tmp_path):
     write_csv(gue / "mouse/0/dev.csv", [("ACGTACGT", 1), *random_rows(4, 9)])
-    summary = prepare(gue, tmp_path / "out", classes=3)
+    summary = prepared(gue, tmp_path / "out", classes=3)
     assert summary["warnings"] == [
         "train: 2 classes occur, expected 3",
         "dev: 5 rows, published 4",
@@ -262,7 +261,7 @@ def test_what_is_not_as_published_is_said_with_both_numbers(gue, tmp_path):
 def test_a_training_split_with_a_single_label_is_refused(gue, tmp_path):
     write_csv(gue / "mouse/0/train.csv", [(s, 1) for s, _ in random_rows(12, 0)])
     with pytest.raises(InputError, match="every train label is 1, expected 2 classes"):
-        prepare(gue, tmp_path / "out")
+        prepared(gue, tmp_path / "out")
 
 
 def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
@@ -274,7 +273,7 @@ def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
     test[1] = dev[2]
     for split, rows in zip(datasets.SPLITS, (train, dev, test), strict=True):
         write_csv(gue / "mouse/0" / f"{split}.csv", rows)
-    summary = prepare(gue, tmp_path / "out")
+    summary = prepared(gue, tmp_path / "out")
     assert [part["duplicates"] for part in summary["splits"].values()] == [3, 1, 0]
     assert [part["repeated"] for part in summary["splits"].values()] == [1, 1, 0]
     assert summary["leaks"] == leaks((1, 4, 2), (1, 1, 1), (1, 1, 1))
@@ -285,7 +284,7 @@ def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
         "train: sequences with more than one label: 1",
     ]
 
-    summary = prepare(gue, tmp_path / "clean", {"drop_leaks": True})
+    summary = prepared(gue, tmp_path / "clean", {"drop_leaks": True})
     kept = rows_of(tmp_path / "clean", "train")["sequence"].to_pylist()
     assert kept == [train[i][0] for i in (0, 5, 7, 8, 9, 10, 11)]
     assert summary["splits"]["train"]["rows"] == 7
@@ -299,7 +298,7 @@ def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
 def test_a_training_split_that_leaks_as_a_whole_is_refused(gue, tmp_path):
     (gue / "mouse/0/train.csv").write_bytes((gue / "mouse/0/dev.csv").read_bytes())
     with pytest.raises(InputError, match="train has no row that is not in dev or test"):
-        prepare(gue, tmp_path / "out", {"drop_leaks": True})
+        prepared(gue, tmp_path / "out", {"drop_leaks": True})
 
 
 @settings(max_examples=60, deadline=None)
@@ -314,11 +313,11 @@ def test_a_sample_keeps_order_size_and_shares(counts, share, seed):
     )
     rows = max(1, int(share * len(labels)))
     table = pa.table({"label": labels})
-    kept = benchmark._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
+    kept = prepare._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
     assert len(kept) == rows
     assert np.all(np.diff(kept) > 0)
     assert np.array_equal(
-        kept, benchmark._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
+        kept, prepare._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
     )
     found = np.bincount(labels[kept], minlength=len(counts))
     if rows >= len(counts):
@@ -333,7 +332,7 @@ def test_a_sample_differs_between_seeds_and_takes_no_row_where_there_are_few(
     kept = []
     for seed in (0, 1):
         out = tmp_path / str(seed)
-        summary = prepare(gue, out, {"max_rows": 6, "seed": seed})
+        summary = prepared(gue, out, {"max_rows": 6, "seed": seed})
         kept.append(rows_of(out, "train").to_pylist())
         assert summary["splits"]["train"]["labels"] == {"0": 3, "1": 3}
         assert summary["splits"]["dev"]["rows"] == 4
@@ -342,7 +341,7 @@ def test_a_sample_differs_between_seeds_and_takes_no_row_where_there_are_few(
 
 
 def test_deepstarr_is_joined_by_order_and_columns_by_name(deepstarr, tmp_path):
-    summary = prepare(deepstarr, tmp_path / "out", **REGRESSION)
+    summary = prepared(deepstarr, tmp_path / "out", **REGRESSION)
     dev = rows_of(tmp_path / "out", "dev")
     assert dev.column_names == ["sequence", "label_dev", "label_hk"]
     assert dev["label_dev"].to_pylist() == [0.0, 0.0, 0.25, 0.25]
@@ -363,17 +362,17 @@ def test_strands_of_a_region_in_two_folds_are_a_leak(deepstarr, tmp_path):
     lines[3] = random_rows(6, 0)[3][0]
     path.write_text("\n".join(lines))
     out = tmp_path / "out"
-    summary = prepare(deepstarr, out, {"drop_leaks": True}, **REGRESSION)
+    summary = prepared(deepstarr, out, {"drop_leaks": True}, **REGRESSION)
     assert summary["leaks"] == leaks((2, 4, 2), (0, 0, 0), (0, 0, 0))
     assert "dev: regions of which one strand is missing: 2" in summary["warnings"]
-    cut = prepare(deepstarr, tmp_path / "cut", {"max_rows": 3}, **REGRESSION)
+    cut = prepared(deepstarr, tmp_path / "cut", {"max_rows": 3}, **REGRESSION)
     assert not any("strand is missing" in warning for warning in cut["warnings"])
     # Both strands of both regions go.
     assert summary["splits"]["train"]["rows"] == 8
 
 
 def test_deepstarrs_line_ends_and_case_do_not_matter(deepstarr, tmp_path):
-    prepare(deepstarr, tmp_path / "plain", **REGRESSION)
+    prepared(deepstarr, tmp_path / "plain", **REGRESSION)
     for path in deepstarr.glob("*.fa"):
         lines = path.read_text().split()
         records = zip(lines[::2], lines[1::2], strict=True)
@@ -382,14 +381,14 @@ def test_deepstarrs_line_ends_and_case_do_not_matter(deepstarr, tmp_path):
     for path in deepstarr.glob("*.txt"):
         text = path.read_bytes().replace(b"\n", b"\r\n")
         path.write_bytes(b"\xef\xbb\xbf" + text)
-    prepare(deepstarr, tmp_path / "odd", **REGRESSION)
+    prepared(deepstarr, tmp_path / "odd", **REGRESSION)
     for split in datasets.SPLITS:
         assert rows_of(tmp_path / "odd", split) == rows_of(tmp_path / "plain", split)
 
 
 def test_a_regions_strands_must_agree_or_the_join_has_slipped(deepstarr, tmp_path):
     write_activity(deepstarr, "Val", [(0, 1), (0, 2), (1, 3), (2, 3)])
-    summary = prepare(deepstarr, tmp_path / "out", **REGRESSION)
+    summary = prepared(deepstarr, tmp_path / "out", **REGRESSION)
     assert summary["warnings"] == [
         "dev: regions whose strands differ in label_dev: 1",
         "dev: regions whose strands differ in label_hk: 1",
@@ -406,17 +405,17 @@ def test_names_in_the_activity_table_must_be_the_records(deepstarr, tmp_path):
 
     names = [f"chr2L_{i}" for i in range(4)]
     write(names)
-    assert prepare(deepstarr, tmp_path / "out", **REGRESSION)["warnings"] == []
+    assert prepared(deepstarr, tmp_path / "out", **REGRESSION)["warnings"] == []
     write([names[0], names[2], names[1], names[3]])
     message = "line 3: ID is 'chr2L_2', but record 2 of Sequences_Val.fa is 'chr2L_1'"
     with pytest.raises(InputError, match=re.escape(message)):
-        prepare(deepstarr, tmp_path / "out", **REGRESSION)
+        prepared(deepstarr, tmp_path / "out", **REGRESSION)
 
 
 def test_targets_that_never_change_are_refused(deepstarr, tmp_path):
     write_activity(deepstarr, "Train", [(i, 7) for i in range(12)])
     with pytest.raises(InputError, match=r"every train label_hk is 7\.0, expected num"):
-        prepare(deepstarr, tmp_path / "out", **REGRESSION)
+        prepared(deepstarr, tmp_path / "out", **REGRESSION)
 
 
 @pytest.mark.parametrize(
@@ -431,7 +430,7 @@ def test_targets_that_never_change_are_refused(deepstarr, tmp_path):
 def test_bad_activities_are_named(deepstarr, tmp_path, values, message):
     write_activity(deepstarr, "Val", values)
     with pytest.raises(InputError, match=re.escape(message)):
-        prepare(deepstarr, tmp_path / "out", **REGRESSION)
+        prepared(deepstarr, tmp_path / "out", **REGRESSION)
 
 
 @pytest.mark.parametrize(
@@ -446,7 +445,7 @@ def test_bad_activities_are_named(deepstarr, tmp_path, values, message):
 def test_bad_sequences_are_named(deepstarr, tmp_path, text, message):
     (deepstarr / "Sequences_Val.fa").write_text(text)
     with pytest.raises(InputError, match=f"Sequences_Val.fa: {message}"):
-        prepare(deepstarr, tmp_path / "out", **REGRESSION)
+        prepared(deepstarr, tmp_path / "out", **REGRESSION)
 
 
 @given(st.lists(st.text(splits.LETTERS, max_size=9), max_size=6))
@@ -464,18 +463,18 @@ def test_the_other_strand_of_the_other_strand_is_the_sequence(sequences):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"max_rows": 0}', "max_rows is 0, expected a whole number from 1 up"),
-        ('{"max_rows": true}', "max_rows is True"),
-        ('{"k": null}', "k is None"),
-        ('{"drop_leaks": 1}', "drop_leaks is 1, expected true or false"),
-        ('{"rows": 3}', "unknown key 'rows', expected max_rows, drop_leaks, k, seed"),
-        ("[1]", "expected an object"),
+        ('{"max_rows": 0}', "max_rows: found 0, expected at least 1"),
+        ('{"max_rows": true}', "max_rows: found true"),
+        ('{"k": null}', "k: found null"),
+        ('{"drop_leaks": 1}', "drop_leaks: found 1, expected true or false"),
+        ('{"rows": 3}', "unknown key 'rows'; did you mean 'max_rows'"),
+        ("[1]", r"found \[1\], expected keys with values"),
         ("{", "not JSON"),
     ],
 )
 def test_bad_hyperparameters_are_named(text, message):
     with pytest.raises(InputError, match=message):
-        benchmark.parse_settings(text)
+        Preparation.parse(text)
 
 
 def test_pandas_is_left_alone(gue, deepstarr, tmp_path):
@@ -484,10 +483,10 @@ def test_pandas_is_left_alone(gue, deepstarr, tmp_path):
 import sys
 sys.path[:0] = {[str(ROOT / name) for name in ("tests/data", "tests", "workflow")]}
 from pathlib import Path
-from test_prepare import REGRESSION, benchmark, dataset, Settings
+from test_prepare import REGRESSION, prepare, dataset, Preparation
 for folder, changes in (({str(gue)!r}, {{}}), ({str(deepstarr)!r}, REGRESSION)):
     output = Path({str(tmp_path)!r}) / ("out" + changes.get("task", ""))
-    benchmark.prepare(Path(folder), dataset(**changes), Settings(), output)
+    prepare.prepare(Path(folder), dataset(**changes), Preparation(), output)
 sys.exit("pandas" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -26,14 +26,14 @@ def pauses(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("asked", "waited"), [("7", 7.0), ("86400", 120.0), ("0", 0.5), ("soon", 0.5)]
+    ("told", "waited"), [("7", 7.0), ("86400", 120.0), ("0", 0.5), ("soon", 0.5)]
 )
 def test_a_busy_server_says_when_to_come_back(
-    server, tmp_path, monkeypatch, pauses, asked, waited
+    server, tmp_path, monkeypatch, pauses, told, waited
 ):
     monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.5)
     server.files["/a"] = BODY
-    server.faults["/a"] = [{"Retry-After": asked}]
+    server.faults["/a"] = [{"Retry-After": told}]
     fetch(spec_of(server, "/a"), tmp_path / "out")
     assert pauses == [waited]
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
@@ -70,7 +70,7 @@ def test_a_server_that_falls_silent_is_asked_for_the_rest(
     server.faults["/a"] = [("hang", (1 << 20) + 5)]
     fetch(spec_of(server, "/a"), tmp_path / "out")
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
-    assert server.asked[1] == ("/a", f"bytes={1 << 20}-")
+    assert server.requests[1] == ("/a", f"bytes={1 << 20}-")
 
 
 def test_the_proxy_of_the_environment_is_asked(server, tmp_path, monkeypatch):
@@ -80,7 +80,7 @@ def test_the_proxy_of_the_environment_is_asked(server, tmp_path, monkeypatch):
     server.files["http://data.example/a"] = BODY
     spec = {"files": [entry(server) | {"urls": ["http://data.example/a"]}]}
     fetch(spec, tmp_path / "out")
-    assert server.asked == [("http://data.example/a", None)]
+    assert server.requests == [("http://data.example/a", None)]
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
@@ -125,11 +125,11 @@ def test_a_disk_that_gets_full_is_one_line_and_the_part_is_kept(
         with pytest.raises(InputError) as error:
             fetch(spec_of(server, "/a", "/b"), tmp_path / "out")
     assert f"No space left on device ({1 << 20} bytes are kept" in str(error.value)
-    assert server.asked == [("/a", None)]  # no other mirror helps
+    assert server.requests == [("/a", None)]  # no other mirror helps
     (part,) = parts_in(tmp_path)
     assert part.read_bytes() == BODY[: 1 << 20]
     fetch(spec_of(server, "/a", "/b"), tmp_path / "out")
-    assert server.asked[1:] == [("/a", f"bytes={1 << 20}-")]
+    assert server.requests[1:] == [("/a", f"bytes={1 << 20}-")]
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
@@ -141,7 +141,7 @@ def test_room_to_unpack_is_asked_for_before_the_first_byte(
     spec = spec_of(server, "/a", name="set.zip") | {"unpack": "zip"}
     with pytest.raises(InputError, match=f"needs {5 * len(BODY)} bytes of disk"):
         fetch(spec, tmp_path / "out")
-    assert server.asked == []
+    assert server.requests == []
     # Where the config has no size, the server's word comes before its first byte.
     server.files["/a"] = BODY
     spec["files"][0]["bytes"] = None
@@ -190,7 +190,7 @@ def test_after_kill_9_the_same_command_ends_with_the_same_bytes(server, tmp_path
     again = start(spec, tmp_path / "out")
     assert "waiting" not in again.communicate()[1]
     assert again.returncode == 0
-    assert server.asked[1] == ("/a", f"bytes={2 << 20}-")
+    assert server.requests[1] == ("/a", f"bytes={2 << 20}-")
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checksums.tsv", "out"]
 
@@ -200,7 +200,7 @@ def test_of_two_processes_one_fetches_and_the_other_waits(server, tmp_path):
     server.faults["/a"] = [("hang", 2 << 20)]
     spec = spec_of(server, "/a")
     first = start(spec, tmp_path / "out")
-    wait_for(lambda: server.asked)
+    wait_for(lambda: server.requests)
     second = start(spec, tmp_path / "out")
     said = second.stderr.readline()
     assert f"waiting for process {first.pid} on {socket.gethostname()}" in said
@@ -208,5 +208,5 @@ def test_of_two_processes_one_fetches_and_the_other_waits(server, tmp_path):
     assert first.communicate() and first.returncode == 0
     assert "out: is there already" in second.communicate()[1]
     assert second.returncode == 0
-    assert server.asked == [("/a", None)]
+    assert server.requests == [("/a", None)]
     assert (tmp_path / "out/data.bin").read_bytes() == BODY

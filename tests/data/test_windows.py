@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from made.genome import make_corpus
 
-from randommask.data import windows as corpus
 from randommask.data.windows import Corpus
 from randommask.errors import InputError
 from randommask.genome import decode
@@ -178,7 +177,7 @@ def test_a_corpus_larger_than_memory_is_read_without_reading_ahead(
         def madvise(self, advice):
             advised.append(advice)
 
-    monkeypatch.setattr(corpus, "_map", Shard)
+    monkeypatch.setattr("randommask.data.windows._map", Shard)
     manifest = make_corpus(tmp_path, {"chr1": "ACGT" * 20, "chr2": "ACGT" * 20})
     Corpus([manifest], 12, [])
     assert advised == []

@@ -15,7 +15,7 @@ from sklearn.metrics import matthews_corrcoef
 
 from randommask import genome
 from randommask.data import grammar, shards
-from randommask.data import world as synthetic
+from randommask.data.world import main
 from randommask.errors import InputError
 from randommask.experiment import datasets
 from randommask.files import sha256
@@ -30,7 +30,7 @@ def synthesise(folder, table=TABLE, **changes):
     flags = ["--datasets", str(table), "--hparams", json.dumps(hparams | changes)]
     for name in ("genome", "gue", "deepstarr"):
         flags += [f"--{name}", str(folder / name)]
-    synthetic.main(flags)
+    main(flags)
     return folder
 
 
@@ -209,9 +209,12 @@ def test_activities_can_be_learnt_but_not_wholly(world):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"genome_bases": 200_000}, "genome_bases: found 200000"),
-        ({"rows": {"train": 400, "dev": 2, "test": 300}}, "rows: found 2 for dev"),
-        ({"rows": {"train": 400, "dev": 20}}, "rows: found None for test"),
+        ({"genome_bases": 200_000}, "genome_bases of at least 100000 a chromosome"),
+        (
+            {"rows": {"train": 400, "dev": 2, "test": 300}},
+            "rows.dev: found 2",
+        ),
+        ({"rows": {"train": 400, "dev": 20}}, "rows: no key 'test'"),
     ],
 )
 def test_a_world_too_small_is_one_line(tmp_path, changes, said):

@@ -13,7 +13,7 @@ import yaml
 from made import ROOT
 
 from randommask.doctor import __main__ as doctor
-from randommask.doctor import experiment, machine
+from randommask.doctor import machine, needs
 from randommask.doctor.finding import ask
 from randommask.experiment import file, form
 from randommask.experiment.sections import Experiment
@@ -180,45 +180,45 @@ def of(config):
 
 
 def test_disk_counts_what_is_not_there(paper, tmp_path, monkeypatch):
-    need = experiment._needed(paper, tmp_path / "results")
+    need = needs._needed(paper, tmp_path / "results")
     assert 4e10 < need < 9e10
     (tmp_path / "results" / "pretrain" / "dnabert" / "step-480000").mkdir(parents=True)
-    left = need - experiment._needed(paper, tmp_path / "results")
+    left = need - needs._needed(paper, tmp_path / "results")
     assert left == 4 * 4 * 89_196_549  # encoder and state, no milestone
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**9))
-    assert states(experiment.disk(paper)) == [("problem", "disk")]
+    assert states(needs.disk(paper)) == [("problem", "disk")]
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**12))
-    assert states(experiment.disk(paper)) == [("ok", "disk")]
+    assert states(needs.disk(paper)) == [("ok", "disk")]
 
 
 def test_clock_and_locks(paper, tmp_path, monkeypatch):
-    found = list(experiment.file_system(paper))
+    found = list(needs.file_system(paper))
     assert states(found) == [("ok", "clock"), ("ok", "locks")]
     assert os.listdir(tmp_path) == []  # nothing is left behind
     times = iter([1.0, 1.0])
-    monkeypatch.setattr(experiment.time, "time", lambda: next(times))
-    assert ("warning", "clock") in states(experiment.file_system(paper))
+    monkeypatch.setattr(needs.time, "time", lambda: next(times))
+    assert ("warning", "clock") in states(needs.file_system(paper))
     monkeypatch.undo()
 
 
 def test_a_file_system_without_locks(paper, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", lambda file, how: None)
-    assert ("problem", "locks") in states(experiment.file_system(paper))
+    assert ("problem", "locks") in states(needs.file_system(paper))
 
     def refuse(file, how):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    assert "No locks available" in said(experiment.file_system(paper))
+    assert "No locks available" in said(needs.file_system(paper))
 
 
 def test_a_folder_that_cannot_be_written(paper, monkeypatch):
     def refuse(**options):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(experiment.tempfile, "NamedTemporaryFile", refuse)
-    assert states(experiment.file_system(paper)) == [("problem", "results")]
+    monkeypatch.setattr(needs.tempfile, "NamedTemporaryFile", refuse)
+    assert states(needs.file_system(paper)) == [("problem", "results")]
 
 
 class Server(BaseHTTPRequestHandler):
@@ -249,13 +249,13 @@ def test_mirrors_are_asked_in_their_order(config, server, tmp_path):
 
     config["encoders"] = {"linear": LINEAR}
     config["sources"] = {"good": remote("gone", "here"), "bad": remote("gone")}
-    found = list(experiment.sources(of(config), offline=False))
+    found = list(needs.sources(of(config), offline=False))
     assert states(found) == [("ok", "source"), ("problem", "source")]
     assert "good: 127.0.0.1 answers" in said(found)
     assert "bad: no place answers" in said(found)
-    assert list(experiment.sources(of(config), offline=True)) == []
+    assert list(needs.sources(of(config), offline=True)) == []
     (tmp_path / "resources" / "bad").mkdir(parents=True)
-    assert said(experiment.sources(of(config), offline=False)).count("problem") == 0
+    assert said(needs.sources(of(config), offline=False)).count("problem") == 0
 
 
 def test_every_place_of_a_download_counts(config, server, tmp_path, monkeypatch):
@@ -275,7 +275,7 @@ def test_every_place_of_a_download_counts(config, server, tmp_path, monkeypatch)
     config["encoders"] = {"nt": {"released": place}}
     found = {
         finding.found.split(":")[0]: finding.state
-        for finding in experiment.sources(of(config), offline=False)
+        for finding in needs.sources(of(config), offline=False)
     }
     problems = {name for name, state in found.items() if state == "problem"}
     assert problems == {"lost", "encoders/nt"} and len(found) == 5
@@ -288,7 +288,7 @@ def test_local_copies(config, tmp_path):
         "mine": {"path": "mine"},
         "lost": {"path": "nowhere"},
     }
-    found = list(experiment.sources(of(config), offline=True))
+    found = list(needs.sources(of(config), offline=True))
     assert [finding.state for finding in found] == ["ok", "ok", "problem"]
     assert "lost: no nowhere" in said(found)
 
@@ -304,7 +304,7 @@ def test_a_problem_is_the_exit_status(commands, tmp_path, monkeypatch, capsys):
     }
     path.write_text(yaml.safe_dump(config))
     monkeypatch.setattr(machine, "packages", lambda: iter(()))
-    monkeypatch.setattr(experiment, "disk", lambda config: iter(()))
+    monkeypatch.setattr(needs, "disk", lambda config: iter(()))
     with pytest.raises(SystemExit) as stopped:
         doctor.main(["--offline", "--configfile", str(path)])
     assert stopped.value.code == 1

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from randommask import kmers
-from randommask.encoders import bert
+from randommask.encoders import bert, cost
 from randommask.encoders.dropout import dropout
 from randommask.errors import InputError
 
@@ -53,13 +53,13 @@ def test_bert_loads_the_folder_with_identical_logits(folder, batch):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_only_what_is_asked_is_the_same(folder, batch, bf16):
+def test_only_what_is_wanted_is_the_same(folder, batch, bf16):
     ids, keep = batch
     model = bert.load(folder).eval()
     places = torch.tensor([89, 0, 31, 31])
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        whole, part = model(ids, keep), model(ids, keep, asked=1)
-        some = model(ids, keep, asked=places)
+        whole, part = model(ids, keep), model(ids, keep, wanted=1)
+        some = model(ids, keep, wanted=places)
     assert part.shape == (3, 1, 32) and some.shape == (4, 32)
     atol = 0.05 if bf16 else 1e-6
     assert torch.allclose(part, whole[:, :1], atol=atol)
@@ -71,7 +71,7 @@ def test_gradients_do_not_depend_on_how_the_head_is_asked(folder, batch):
     model = bert.load(folder, dropout=0.0).train()
     places = torch.tensor([2, 3, 40, 88])
     gradients = []
-    for hidden in (model(ids, asked=places), model(ids).flatten(0, 1)[places]):
+    for hidden in (model(ids, wanted=places), model(ids).flatten(0, 1)[places]):
         model.zero_grad()
         loss(model.head(hidden), ids.flatten()[places]).backward()
         gradients.append([p.grad.clone() for p in model.parameters()])
@@ -85,7 +85,7 @@ def test_a_training_step_is_one_graph_compiled_once(folder, batch, backend, rate
     model = bert.load(folder, dropout=rate).train()
 
     def step(ids, places, labels):
-        return loss(model.head(model(ids, asked=places)), labels)
+        return loss(model.head(model(ids, wanted=places)), labels)
 
     torch._dynamo.reset()
     compiled = torch.compile(step, fullgraph=True, dynamic=False, backend=backend)
@@ -168,8 +168,8 @@ def test_round_trip_and_description(folder):
 def test_the_papers_sizes():
     base = bert.EncoderConfig(12, 768, 12, 3072, 512, 6, "overlapping")
     mini = bert.EncoderConfig(4, 256, 4, 1024, 512, 6, "overlapping")
-    assert bert.parameters(base) == 89_196_549
-    assert bert.parameters(mini) == 4_411_397
+    assert cost.parameters(base, 4101) == 89_196_549
+    assert cost.parameters(mini, 4101) == 4_411_397
 
 
 def test_bf16_is_close_to_fp32_on_both_attention_paths(batch):

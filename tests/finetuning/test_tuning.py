@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from made.dataset import hparams, made, planted, tiny_encoder, write
+from made.dataset import hparams, made, planted, write
 
 from randommask import metrics
 from randommask.finetuning import examples
@@ -14,11 +14,6 @@ from randommask.finetuning.fitting import fit
 from randommask.finetuning.tuning import Tuning, keep_mask
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +27,7 @@ def dataset(tmp_path_factory):
 
 def begin(folder, data, compiler=None, **changes):
     settings = hparams(**changes)
-    splits = examples.read(data, settings.tokenization, folder)
-    return Tuning(folder, splits, settings, compiler)
+    return Tuning(folder, examples.read(data, settings), settings, compiler)
 
 
 def losses(run):

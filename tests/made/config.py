@@ -8,7 +8,7 @@ from made import ROOT
 
 
 def micro(folder: Path, results: Path | None = None) -> dict:
-    """A config whose resources and logs lie in `folder`, and its results there or not."""
+    """A config whose resources and logs lie in `folder`, its results there or not."""
     config = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     config["pathvars"] = {
         "results": str(results or folder / "results"),

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import torch
 
 from randommask.encoders import bert
-from randommask.finetuning.settings import Settings
+from randommask.experiment.hparams import Finetuning
 
 K, BASES = 3, 36
 MOTIFS = ("TGACGT", "CCATAG")  # of class 1, of class 2
@@ -33,7 +33,7 @@ HPARAMS = {
 
 
 def hparams(**changes):
-    return Settings.parse(json.dumps(HPARAMS | changes))
+    return Finetuning.parse(json.dumps(HPARAMS | changes))
 
 
 def tiny_encoder(folder):

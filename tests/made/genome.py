@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from randommask.data import shards
+from randommask.experiment.hparams import Pretraining
 
 
 def make_corpus(folder: Path, sequences: dict[str, str]) -> str:
@@ -23,7 +24,7 @@ def random_corpus(folder: Path, bases: int = 20_000) -> str:
     return make_corpus(folder, {"chr1": rows[0], "chr2": rows[1]})
 
 
-def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> dict:
+def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> Pretraining:
     """What one small pretraining job has to know."""
     settings = {
         "architecture": {
@@ -58,7 +59,7 @@ def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> dict:
         "precision": "fp32",
         "validation_windows": 8,
     }
-    return {
+    found = {
         "start": start,
         "end": end,
         "milestones": [step for step in (0, 3, 9) if start <= step < end],
@@ -71,3 +72,4 @@ def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> dict:
         },
         "settings": {**settings, **changes},
     }
+    return Pretraining.model_validate(found)

@@ -1,4 +1,4 @@
-"""A server of this machine that stands in for the sites, and does wrong when asked."""
+"""A server of this machine that stands in for the sites, and fails when told to."""
 
 import hashlib
 import json
@@ -10,21 +10,21 @@ from urllib.parse import unquote
 
 
 class Server:
-    """Files by path, what to do wrong with each request, and what was asked.
+    """Files by path, what to do wrong with each request, and the requests that came.
 
     `faults[path]` is a list, one entry a request: a status to answer with, `("cut", n)`
     to close after n bytes, `("hang", n)` to fall silent after n bytes until `released`,
     `("shift", n)` to answer a range that starts n too late, a dict of headers for a
     429, None to do it right. When the list is used up, all goes right. As a proxy it is
-    asked for whole addresses, which then are the paths.
+    given whole addresses, which then are the paths.
     """
 
     def __init__(self):
         self.files = {}
         self.faults = {}
         self.redirects = {}
-        self.asked = []
-        self.headers_asked = []
+        self.requests = []
+        self.request_headers = []
         self.ranges = True
         self.headers = True
         self.released = threading.Event()
@@ -85,25 +85,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = unquote(self.path)
-        asked = self.headers.get("Range")
-        self.served.asked.append((path, asked))
-        self.served.headers_asked.append(dict(self.headers))
+        wanted = self.headers.get("Range")
+        self.served.requests.append((path, wanted))
+        self.served.request_headers.append(dict(self.headers))
         faults = self.served.faults.get(path, [])
         fault = faults.pop(0) if faults else None
         if isinstance(fault, dict):
             self.answer(429, b"busy", extra=fault)
             return
         if path in self.served.redirects:
-            place = self.served.redirects[path]
-            self.answer(302, b"", extra={"Location": place})
+            address = self.served.redirects[path]
+            self.answer(302, b"", extra={"Location": address})
             return
         if isinstance(fault, int) or path not in self.served.files:
             self.answer(fault or 404, b"no")
             return
         kind, count = fault or (None, 0)
         body, status, extra = self.served.files[path], 200, {}
-        if asked and self.served.ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+        if wanted and self.served.ranges:
+            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
             if start >= len(body):
                 self.answer(416, b"")
                 return

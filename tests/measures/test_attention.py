@@ -8,6 +8,7 @@ import torch
 from randommask import kmers
 from randommask.encoders import bert
 from randommask.errors import InputError
+from randommask.experiment.hparams import Attention
 from randommask.measures import attention
 
 SIZES = dict(layers=3, hidden=16, heads=2, feed_forward=16, positions=32, k=4)
@@ -104,8 +105,8 @@ def test_maps_are_the_mean_of_the_heads(model):
 
 def test_too_many_tokens(model, manifest, tmp_path):
     bert.save(model, tmp_path / "encoder")
-    options = dict(windows=1, seed=0, tokens=33, held_out=[])
-    with pytest.raises(InputError, match="tokens: 33, expected 5 to 32"):
+    settings = Attention(encoder="x", windows=1, tokens=33)
+    with pytest.raises(InputError, match="tokens: 33, expected at most 32"):
         attention.attend(
-            str(tmp_path / "encoder"), [str(manifest)], "a.npz", "a.csv", **options
+            str(tmp_path / "encoder"), [str(manifest)], "a.npz", "a.csv", settings
         )

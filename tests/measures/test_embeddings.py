@@ -6,6 +6,7 @@ from safetensors.numpy import save_file
 
 from randommask import kmers
 from randommask.errors import InputError
+from randommask.experiment.hparams import Embeddings
 from randommask.measures import embeddings
 
 
@@ -123,8 +124,9 @@ def test_bad_weights_are_named(tmp_path):
 
 
 def test_steps_and_checkpoints_must_agree(tmp_path):
+    settings = Embeddings(encoder="x", steps=(0, 1))
     with pytest.raises(InputError, match="expected one for each of the 2 steps"):
-        embeddings.embed(["only"], [0, 1], "b.csv", "a.csv", 0, 30)
+        embeddings.embed(["only"], "b.csv", "a.csv", settings)
 
 
 def test_perplexity_must_fit():

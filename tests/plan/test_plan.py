@@ -11,7 +11,7 @@ import pytest
 from made import ROOT
 
 from randommask.errors import InputError
-from randommask.experiment import file
+from randommask.experiment import encoders, file
 from randommask.plan import __main__ as plan
 from randommask.plan import speeds
 
@@ -30,19 +30,13 @@ def clone(tmp_path, monkeypatch):
 
 
 def job(rule, hparams=None, needs=(), makes=(), gpus=0, **wildcards):
-    return plan.Job(
-        rule, wildcards, list(needs), list(makes), gpus, 1, dict(hparams or {})
-    )
+    return plan.Job(rule, wildcards, list(needs), list(makes), gpus, 1, hparams)
 
 
 def pretraining(start, end, gpus=8, before=()):
-    settings = {
-        **PAPER.pretrain.values(),
-        "architecture": PAPER.architectures["base"].values(),
-        "curriculum": [{"until": 480_000, "max_span": 6}],
-    }
-    hparams = {"start": start, "end": end, "milestones": [], "settings": settings}
-    return job("pretrain", hparams, before, [f"step-{end}"], gpus)
+    told = encoders.segment(PAPER, "dnabert", 480_000)
+    told = told.model_copy(update={"start": start, "end": end, "milestones": ()})
+    return job("pretrain", told, before, [f"step-{end}"], gpus)
 
 
 def lines(jobs, gpus=8, rate=None, experiment=PAPER):

@@ -8,7 +8,8 @@ import yaml
 from made import ROOT
 
 from randommask.encoders import bert
-from randommask.pretraining import card as modelcard
+from randommask.experiment.hparams import Settings
+from randommask.pretraining.card import write
 
 ARCHITECTURE = {
     "layers": 1,
@@ -19,6 +20,7 @@ ARCHITECTURE = {
     "dropout": 0.1,
 }
 SETTINGS = {
+    "genomes": ["made"],
     "architecture": ARCHITECTURE,
     "k": 3,
     "tokenization": "overlapping",
@@ -34,10 +36,10 @@ SOURCES = [("made", "a.fa.gz", "ab" * 32), ("made", "odd|name.fa", "cd" * 32)]
 
 
 def card(folder, step=1000, **changes):
-    modelcard.write(
+    write(
         folder,
         encoder="small",
-        settings=SETTINGS | changes,
+        settings=Settings.model_validate(SETTINGS | changes),
         step=step,
         sources=SOURCES,
     )
@@ -80,10 +82,10 @@ def test_limits_follow_the_settings(tmp_path):
 def test_its_bytes_depend_on_nothing_else(tmp_path):
     first = card(tmp_path / "first")
     reordered = dict(reversed(SETTINGS.items()))
-    modelcard.write(
+    write(
         tmp_path / "second",
         encoder="small",
-        settings=reordered,
+        settings=Settings.model_validate(reordered),
         step=1000,
         sources=SOURCES,
     )

@@ -6,19 +6,19 @@ import torch
 from made.genome import random_corpus, segment
 
 from randommask import kmers, masking
-from randommask.data import windows as corpus
+from randommask.data.windows import Corpus
 from randommask.pretraining import loader
 
 
 @pytest.fixture(scope="module")
 def settings():
-    return segment()["settings"]
+    return segment().settings
 
 
 @pytest.fixture(scope="module")
 def windows(settings, tmp_path_factory):
-    bases = kmers.window_bases(settings["tokens"], "overlapping", settings["k"])
-    return corpus.Corpus(
+    bases = kmers.window_bases(settings.tokens, "overlapping", settings.k)
+    return Corpus(
         [random_corpus(tmp_path_factory.mktemp("corpus"))], bases, held_out=[]
     )
 
@@ -26,10 +26,10 @@ def windows(settings, tmp_path_factory):
 def same(left, right):
     return all(
         one.first == other.first
-        and one.asked == other.asked
+        and one.masked == other.masked
         and torch.equal(one.inputs_MT, other.inputs_MT)
-        and torch.equal(one.places_C, other.places_C)
-        and torch.equal(one.targets_C, other.targets_C)
+        and torch.equal(one.positions_P, other.positions_P)
+        and torch.equal(one.targets_P, other.targets_P)
         for one, other in zip(left, right, strict=True)
     )
 
@@ -49,54 +49,55 @@ def test_processes_share_one_global_batch(settings, windows):
     assert same(alone, [shared[0][0], shared[1][0]])
 
 
-def test_what_the_masker_asks_is_asked_and_nothing_else(settings, windows):
+def test_what_the_masker_masks_is_masked_and_nothing_else(settings, windows):
     codes = windows.windows(1, 3, 4, 4)
-    ids = kmers.batch_ids(settings, codes)
+    ids = kmers.batch_ids(codes, settings.tokenization, settings.k)
     options = masking.options(settings, 8)
     inputs, labels = masking.corrupt(ids, 8, 1, 3, 4, **options)
     batch = loader.mask(settings, ids, 8, 3, 4)
     assert np.array_equal(batch.inputs_MT.numpy(), inputs)
-    assert batch.asked == (labels >= 0).sum() > 0
+    assert batch.masked == (labels >= 0).sum() > 0
     rebuilt = np.full(labels.size, -100)
-    rebuilt[batch.places_C[: batch.asked]] = batch.targets_C[: batch.asked]
+    rebuilt[batch.positions_P[: batch.masked]] = batch.targets_P[: batch.masked]
     assert np.array_equal(rebuilt.reshape(labels.shape), labels)
-    assert (batch.targets_C[batch.asked :] == loader.IGNORED).all()
-    assert len(batch.places_C) % loader.PLACES == 0
+    assert (batch.targets_P[batch.masked :] == loader.IGNORED).all()
+    assert len(batch.positions_P) % loader.MULTIPLE == 0
 
 
 def test_capacity_holds_nearly_every_batch(settings, windows):
-    large = {**settings, "micro_batch": 512, "batch": 512}
-    places = loader.capacity(large)
+    large = settings.model_copy(update={"micro_batch": 512, "batch": 512})
+    room = loader.capacity(large)
     made = loader.Loader(large, windows, 0, 1)
-    asked = [made.make(step)[0].asked for step in range(8, 12)]  # the longest spans
-    assert max(asked) <= places < 1.5 * max(asked)
+    masked = [made.make(step)[0].masked for step in range(8, 12)]  # the longest spans
+    assert max(masked) <= room < 1.5 * max(masked)
     made.close()
-    share = np.mean(asked) / (512 * 24)
-    assert share == pytest.approx(loader.asked_share(large), rel=0.2)  # cut at the ends
+    share = np.mean(masked) / (512 * 22)
+    assert share == pytest.approx(masking.phase_share(large, 8), rel=0.05)
 
 
-def test_a_batch_that_asks_more_is_larger(settings, windows):
-    large = {**settings, "micro_batch": 256, "batch": 256}
-    few = loader.Loader(large, windows, 0, 1, places=256).make(9)[0]
-    assert few.asked > 256 and len(few.places_C) >= few.asked
-    many = loader.Loader(large, windows, 0, 1, places=4096).make(9)[0]
-    assert len(many.places_C) == 4096 and many.asked == few.asked
+def test_a_batch_that_masks_more_is_larger(settings, windows):
+    large = settings.model_copy(update={"micro_batch": 256, "batch": 256})
+    few = loader.Loader(large, windows, 0, 1, capacity=256).make(9)[0]
+    assert few.masked > 256 and len(few.positions_P) >= few.masked
+    many = loader.Loader(large, windows, 0, 1, capacity=4096).make(9)[0]
+    assert len(many.positions_P) == 4096 and many.masked == few.masked
 
 
 @pytest.mark.parametrize("sequences", [1, 5, 8])
-def test_halves_ask_what_the_whole_asks(settings, windows, sequences):
-    ids = kmers.batch_ids(settings, windows.windows(1, 3, 0, sequences))
-    whole = loader.mask(settings, ids, 8, 3, 0, places=512)
+def test_halves_mask_what_the_whole_masks(settings, windows, sequences):
+    codes = windows.windows(1, 3, 0, sequences)
+    ids = kmers.batch_ids(codes, settings.tokenization, settings.k)
+    whole = loader.mask(settings, ids, 8, 3, 0, capacity=512)
     halves = whole.halves()
     assert len(halves) == min(sequences, 2)
-    assert sum(half.asked for half in halves) == whole.asked > 0
+    assert sum(half.masked for half in halves) == whole.masked > 0
     assert torch.equal(torch.cat([half.inputs_MT for half in halves]), whole.inputs_MT)
     found = torch.full((whole.inputs_MT.numel(),), loader.IGNORED)
     expected, first = found.clone(), 0
-    expected[whole.places_C[: whole.asked]] = whole.targets_C[: whole.asked]
+    expected[whole.positions_P[: whole.masked]] = whole.targets_P[: whole.masked]
     for half in halves:
-        asks = half.targets_C != loader.IGNORED
-        found[first + half.places_C[asks]] = half.targets_C[asks]
+        is_masked = half.targets_P != loader.IGNORED
+        found[first + half.positions_P[is_masked]] = half.targets_P[is_masked]
         first += half.inputs_MT.numel()
     assert torch.equal(found, expected)
 

@@ -1,7 +1,6 @@
 """Killed anywhere, cut anywhere, on any number of processes: the same encoder."""
 
 import csv
-import json
 import multiprocessing
 import os
 import random
@@ -20,8 +19,9 @@ from randommask import files
 from randommask.encoders.folder import ENCODER_FILES, copy_encoder
 from randommask.errors import InputError
 from randommask.pretraining import __main__ as pretrain
-from randommask.training import optimizer
-from randommask.training import state as checkpoint
+from randommask.pretraining.segment import Segment
+from randommask.training import optimizer, state
+from randommask.training.state import StateFolder
 
 ENVIRONMENT = {
     **os.environ,
@@ -35,11 +35,6 @@ EXACT = (
     "spans.csv",
     "config.json",
 )
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return random_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -67,7 +62,7 @@ def pretrain_on_one_thread(*arguments, **options):
 def command(corpus, hparams, output, *flags):
     return [
         *(sys.executable, "-m", "randommask.pretraining", "--corpus", corpus),
-        *("--hparams", json.dumps(hparams), "--output", str(output), *flags),
+        *("--hparams", hparams.flag(), "--output", str(output), *flags),
     ]
 
 
@@ -179,8 +174,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
 
 def test_a_segment_cut_in_two_gives_the_same_weights(corpus, whole, tmp_path):
     first, second = tmp_path / "step-6", tmp_path / "made" / "step-12"
-    early = segment()["settings"] | {"curriculum": [{"until": 6, "max_span": 4}]}
-    hparams = {**segment(end=6), "settings": early}
+    hparams = segment(end=6, curriculum=[{"until": 6, "max_span": 4}])
     pretrain.pretrain([corpus], None, hparams, first)
     pretrain.pretrain([corpus], first, segment(start=6), second)
     for name in ("model.safetensors", "history.csv"):
@@ -202,7 +196,7 @@ def assert_close(found, expected):
 def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
     corpus, tmp_path
 ):
-    no_dropout = segment()["settings"]["architecture"] | {"dropout": 0.0}
+    no_dropout = segment().settings.architecture.values() | {"dropout": 0.0}
     hparams = segment(architecture=no_dropout)
     one, two, changed = (tmp_path / n / "step-12" for n in ("one", "two", "changed"))
     pretrain.pretrain([corpus], None, hparams, one)
@@ -231,19 +225,21 @@ def test_another_number_of_processes_than_asked_is_refused(monkeypatch):
 
 def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
     output = tmp_path / "made" / "step-12"
-    state = checkpoint.open_state(output, segment())
-    (state / "rolling-4.safetensors").write_bytes(b"")
-    other = checkpoint.open_state(output, segment(learning_rate=0.1))
+    with StateFolder(output, segment().values(), 0) as old:
+        old.open()
+        (old.folder / "rolling-4.safetensors").write_bytes(b"")
+    with StateFolder(output, segment(learning_rate=0.1).values(), 0) as new:
+        new.open()
     assert "settings.learning_rate: 0.003 -> 0.1" in capsys.readouterr().err
-    assert not state.exists()
-    assert other.exists()
+    assert not old.folder.exists()
+    assert new.folder.exists()
 
 
 def test_another_corpus_is_not_gone_on_with(corpus, whole, tmp_path_factory):
     other = random_corpus(tmp_path_factory.mktemp("other"), 9_000)
-    mixed = pretrain.identity([corpus], None, segment())
-    assert mixed != pretrain.identity([other], None, segment())
-    assert mixed != pretrain.identity([corpus], whole, segment())
+    mixed = pretrain.identity_of([corpus], None, segment())
+    assert mixed != pretrain.identity_of([other], None, segment())
+    assert mixed != pretrain.identity_of([corpus], whole, segment())
 
 
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_path):
@@ -251,7 +247,7 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_p
     line = command(corpus, segment(), output, "--save-steps", "1")
     interrupt(line, output, lambda: len(checkpoints(output)) > 1, signal.SIGKILL)
     [folder] = (tmp_path / "made" / ".state").glob("step-12-*")
-    last = checkpoint.newest(folder)[0]
+    last = state.checkpoints(folder)[0]
     last.write_bytes(last.read_bytes()[:1000])
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
     assert "warning: skipped" in done.stderr and str(last) in done.stderr
@@ -260,8 +256,8 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_p
 
 def test_a_second_writer_is_refused(corpus, tmp_path):
     output = tmp_path / "made" / "step-12"
-    state = checkpoint.open_state(output, segment())
-    with checkpoint.lock(state):
+    with StateFolder(output, segment().values(), 0) as kept:
+        kept.open()
         done = subprocess.run(
             command(corpus, segment(), output),
             env=ENVIRONMENT,
@@ -286,7 +282,7 @@ def test_nothing_is_open_in_the_state_when_it_is_deleted(
     """Not what a run itself holds there, nor what one has open that went on."""
     output = tmp_path / "made" / "step-12"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoint, "thin_out", raises(KeyboardInterrupt))
+        patch.setattr(state, "thin_out", raises(KeyboardInterrupt))
         pretrain.pretrain([corpus], None, segment(), output, save_steps=5)
     assert checkpoints(output)
     pretrain.pretrain([corpus], None, segment(), output)
@@ -329,8 +325,7 @@ def test_a_loss_that_is_no_number_stops_the_run(corpus, tmp_path):
 
 
 def test_learning_rate_depends_on_step_and_total_alone():
-    settings = {"learning_rate": 1.0, "warmup_steps": 10, "steps": 110}
-    rates = [optimizer.learning_rate(settings, step) for step in range(110)]
+    rates = [optimizer.learning_rate(1.0, 10, 110, step) for step in range(110)]
     assert rates[0] == 0.1 and rates[9] == 1.0 and rates[60] == 0.5
     assert rates[-1] == 0.01
 
@@ -346,8 +341,8 @@ def test_weights_get_a_second_name_without_a_second_copy(whole, tmp_path):
 
 
 def test_state_holds_what_adam_needs(whole):
-    weights, moments, state = checkpoint.load(whole / checkpoint.STATE_FILE)
-    assert state["step"] == 12 and len(state["rows"]) == 6
+    weights, moments, progress = state.read(whole / state.STATE_FILE)
+    assert progress["step"] == 12 and len(progress["rows"]) == 6
     assert {name.rpartition(".")[0] for name in moments} == set(weights)
     saved = load_file(whole / "model.safetensors")
     assert torch.equal(
@@ -363,34 +358,32 @@ def test_a_checkpoint_holds_what_was_when_it_was_begun(corpus, tmp_path, monkeyp
         time.sleep(0.05)
         return slowly(path)
 
-    output = tmp_path / "made" / "step-12"
-    folder = checkpoint.open_state(output, {})
-    trainer = pretrain.Trainer(segment()["settings"], [corpus])
-    part = pretrain.Segment(trainer, segment(), "made", [], folder)
-    writer = checkpoint.Writer(folder)
+    trainer = pretrain.Trainer(segment().settings, [corpus])
     monkeypatch.setattr(files, "write_aside", write_aside)
-    for step in (0, 1):
-        trainer.step(step)
-        for sums in trainer.collect()[0]:
-            part.history.add(sums)
-        if step == 0:
-            writer.save(1, trainer.snapshot(), {"step": 1, **part.history.state()})
-    writer.wait()
+    with StateFolder(tmp_path / "made" / "step-12", {}, 0) as kept:
+        part = Segment(trainer, segment(), "made", [], kept)
+        for step in (0, 1):
+            trainer.step(step)
+            for sums in trainer.collect()[0]:
+                part.history.add(sums)
+            if step == 0:
+                part.done = 1
+                kept.save(1, trainer.snapshot(), part.progress())
     trainer.close()
-    _, _, state = checkpoint.load(checkpoint.rolling(folder, 1))
-    assert state["sums"]["steps"] == 1
+    _, _, progress = state.read(kept.folder / "rolling-1.safetensors")
+    assert progress["step"] == progress["sums"]["steps"] == 1
 
 
 def test_a_failed_write_of_a_checkpoint_is_told(tmp_path):
-    writer = checkpoint.Writer(tmp_path / "state")
-    writer.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
-    writer.wait()
-    assert checkpoint.newest(tmp_path / "state")[0].name == "rolling-3.safetensors"
-    (tmp_path / "file").write_text("")
-    writer = checkpoint.Writer(tmp_path / "file")
-    writer.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
-    with pytest.raises(OSError, match="file"):
-        writer.wait()
+    with StateFolder(tmp_path / "step-3", {}, 0) as kept:
+        kept.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
+        kept.wait()
+        [path] = state.checkpoints(kept.folder)
+        assert path.name == "rolling-3.safetensors"
+        (kept.folder / "rolling-4.safetensors").mkdir()
+        kept.save(4, {"weights.x": torch.zeros(2)}, {"step": 4})
+        with pytest.raises(InputError, match="is a folder"):
+            kept.wait()
 
 
 def test_loss_by_span_length_grows_with_the_span(whole):
@@ -406,8 +399,8 @@ def test_loss_by_span_length_grows_with_the_span(whole):
 
 def test_encoders_that_mask_otherwise_are_validated_alike(whole, corpus, tmp_path):
     others = {"replacement": {"mask": 1.0, "random": 0.0}, "center_probability": 0.15}
-    hparams = segment()
-    hparams["settings"] |= others
+    hparams = segment(**others)
+    hparams = hparams.model_copy(update={"span_masking": segment().span_masking})
     output = tmp_path / "made" / "step-12"
     pretrain.pretrain([corpus], None, hparams, output)
     bounds = []

@@ -5,21 +5,16 @@ import types
 
 import pytest
 import torch
-from made.genome import random_corpus, segment
+from made.genome import segment
 
 from randommask.errors import InputError
 from randommask.pretraining import monitor, trainer
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return random_corpus(tmp_path_factory.mktemp("corpus"))
-
-
 def settings(**changes):
-    made = segment(**changes)["settings"]
-    made["architecture"] = made["architecture"] | {"dropout": 0.0}
-    return made
+    made = segment(**changes).settings
+    sizes = made.architecture.model_copy(update={"dropout": 0.0})
+    return made.model_copy(update={"architecture": sizes})
 
 
 def losses(made, steps):
@@ -28,7 +23,7 @@ def losses(made, steps):
     sums, stop = made.collect()
     made.close()
     assert not stop
-    return [part["loss"] / part["asked"] for part in sums]
+    return [part["loss"] / part["masked"] for part in sums]
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def test_another_shape_after_the_warm_up_is_refused(corpus, compiler):
         made.step(step)
     [batch, _] = made.loader.make(3)
     half = batch.__class__(
-        0, batch.inputs_MT[:2], batch.places_C, batch.targets_C, batch.asked
+        0, batch.inputs_MT[:2], batch.positions_P, batch.targets_P, batch.masked
     )
     with pytest.raises(RuntimeError, match="recompil"):
         made.loss(half)
@@ -66,9 +61,9 @@ def test_a_batch_over_the_capacity_loses_no_label(corpus, compiler):
     large = {"batch": 128, "micro_batch": 128}
     plain = trainer.Trainer(settings(**large), [corpus])
     made = trainer.Trainer(settings(**large), [corpus], compiled=True)
-    made.places = made.loader.places = 256
+    made.capacity = made.loader.capacity = 256
     [batch] = made.loader.make(8)
-    assert batch.asked > 256
+    assert batch.masked > 256
     assert losses(made, range(6, 9)) == pytest.approx(losses(plain, range(6, 9)))
     assert compiler["unique_graphs"] == 0
 

@@ -17,10 +17,10 @@ from scipy import stats
 from randommask.errors import InputError
 from randommask.experiment import ablations, file
 from randommask.experiment.check import check
+from randommask.experiment.hparams import ComparedRow, Origin
 from randommask.report.ablations import __main__ as command
 from randommask.report.ablations import answer, hours, measures, picture
 
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SETS = ["EMP-H3", "EMP-H4", "SSP"]
 LABELS = ("spans of 6", "spans of 14", "growing")
 FORMS = ("csv", "md", "tex", "png", "pdf")
@@ -32,10 +32,9 @@ def in_the_repository(monkeypatch):
 
 
 def load(name):
-    """One of our experiments; the slice without asking for its folders."""
+    """A config's experiment, as if its local data were here."""
     config = file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
-    config["benchmark"]["include"] = "all"
-    return check(config)
+    return check({**config, "benchmark": config["benchmark"] | {"include": "all"}})
 
 
 # --- The answer -----------------------------------------------------------------------
@@ -46,12 +45,12 @@ def group(*scores, series=None, at=None):
     rows, found = [], []
     for place, own in enumerate(scores):
         rows.append(
-            {
-                "label": f"row {place}",
-                "tokenization": "overlapping",
-                "series": series[place] if series else "",
-                "at": at[place] if at else "",
-            }
+            ComparedRow.model_construct(
+                label=f"row {place}",
+                tokenization="overlapping",
+                series=series[place] if series else "",
+                at=at[place] if at else "",
+            )
         )
         runs = {seed: Run(score) for seed, score in enumerate(own)}
         found.append({"SSP": runs})
@@ -412,7 +411,7 @@ def test_a_partial_group_compares_what_there_is(tmp_path):
 
 def test_two_rows_of_one_name_are_refused(tmp_path):
     rows = make_tree(tmp_path, labels=("a", "a"))
-    with pytest.raises(InputError, match="row 2: a second a overlapping"):
+    with pytest.raises(InputError, match="row 2: a second 'a' with 'overlapping'"):
         run(tmp_path, rows)
 
 
@@ -443,8 +442,9 @@ def test_constant_predictions_are_flagged(tmp_path):
 
 
 def spent(folder, jobs, own=None):
-    row = {"label": "a", "encoder": "a", "tokenization": "overlapping"}
-    row["pretraining"] = {"jobs": jobs}
+    row = ComparedRow.model_construct(
+        label="a", encoder="a", pretraining=Origin.model_construct(jobs=jobs)
+    )
     found = hours.hours_records(folder / "results", folder / "logs", row, own)
     return [record["value"] for record in found]
 
@@ -480,11 +480,16 @@ def test_a_run_counts_as_one_on_a_gpu_of_its_own(tmp_path):
 def drawn(rows, axis="", tokens=("6-mers, overlapping",), note=""):
     """The panels of a figure: row i scores 50 + i and 40 + 2i on two data sets."""
     records = []
+    rows = [
+        ComparedRow.model_construct(
+            encoder=f"e{place}",
+            label=f"row {place}",
+            pretraining=Origin.model_construct(tokens=tokens[place % len(tokens)]),
+            **{"series": "", "at": "", **row},
+        )
+        for place, row in enumerate(rows)
+    ]
     for place, row in enumerate(rows):
-        row |= {"encoder": f"e{place}", "series": row.get("series", "")}
-        row |= {"tokenization": "overlapping", "label": f"row {place}"}
-        row["pretraining"] = {"tokens": tokens[place % len(tokens)]}
-        row.setdefault("at", "")
         for of, score in (("a", 50 + place), ("b", 40 + 2 * place)):
             base = 50 if of == "a" else 40
             records.append(measures.record(row, "difference", of, [score - base], note))
@@ -595,38 +600,37 @@ def test_the_groups_are_there_and_name_what_they_need(name, groups):
     for found in experiment.ablations.values():
         assert found.question.endswith("?")
         assert len(found.datasets) <= (3 if name == "demo" else 7)
-        assert {row.at is None for row in found.rows} == {found.axis is None}
+        has_axis = {row.at is not None for row in found.rows}
+        assert has_axis == {found.axis is not None}
 
 
 def test_shares_beside_the_masking_rate_are_the_maskers():
-    """The places on the axis, which the config states, against the exact shares.
+    """The positions on the axis, which the config states, against the exact shares.
 
-    Rows with one target share a place, though their spans differ at the rows' ends.
+    Rows with one target share one, though their spans differ at the rows' ends.
     """
+    from randommask import masking
     from randommask.experiment import encoders
-    from randommask.pretraining import curriculum
 
     for name in ("config", "demo", "slice"):
         experiment = load(name)
         for row in experiment.ablations["masking-rate"].rows:
             end = encoders.segment_ends(experiment, row.encoder)[-1]
             settings = encoders.settings(experiment, row.encoder, end)
-            exact = 100 * curriculum.masked_share(settings.values())
+            exact = 100 * masking.masked_share(settings)
             near = 0.05 if settings.target_share is None else 0.15
             assert row.at == pytest.approx(exact, abs=near), (name, row)
 
 
 def test_weights_beside_the_sizes_are_the_encoders():
-    from randommask.encoders import bert as encoder
+    from randommask.encoders import cost
     from randommask.experiment import encoders
+    from randommask.kmers import vocab_size
 
     for name in ("config", "demo"):
         experiment = load(name)
         for row in experiment.ablations["size"].rows:
             keys = encoders.keys(experiment, row.encoder)
-            sizes = experiment.architectures[keys.architecture].values()
-            made = encoder.EncoderConfig(
-                **sizes, k=keys.k, tokenization=keys.tokenization
-            )
-            weights = encoder.parameters(made) / 1e6
+            sizes = experiment.architectures[keys.architecture]
+            weights = cost.parameters(sizes, vocab_size(keys.k)) / 1e6
             assert row.at == pytest.approx(weights, rel=0.05)

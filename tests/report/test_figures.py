@@ -12,7 +12,15 @@ from randommask.measures import readers
 from randommask.measures.embeddings import center
 from randommask.measures.readers import LABELS, ROLES
 from randommask.report.figures import __main__ as command
-from randommask.report.figures import clusters, curves, datapage, ranking, style, tokens
+from randommask.report.figures import (
+    clusters,
+    curves,
+    datapage,
+    milestones,
+    ranking,
+    style,
+    tokens,
+)
 
 SEQUENCE = "ATTGCACGTACGGATCCTAGTCAGGA"
 NOTICE = "Demo: synthetic DNA, tiny encoders. Not the paper's numbers."
@@ -262,8 +270,16 @@ def test_the_notice_adds_a_strip(folder):
 
 
 def test_milestones_carry_their_loss_and_purity(folder):
-    _, _, csv = draw(folder, "fig2", ["baseline"], "two", columns=3)
-    numbers = pd.read_csv(csv)
+    files = {
+        flag: {"baseline": folder / f"baseline.{ending}"}
+        for flag, ending in (
+            ("embeddings", "csv"),
+            ("history", "history.csv"),
+            ("purity", "purity.csv"),
+        )
+    }
+    with style.applied():
+        _, numbers = milestones.draw(**files, notice="", columns=3)
     assert list(numbers["step"]) == [0, 100, 400]
     history = pd.read_csv(folder / "baseline.history.csv").set_index("step")
     assert np.isnan(numbers["loss"].iloc[0])  # before the first line of the history
@@ -361,7 +377,7 @@ def test_bad_maps_are_named(folder):
 
 
 def test_misspelt_hparams_are_named(folder):
-    with pytest.raises(InputError, match=r"--hparams of fig2: .*'colums'"):
+    with pytest.raises(InputError, match="--hparams: unknown key 'colums'"):
         draw(folder, "fig2", ["baseline"], "bad", colums=3)
 
 
@@ -371,8 +387,3 @@ def test_embeddings_need_their_history(folder):
     outputs = ["--png", "a.png", "--pdf", "a.pdf", "--csv", "a.csv"]
     with pytest.raises(InputError, match="--history: no baseline"):
         command.main(["fig2", *flags, "--hparams", "{}", *outputs])
-
-
-def test_unknown_cluster(folder):
-    with pytest.raises(InputError, match="cluster: 'AX'"):
-        draw(folder, "fig3", ["baseline"], "bad", cluster="AX")

@@ -7,9 +7,9 @@ It needs nothing that downloads, tables or the workflow need.
 
 import pytest
 import torch
-from made.dataset import hparams, made, planted, tiny_encoder, write
+from made.dataset import hparams, planted, write
 from made.encoders import publish_esm, write_dataset
-from made.genome import random_corpus, segment
+from made.genome import segment
 from torch.nn import functional as F
 
 from randommask.encoders import bert, released
@@ -39,21 +39,6 @@ def counters():
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return random_corpus(tmp_path_factory.mktemp("corpus"))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("data") / "two")
-
-
-@pytest.fixture(scope="module")
 def padded(tmp_path_factory):
     """Rows of two lengths."""
     splits = {}
@@ -74,16 +59,16 @@ def deterministic():
 
 
 def settings(rate=0.0, **changes):
-    made = segment(**{"precision": "bf16"} | changes)["settings"]
-    made["architecture"] = made["architecture"] | {"dropout": rate}
-    return made
+    made = segment(**{"precision": "bf16"} | changes).settings
+    sizes = made.architecture.model_copy(update={"dropout": rate})
+    return made.model_copy(update={"architecture": sizes})
 
 
 def losses(run, steps):
     for step in steps:
         run.step(step)
     sums, _ = run.collect()
-    return [part["loss"] / part["asked"] for part in sums]
+    return [part["loss"] / part["masked"] for part in sums]
 
 
 def pretraining(corpus, compiled=True, **changes):
@@ -94,8 +79,8 @@ def pretraining(corpus, compiled=True, **changes):
 
 
 def begin(folder, data, compiler=WHOLE, tokenization="overlapping", **changes):
-    read = examples.read(data, tokenization, folder)
-    return Tuning(folder, read, hparams(tokenization=tokenization, **changes), compiler)
+    settings = hparams(tokenization=tokenization, **changes)
+    return Tuning(folder, examples.read(data, settings), settings, compiler)
 
 
 # --- Pretraining ----------------------------------------------------------------------
@@ -127,7 +112,7 @@ def test_the_loss_is_that_of_transformers(corpus, tmp_path):
     theirs = BertForMaskedLM.from_pretrained(tmp_path).to(run.device).eval()
     for batch in run.loader.make(0):
         labels = torch.full((batch.inputs_MT.numel(),), loader.IGNORED)
-        labels[batch.places_C[: batch.asked]] = batch.targets_C[: batch.asked]
+        labels[batch.positions_P[: batch.masked]] = batch.targets_P[: batch.masked]
         with torch.no_grad(), run.autocast:
             logits = theirs(batch.inputs_MT.long().to(run.device)).logits
         expected = F.cross_entropy(
@@ -175,8 +160,8 @@ def test_a_batch_over_the_capacity_loses_no_label(corpus, counters):
     large = settings(batch=128, micro_batch=128)
     plain = Trainer(large, [corpus], compiled=False)
     run = Trainer(large, [corpus])
-    run.places = run.loader.places = 256
-    assert run.loader.make(8)[0].asked > 256
+    run.capacity = run.loader.capacity = 256
+    assert run.loader.make(8)[0].masked > 256
     assert losses(run, range(6, 9)) == pytest.approx(
         losses(plain, range(6, 9)), rel=1e-2
     )
@@ -259,7 +244,7 @@ def test_the_other_families_compile(tmp_path, family):
         publish_esm(tmp_path / "published")
         released.convert(tmp_path / "published", "esm", tmp_path / "encoder")
     else:
-        sizes = hyena.Config(16, 2, 32, 66, 16, 5, 8, 2, 3, 10, 1e-5, 0.0)
+        sizes = hyena.HyenaConfig(16, 2, 32, 66, 16, 5, 8, 2, 3, 10, 1e-5, 0.0)
         hyena.save(hyena.Hyena(sizes), tmp_path / "encoder")
     data = write_dataset(tmp_path / "data")  # some of its rows are shorter
     given = {

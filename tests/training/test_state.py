@@ -8,27 +8,17 @@ import sys
 
 import pytest
 import torch
-from made.dataset import HPARAMS, hparams, made, tiny_encoder
+from made.dataset import HPARAMS, hparams
 
-from randommask import metrics
+from randommask import files, metrics
 from randommask.errors import InputError
 from randommask.finetuning.__main__ import finetune
 from randommask.finetuning.tuning import Tuning
-from randommask.training import state as checkpoint
+from randommask.training.state import StateFolder
 
 torch.set_num_threads(1)
 SETTINGS = {"epochs": 3}  # 20 steps each
 VARYING = ("seconds", "peak_memory_bytes")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "made")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("data") / "two")
 
 
 def run(folder, data, out, save_seconds=0.0, **changes):
@@ -62,7 +52,7 @@ def whole(folder, dataset, tmp_path_factory):
     """The results of a run that nothing stopped: a short one, which keeps no state."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "open_state", None)
+        patch.setattr(StateFolder, "open", None)
         run(folder, dataset, out, save_seconds=60)
     return results(out)
 
@@ -169,17 +159,22 @@ def test_a_state_of_other_settings_is_deleted_and_named(
     assert len(results(tmp_path)[0]["test"]) > 1
 
 
+@pytest.mark.parametrize("damaged", ["one", "both"])
 def test_a_damaged_state_is_passed_over(
-    folder, dataset, tmp_path, whole, monkeypatch, capsys
+    folder, dataset, tmp_path, whole, monkeypatch, capsys, damaged
 ):
     with monkeypatch.context() as patch:
         kill_at(patch, 30)
         with pytest.raises(Killed):
             run(folder, dataset, tmp_path)
-    [state] = tmp_path.glob(".state/*/state.safetensors")
-    state.write_bytes(state.read_bytes()[:1000])
+    kept = sorted(tmp_path.glob(".state/*/rolling-*.safetensors"))
+    assert [path.stem for path in kept] == ["rolling-29", "rolling-30"]
+    for path in kept if damaged == "both" else kept[1:]:
+        path.write_bytes(path.read_bytes()[:1000])
     run(folder, dataset, tmp_path)
-    assert "starting afresh" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"warning: skipped: {kept[1]}" in said
+    assert ("after 29 steps" in said) == (damaged == "one")
     assert results(tmp_path) == whole
 
 
@@ -200,7 +195,10 @@ def test_a_second_writer_is_refused(folder, dataset, tmp_path, monkeypatch):
         with pytest.raises(Killed):
             run(folder, dataset, tmp_path)
     [state] = tmp_path.glob(".state/*")
-    with checkpoint.lock(state), pytest.raises(InputError, match="being written by"):
+    with (
+        files.lock(state / "lock", wait=False),
+        pytest.raises(InputError, match="being written by"),
+    ):
         run(folder, dataset, tmp_path)
 
 

@@ -16,16 +16,19 @@ import yaml
 from made import ROOT
 
 from randommask.data import checksums, fetched
-from randommask.experiment.check import check
+from randommask.experiment import form
+from randommask.experiment.file import read, whole
 from randommask.experiment.runs import resources
+from randommask.experiment.sections import Experiment
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 COMMIT = "a" * 40
 NETWORK = {"httpx2", "huggingface_hub", "requests", "urllib", "http", "ftplib"}
 
 
-def modules():
-    return sorted((ROOT / "workflow" / "randommask").rglob("*.py"))
+PACKAGE = ROOT / "workflow" / "randommask"
+# what fetches, and the doctor, who looks whether anything could be fetched
+ONLINE = {"data.download", "data.hub", "data.transfer", "doctor.experiment"}
 
 
 def imported(path):
@@ -40,20 +43,19 @@ def imported(path):
 
 
 def test_only_the_download_uses_the_network():
-    package = ROOT / "workflow" / "randommask"
     uses = {
-        ".".join(path.relative_to(package).with_suffix("").parts): imported(path)
-        for path in modules()
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): imported(path)
+        for path in sorted(PACKAGE.rglob("*.py"))
     }
-    asking = {
-        m for m, names in uses.items() if {n.split(".")[0] for n in names} & NETWORK
+    online = {
+        module
+        for module, names in uses.items()
+        if {name.split(".")[0] for name in names} & NETWORK
     }
-    assert "doctor.experiment" in asking  # whether the sources answer
-    asking -= {"doctor.experiment"}
-    assert asking == {"data.download", "data.hub", "data.transfer"}
+    assert online == ONLINE
     for module, names in uses.items():
-        if module not in {*asking, "doctor.experiment"}:
-            assert not names & asking, f"{module} imports {names & asking}"
+        if module not in {*ONLINE, "doctor.__main__"}:
+            assert not names & ONLINE, f"{module} imports {names & ONLINE}"
     rules = "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk"))
     bodies = re.split(r"^ *(?:use rule \w+ as|rule) (\w+)", rules, flags=re.M)
     commands = {
@@ -68,7 +70,7 @@ def test_a_job_runs_where_there_is_no_network(tmp_path):
     (tmp_path / "g.fa").write_text(">chr1\nACGTACGT\n")
     code = (
         "import socket\n"
-        "def refuse(*args): raise RuntimeError('the network was asked for')\n"
+        "def refuse(*args): raise RuntimeError('the network was used')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from randommask.data import shards\n"
         "shards.main()\n"
@@ -84,17 +86,18 @@ def test_a_job_runs_where_there_is_no_network(tmp_path):
 
 
 def test_what_the_papers_tables_need():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    del config["ablations"]
+    config = whole(read(ROOT / "config/config.yaml"))
     released = [f"encoders/{name}" for name in ("dnabert-released", "hyenadna", "nt")]
     config["benchmark"]["datasets"] = str(ROOT / "config/datasets.tsv")
-    assert resources(check(config)) == ["deepstarr", *released, "gue", "hg38"]
+    found = resources(form.read(Experiment, config))
+    assert found == ["deepstarr", *released, "gue", "hg38"]
     config["benchmark"]["include"] = ["SSP"]
-    kept = ("dnabert", "dnabert-released")
-    rows = config["tables"]["table2"]["rows"]
-    config["tables"]["table2"]["rows"] = [x for x in rows if x["encoder"] in kept]
-    del config["tables"]["table3"]["rows"][0:3]
-    assert resources(check(config)) == ["encoders/dnabert-released", "gue", "hg38"]
+    rows = config["tables"]["table3"]["rows"]
+    pretraining = {"pretraining": "overlapping"}
+    config["tables"]["table2"]["rows"] = [row | pretraining for row in rows[3:5]]
+    del rows[0:3]
+    found = resources(form.read(Experiment, config))
+    assert found == ["encoders/dnabert-released", "gue", "hg38"]
 
 
 # --- The whole, once ------------------------------------------------------------------
@@ -150,10 +153,10 @@ def clone(server, tmp_path, monkeypatch):
 
 def test_one_command_fetches_all_and_nothing_twice(clone, server):
     run(clone, "resources", "--scheduler", "greedy")
-    places = clone / "resources"
+    root = clone / "resources"
     found = {
-        str(path.relative_to(places))
-        for path in places.rglob("*")
+        str(path.relative_to(root))
+        for path in root.rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
     assert found == {
@@ -163,34 +166,16 @@ def test_one_command_fetches_all_and_nothing_twice(clone, server):
         "gue/GUE/EMP/H3/train.csv",
         "hg38/hg38.fa.gz",
     }
-    ledger = checksums.read(places / "checksums.tsv")
+    ledger = checksums.read(root / "checksums.tsv")
     assert len(ledger) == 4
     assert ledger["encoders/nt", "config.json"].origin.endswith(f"@{COMMIT}")
     for folder in ("hg38", "gue", "encoders/nt"):
-        assert (places / folder / fetched.LIST).exists()
-        fetched.verify(places / folder)
-    before = {p: p.stat().st_mtime_ns for p in places.rglob("*") if p.is_file()}
-    server.asked.clear()
+        assert (root / folder / fetched.LIST).exists()
+        fetched.verify(root / folder)
+    before = {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()}
+    server.requests.clear()
     path = clone / "config/config.yaml"
     path.write_text(path.read_text().replace("mirrors: []", "mirrors: [elsewhere]"))
     assert "Nothing to be done" in run(clone, "resources")
-    assert server.asked == []
-    assert before == {p: p.stat().st_mtime_ns for p in places.rglob("*") if p.is_file()}
-
-
-def test_folders_of_work_share_what_was_fetched(clone, server, tmp_path, monkeypatch):
-    """With `--cache` a second folder takes downloads and data sets from the first."""
-    (tmp_path / "shared").mkdir()
-    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "shared"))
-    again = tmp_path / "again"
-    for name in ("workflow", "config", "profiles", "envs"):
-        shutil.copytree(clone / name, again / name)
-    shutil.copyfile(clone / "Snakefile", again / "Snakefile")
-    words = ("resources", "--cache", "--scheduler", "greedy")
-    run(clone, *words)
-    assert server.asked
-    server.asked.clear()
-    said = run(again, *words)
-    assert server.asked == [], said
-    for folder in ("hg38", "gue", "encoders/nt"):
-        fetched.verify(again / "resources" / folder)
+    assert server.requests == []
+    assert before == {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()}

@@ -88,6 +88,11 @@ def test_the_papers_jobs(clone, words):
     assert jobs == PAPER_JOBS
 
 
+def test_the_readmes_picture_shows_these_rules():
+    picture = (ROOT / "docs" / "rulegraph.svg").read_text()
+    assert set(re.findall(r">(\w+)</text>", picture)) == PAPER_JOBS.keys()
+
+
 def test_one_table_plans_what_it_needs(clone):
     jobs = planned("results/tables/table3.csv", folder=clone)
     assert jobs["finetune"] == 7 * 28 * 3 and jobs["kmer_linear"] == 28 * 3
@@ -218,26 +223,25 @@ def test_clean_demo_deletes_nothing_of_ones_own(clone):
 
 
 def test_encoders_that_share_a_beginning_train_it_once(clone):
-    path = clone / "config" / "config.yaml"
-    config = yaml.safe_load(path.read_text())
     jobs = planned("ablations", folder=clone)
-    for name, entry in config["encoders"].items():
-        if name != "randommask":
-            entry.pop("from", None)
-    path.write_text(yaml.safe_dump(config))
+    path = clone / "config" / "ablations.yaml"
+    apart = yaml.safe_load(path.read_text())
+    for entry in apart["encoders"].values():
+        entry.pop("from", None)
+    path.write_text(yaml.safe_dump(apart))
     assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 18
     assert jobs["ablation"] == 7
 
 
-def test_the_readmes_own_ablation(clone):
-    """The example under "One's own", as it is printed."""
-    text = (ROOT / "README.md").read_text()
+def test_the_ablation_of_the_docs(clone):
+    """The example under "Ablations and releases", as it is printed."""
+    text = (ROOT / "docs" / "running.md").read_text()
     example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])
-    path = clone / "config" / "config.yaml"
-    config = yaml.safe_load(path.read_text())
+    path = clone / "config" / "ablations.yaml"
+    apart = yaml.safe_load(path.read_text())
     for key, entries in example.items():
-        config[key] |= entries
-    path.write_text(yaml.safe_dump(config))
+        apart.setdefault(key, {}).update(entries)
+    path.write_text(yaml.safe_dump(apart))
     jobs = planned("results/ablations/phases.csv", folder=clone)
     assert jobs["pretrain"] == 3 + 6 + 4  # baseline to 100,000, then each its own
 

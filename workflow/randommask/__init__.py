@@ -4,4 +4,4 @@ Where a module has a command, `python -m randommask.<module>` runs it; the rules
 `workflow/rules` do no more than that.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

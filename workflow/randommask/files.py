@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -206,3 +207,47 @@ def sha256(path: str | Path) -> str:
     """Hex digest of a file's bytes, read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def lock(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock file `path`, which says in words who holds it.
+
+    Where another process holds it, wait for that one, or raise `InputError` with its
+    name. A killed process holds nothing: the lock is the kernel's (`flock`, which NFS
+    passes on to its server), not the file's being there. The file is deleted at the
+    end, unless its folder was moved away: then another's may have its name.
+    """
+    from filelock import FileLock, Timeout  # takes longer than the rest of this module
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # No soft lock where the disk knows no locks: it would outlive a killed holder.
+    held = FileLock(path, fallback_to_soft=False, poll_interval=0.5)
+    try:
+        try:
+            held.acquire(blocking=False)
+        except Timeout:
+            other = path.read_text(encoding="utf-8").strip() or "another process"
+            if not wait:
+                raise InputError(
+                    f"{path.parent}: being written by {other}; wait for it or stop it"
+                ) from None
+            print(f"{path}: waiting for {other}", file=sys.stderr, flush=True)
+            held.acquire()
+        path.write_text(_this_process(), encoding="utf-8")
+        inode = path.stat().st_ino
+    except OSError as error:
+        raise InputError(f"{path}: cannot be locked ({error})") from None
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == inode:
+                path.unlink()
+        held.release()
+
+
+def _this_process() -> str:
+    job = os.environ.get("SLURM_JOB_ID")
+    name = f"process {os.getpid()} on {socket.gethostname()}"
+    return name + (f", SLURM job {job}" if job else "")

@@ -17,8 +17,8 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
 NUM_SPECIAL = len(SPECIALS)
 OVERLAPPING, NON_OVERLAPPING = "overlapping", "non-overlapping"
-MAX_K = 7  # the ids of longer k-mers do not fit into uint16
-BLOCK = 4096  # rows tokenized at once: their codes stay in the cache
+MAX_K = 7  # 4**8 ids and the specials would not fit into uint16
+BLOCK = 4096  # rows tokenized at once: their codes stay in the processor's cache
 
 
 def vocab_size(k: int) -> int:
@@ -29,6 +29,11 @@ def vocab_size(k: int) -> int:
 def names(k: int) -> list[str]:
     """All k-mers, in the order of their ids (the id minus `NUM_SPECIAL`)."""
     return ["".join(letters) for letters in product("ATCG", repeat=k)]
+
+
+def words(k: int) -> list[str]:
+    """The vocabulary in the order of its ids: the specials, then all k-mers."""
+    return [*SPECIALS, *names(k)]
 
 
 def stride(tokenization: str, k: int) -> int:
@@ -92,15 +97,15 @@ def _numbers(codes: np.ndarray, k: int, stride: int, count: int) -> np.ndarray:
     return numbers
 
 
-def batch_ids(settings: dict, codes: np.ndarray) -> np.ndarray:
-    """`[CLS] k-mers [SEP]` of windows (B, n) uint8: (B, T) uint16.
+def batch_ids(codes: np.ndarray, tokenization: str, k: int) -> np.ndarray:
+    """`[CLS] k-mers [SEP]` of windows (B, n) uint8, all of one length: (B, T) uint16.
 
-    `settings` are an encoder's; n is `window_bases` of its T tokens.
+    n is `window_bases` of the T tokens.
     """
-    step = stride(settings["tokenization"], settings["k"])
-    ids = np.empty((len(codes), settings["tokens"]), np.uint16)
+    tokens = kmer_ids(codes, k, stride(tokenization, k))
+    ids = np.empty((len(codes), tokens.shape[1] + 2), np.uint16)
     ids[:, 0], ids[:, -1] = CLS, SEP
-    ids[:, 1:-1] = kmer_ids(codes, settings["k"], step)
+    ids[:, 1:-1] = tokens
     return ids
 
 

@@ -1,18 +1,32 @@
 """Choose which tokens the encoder has to rebuild, and what it sees in their place.
 
-Neighbouring k-mers share k-1 bases, so a token hidden alone can be read off its
-neighbours: spans are hidden. A centre i is chosen with probability p, a length m is
+Neighbouring k-mers share k-1 bases, so a token masked alone can be read off its
+neighbours: spans are masked. A centre i is chosen with probability p, a length m is
 drawn between `min_span` and `max_span`, and the tokens [i - (m-1)//2, i + m//2] are
-asked: with m = k = 3 to 6 exactly DNABERT's neighbours, with even m the window of the
+masked: with m = k = 3 to 6 exactly DNABERT's neighbours, with even m the window of the
 paper's Algorithm 1. The baseline is the case `max_span == min_span`.
+
+>>> cover(center=np.array([7, 10]), span=np.array([6, 3]), length=20).tolist()
+[5, 6, 7, 8, 9, 10, 11]
+
+The encoder's input at a masked position is [MASK] (8 in 10), any token (1 in 10) or the
+token itself (1 in 10); its target is the token itself.
 
 Everything drawn is a function of (seed, step, sample index), so a batch does not depend
 on who computes it, nor on what was computed before.
 
-For most tokens one random byte settles that nothing happens. So a number on [0, 2**40)
-is drawn in two parts: its high byte for every token, its low 32 bits only where the
-byte leaves something open. One number says both whether a token is a centre and which
-span it gets: given that x < limit, x / limit is uniform again.
+For most tokens one random byte settles that nothing happens. So a number x on
+[0, 2**40) is drawn in two parts: its high byte for every token, its low 32 bits only
+where the byte leaves something open. With p = 0.025, a token is a centre if
+x < limit = round(0.025 * 2**40) = 27,487,790,694, in units of 2**32 that is 6.4. So a
+high byte of 7 or more says no, for 249 tokens of 256; 0 to 5 says yes; and 6 needs the
+low bits to decide. The number of a centre gives the length too, since x / limit is
+uniform again where x < limit: with spans of 6 to 14 tokens and a high byte of 5 before
+low bits of 3,000,000,000 the length is 6 + 9 * x // limit = 6 + 8 = 14.
+
+>>> limit, x = round(0.025 * 2**40), 5 * 2**32 + 3_000_000_000
+>>> limit, x, 6 + 9 * x // limit
+(27487790694, 24474836480, 14)
 
 Shapes: B sequences, T tokens; flat positions are row * T + column.
 """
@@ -22,12 +36,17 @@ from functools import cache
 
 import numpy as np
 
+from randommask import kmers
 from randommask.draws import philox
+from randommask.experiment.hparams import Settings
 
 MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # BERT's and DNABERT's; the rest is kept
-# Streams of the counter-based generator; corpus.py has 0.
+# Streams of the counter-based generator keep the draws apart that one step makes for
+# one sequence. `data.windows` draws the sequence itself from stream 0.
 CENTER_BYTES, CENTER_WORDS, ACTION_BYTES, ACTION_WORDS = 1, 2, 3, 4
-WORDS = 32  # drawn at a time for a sequence; how many it needs is not known before
+# Words drawn at a time for a sequence. Of 512 tokens 14 have a high byte below 7 and
+# need one, so that one block is enough for nearly every sequence.
+WORDS = 32
 
 
 @dataclass(frozen=True)
@@ -46,12 +65,14 @@ class Draws:
         words = self._words(stream, units, 0).view(np.uint8)
         return words.reshape(self.batch, -1)[:, : self.length].reshape(-1)
 
-    def complete(self, stream: int, high: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Numbers on [0, 2**40) whose high bytes at ascending places (n,) are known.
+    def complete(
+        self, stream: int, high: np.ndarray, position: np.ndarray
+    ) -> np.ndarray:
+        """Numbers on [0, 2**40) whose high bytes at ascending positions (n,) are known.
 
-        The j-th place of a sequence gets the j-th word of that sequence.
+        The j-th of these positions in a sequence gets the sequence's j-th word.
         """
-        row = place // self.length
+        row = position // self.length
         counts = np.bincount(row, minlength=self.batch)
         blocks = [
             self._words(stream, WORDS // 8, block).view(np.uint32)
@@ -61,7 +82,7 @@ class Draws:
         if blocks:
             words = np.stack([block.reshape(self.batch, WORDS) for block in blocks], 1)
             width = len(blocks) * WORDS
-            # where the words of a row begin, less the rank of the row's first place
+            # where the words of a row begin, less the rank of the row's first position
             begin = np.arange(self.batch) * width - (np.cumsum(counts) - counts)
             numbers |= words.reshape(-1)[np.repeat(begin, counts) + np.arange(len(row))]
         return numbers
@@ -131,35 +152,38 @@ def corrupt_at(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mask sequences as `corrupt` does, and say where.
 
-    ids (B, T) -> inputs (B, T), flat positions asked (N,) int64, ascending, and the ids
-    to be rebuilt there (N,), both ids of the same type as `ids`.
+    ids (B, T) -> inputs (B, T), flat masked positions (N,) int64, ascending, and their
+    targets (N,), inputs and targets of the same type as `ids`.
     """
     batch, length = ids.shape
     if target_share is not None:
         center_probability = probability_for_share(target_share, min_span, max_span)
     draws = Draws(seed, step, first_index, batch, length)
     spans = draw_spans(ids, draws, min_span, max_span, center_probability, num_special)
-    asked = cover(*spans, length)
-    targets = ids.reshape(-1)[asked]
+    masked = cover(*spans, length)
+    targets = ids.reshape(-1)[masked]
     ordinary = targets >= num_special
     if not ordinary.all():
-        asked, targets = asked[ordinary], targets[ordinary]
+        masked, targets = masked[ordinary], targets[ordinary]
 
+    # One number x for each masked position says what the encoder sees there: x < low
+    # [MASK], low <= x < high a token that is as random as (x - low) / (high - low),
+    # and otherwise the token itself. Most are known by their high byte.
     inputs = ids.copy()
     shown = inputs.reshape(-1)
-    shown[asked] = mask_id
+    shown[masked] = mask_id
     low = round(mask_share * 2**40)
     high = round((mask_share + random_share) * 2**40)
-    action = draws.high_bytes(ACTION_BYTES)[asked]
+    action = draws.high_bytes(ACTION_BYTES)[masked]
     other = np.flatnonzero(action >= low >> 32)
-    place = asked[other]
-    number = draws.complete(ACTION_WORDS, action[other], place)
+    position = masked[other]
+    number = draws.complete(ACTION_WORDS, action[other], position)
     kept = number >= high
-    shown[place[kept]] = targets[other[kept]]
+    shown[position[kept]] = targets[other[kept]]
     drawn = (number >= low) & ~kept
     choice = (number[drawn] - np.uint64(low)) * np.uint64(vocab_size)
-    shown[place[drawn]] = choice // np.uint64(high - low)
-    return inputs, asked, targets
+    shown[position[drawn]] = choice // np.uint64(high - low)
+    return inputs, masked, targets
 
 
 def corrupt(
@@ -180,13 +204,13 @@ def corrupt(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mask the sequences `first_index` to `first_index + B - 1` of step `step`.
 
-    ids (B, T) -> inputs (B, T) of the same type, labels (B, T) int32 with -100 where
-    nothing is asked. Ids below `num_special` are neither centres nor asked. Of the
-    tokens asked, `mask_share` become `mask_id`, `random_share` any id of the
-    vocabulary, and the rest stays. With `target_share`, p is set so that this share of
-    the tokens is asked.
+    ids (B, T) -> inputs (B, T) of the same type, labels (B, T) int32: the target where
+    a token is masked, else -100. Ids below `num_special` are neither centres nor
+    masked. Of the masked tokens, `mask_share` become `mask_id`, `random_share` any id
+    of the vocabulary, and the rest stays. With `target_share`, p is set so that this
+    share of the tokens of an endless sequence is masked.
     """
-    inputs, asked, targets = corrupt_at(
+    inputs, masked, targets = corrupt_at(
         ids,
         max_span,
         seed,
@@ -202,41 +226,80 @@ def corrupt(
         random_share=random_share,
     )
     labels = np.full(ids.shape, -100, np.int32)
-    labels.reshape(-1)[asked] = targets
+    labels.reshape(-1)[masked] = targets
     return inputs, labels
 
 
-def masked_share(center_probability: float, min_span: int, max_span: int) -> float:
-    """Expected share of tokens asked in the interior of a long sequence.
+def endless_share(center_probability: float, min_span: int, max_span: int) -> float:
+    """Expected share of tokens masked far from both ends of a sequence.
 
     1 - prod over offsets o of (1 - p P(the window of a drawn m covers o)).
+
+    >>> round(endless_share(0.025, 6, 6), 4), round(endless_share(0.025, 6, 14), 4)
+    (0.1409, 0.2233)
     """
-    spans = np.arange(min_span, max_span + 1)
-    offsets = np.arange(-(max_span - 1) // 2, max_span // 2 + 1)[:, None]
-    covers = (offsets >= -((spans - 1) // 2)) & (offsets <= spans // 2)
-    return float(1 - np.prod(1 - center_probability * covers.mean(axis=1)))
+    offsets = np.arange(-(max_span - 1) // 2, max_span // 2 + 1)
+    covering = _covering(offsets, min_span, max_span)
+    return float(1 - np.prod(1 - center_probability * covering))
 
 
 @cache
 def probability_for_share(share: float, min_span: int, max_span: int) -> float:
-    """The centre probability at which `masked_share` is `share`, by bisection."""
+    """The centre probability at which `endless_share` is `share`, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if masked_share(middle, min_span, max_span) < share:
+        if endless_share(middle, min_span, max_span) < share:
             low = middle
         else:
             high = middle
     return low
 
 
-def options(settings: dict, max_span: int) -> dict:
-    """The keyword arguments of `corrupt` that an encoder's settings ask for."""
+def center_probability(settings: Settings, max_span: int) -> float:
+    """Chance of a token to be a centre, in a phase of an encoder's training."""
+    if settings.target_share is None:
+        return settings.center_probability
+    return probability_for_share(settings.target_share, settings.min_span, max_span)
+
+
+def phase_share(settings: Settings, max_span: int) -> float:
+    """Expected share of the tokens between [CLS] and [SEP] that a phase masks.
+
+    Exact for rows of `tokens`, these two included. It is less than in an endless
+    sequence, as a token near an end has fewer centres around it.
+    """
+    positions = settings.tokens - 2
+    offsets = np.arange(-max_span, max_span + 1)
+    covering = _covering(offsets, settings.min_span, max_span)
+    # logarithms of the chances to be spared by a centre at each offset
+    each = np.log1p(-center_probability(settings, max_span) * covering)
+    spared = np.exp(np.convolve(np.ones(positions), each)[max_span:][:positions])
+    return float(1 - spared.mean())
+
+
+def masked_share(settings: Settings) -> float:
+    """`phase_share` as the mean over all steps of an encoder's curriculum."""
+    total, start = 0.0, 0
+    for phase in settings.curriculum:
+        total += phase_share(settings, phase.max_span) * (phase.until - start)
+        start = phase.until
+    return total / start
+
+
+def _covering(offsets: np.ndarray, min_span: int, max_span: int) -> np.ndarray:
+    """Chance that a span reaches a token so far from its centre: (n,)."""
+    spans = np.arange(min_span, max_span + 1)
+    reach = offsets[:, None]
+    return ((reach >= -((spans - 1) // 2)) & (reach <= spans // 2)).mean(axis=1)
+
+
+def options(settings: Settings, max_span: int) -> dict:
+    """The keyword arguments of `corrupt` that a phase of an encoder's training has."""
     return {
-        "min_span": settings["min_span"],
-        "center_probability": settings["center_probability"],
-        "vocab_size": 5 + 4 ** settings["k"],
-        "target_share": settings["target_share"],
-        "mask_share": settings["replacement"]["mask"],
-        "random_share": settings["replacement"]["random"],
+        "min_span": settings.min_span,
+        "center_probability": center_probability(settings, max_span),
+        "vocab_size": kmers.vocab_size(settings.k),
+        "mask_share": settings.replacement.mask,
+        "random_share": settings.replacement.random,
     }

@@ -116,8 +116,9 @@ def _areas(
     classes = predictions.shape[1]
     if len(np.unique(labels)) < classes:
         return None, None
-    asked = [1] if classes == 2 else range(classes)
-    areas = [_curves(labels == label, predictions[:, label]) for label in asked]
+    # Of two classes the second says all; of more, each is held against the rest.
+    against = [1] if classes == 2 else range(classes)
+    areas = [_curves(labels == label, predictions[:, label]) for label in against]
     auroc, auprc = np.mean(areas, axis=0)
     return float(auroc), float(auprc)
 
@@ -139,6 +140,6 @@ def _ranks(values_nO: np.ndarray) -> np.ndarray:
     """Ranks from 1 on within each column, ties sharing their mean rank."""
     columns = []
     for values in values_nO.T:
-        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-        columns.append((np.cumsum(counts) - (counts - 1) / 2)[place])
+        _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+        columns.append((np.cumsum(counts) - (counts - 1) / 2)[which])
     return np.stack(columns, axis=1)

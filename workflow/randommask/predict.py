@@ -11,7 +11,7 @@ The output is tab-separated: `id`, `start`, `end` (bases from 0, the end not inc
 then `p0`, `p1`, ... the probabilities of the classes, or `y_<target>` in the target's
 own unit.
 
-A model is asked about what it was trained on: a sequence longer than the longest
+A model is shown what it was trained on: a sequence longer than the longest
 training sequence is cut into windows of that length, each starting half a window after
 the one before, the last one ending with the sequence; each window is a line. A shorter
 sequence is one line. Letters other than A, C, G and T count as N.
@@ -34,33 +34,35 @@ import torch
 from randommask import files, genome
 from randommask.encoders import families
 from randommask.errors import InputError, run
-from randommask.finetuning import heads, task, tuning
-from randommask.finetuning.task import Task
+from randommask.finetuning import heads, purpose, tuning
+from randommask.finetuning.purpose import Purpose
 from randommask.training.precision import autocast
 
 CHUNK = 1024  # windows tokenized together
+# What reading a table raises that is cut off, packed badly, or no text.
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, csv.Error, UnicodeDecodeError)
 _LETTERS = str.maketrans("", "", genome.IUPAC + genome.IUPAC.lower())
 
 Window = tuple[str, int, int, str]
 """Id, start, end, bases."""
 
 
-class Model:
+class FineTuned:
     """A model's folder, loaded: sequences in, probabilities or values out."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.task: Task = task.read(folder)
+        self.purpose: Purpose = purpose.read(folder)
         self.family = families.of(folder)
         self.config = self.family.read_config(folder)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.autocast = autocast(self.task.precision, self.device)
+        self.autocast = autocast(self.purpose.precision, self.device)
         self.model = heads.load(folder).to(self.device)
 
     @torch.inference_mode()
     def predict(self, windows: list[Window]) -> np.ndarray:
         """Probabilities or values of the windows, (N, O) float32."""
         ids, lengths = self.family.tokenize(
-            [bases for *_, bases in windows], self.task.tokenization, self.config
+            [bases for *_, bases in windows], self.purpose.tokenization, self.config
         )
         if (tokens := int(lengths.max())) > self.config.positions:
             name, start, end, _ = windows[int(lengths.argmax())]
@@ -70,7 +72,9 @@ class Model:
             )
         lengths_N, most = torch.from_numpy(lengths), tuning.PREDICTED_ROWS
         if self.device.type == "cpu":
-            most = tuning.rows_at_once(self.config.heads, tokens, self.task.precision)
+            most = tuning.rows_at_once(
+                self.config.heads, tokens, self.purpose.precision
+            )
         parts = []
         for first in range(0, len(ids), most):
             lengths_B = lengths_N[first : first + most]
@@ -82,7 +86,7 @@ class Model:
             with self.autocast:
                 parts.append(self.model(ids_BT.to(self.device).long(), keep_BT).float())
         # the saved head gives values in their own unit
-        return tuning.predictions(self.task.type, torch.cat(parts), 1.0, 0.0)
+        return tuning.predictions(self.purpose.type, torch.cat(parts), 1.0, 0.0)
 
 
 def predict(
@@ -97,17 +101,17 @@ def predict(
     Raises `InputError` for a model or a file that is not as it should be.
     """
     files.check_file(output)
-    model = Model(folder)
+    model = FineTuned(folder)
     if fasta is not None:
-        windows = fasta_windows(fasta, model.task.window_bases, model.config.k)
+        windows = fasta_windows(fasta, model.purpose.window_bases, model.config.k)
     else:
-        windows = table_windows(table, model.task.window_bases, model.config.k)
+        windows = table_windows(table, model.purpose.window_bases, model.config.k)
     with (
         files.write_aside(output) as aside,
         open(aside, "w", encoding="utf-8", newline="") as file,
     ):
         lines = csv.writer(file, delimiter="\t", lineterminator="\n")
-        lines.writerow(["id", "start", "end", *model.task.columns])
+        lines.writerow(["id", "start", "end", *model.purpose.columns])
         while chunk := list(islice(windows, CHUNK)):
             found = model.predict(chunk)
             for (name, start, end, _), values in zip(chunk, found, strict=True):
@@ -128,7 +132,7 @@ def starts(length: int, window: int) -> Iterator[int]:
 
 
 def fasta_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the records of a FASTA file; `least` bases are due in each."""
+    """Cut the records of a FASTA file; each has at least `least` bases."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     for name, codes in genome.read_fasta(path):
@@ -139,7 +143,7 @@ def fasta_windows(path: str | Path, window: int, least: int) -> Iterator[Window]
 
 
 def table_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the sequences of a csv file; `least` bases are due in each."""
+    """Cut the sequences of a csv file, each of at least `least` bases."""
     row = -1
     for row, cells in enumerate(_rows(Path(path))):
         sequence = cells["sequence"] or ""
@@ -171,9 +175,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 found = ", ".join(rows.fieldnames or []) or "an empty file"
                 raise InputError(f"{path}: no column sequence, found {found[:60]!a}")
             yield from rows
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, OSError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: not readable as csv ({error})") from None
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from randommask import files
 from randommask.data.sources import RefusedError, RemoteFile
 from randommask.errors import InputError
-from randommask.lock import hold
 
 PINNED, FIRST_USE = "pinned", "first-use"
 HEADER = ["source", "file", "bytes", "sha256", "checked", "from"]
@@ -82,7 +81,7 @@ def record(path: Path, rows: Sequence[Row]) -> None:
 
     Raises `InputError` where another process has meanwhile recorded other bytes.
     """
-    with hold(path.with_name(f".{path.name}.lock")):
+    with files.lock(path.with_name(f".{path.name}.lock"), wait=True):
         before = read(path)
         ledger = dict(before)
         for row in rows:

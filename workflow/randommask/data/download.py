@@ -36,7 +36,6 @@ from randommask.data.sources import RefusedError, RemoteFile, Source
 from randommask.data.transfer import Fetched, fetch, open_client
 from randommask.errors import InputError, run
 from randommask.experiment import flags
-from randommask.lock import hold
 
 Find = Callable[[], Sequence[RemoteFile]]
 Got = Sequence[tuple[RemoteFile, Fetched]]
@@ -57,7 +56,7 @@ def download(
         if "encoder" in spec:
             _check_encoder(f"source {name}: {source.path}", output)
         return
-    with hold(output.with_name(f".{output.name}.lock")):
+    with files.lock(output.with_name(f".{output.name}.lock"), wait=True):
         if fetched.is_made(output, name, spec):
             print(f"{output}: is there already", file=sys.stderr)
             return

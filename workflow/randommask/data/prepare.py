@@ -20,9 +20,7 @@ regions: its two strands belong in one split.
 """
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -36,42 +34,15 @@ from randommask.data.splits import letter_counts, read_split, values
 from randommask.errors import InputError, run
 from randommask.experiment import datasets
 from randommask.experiment.datasets import SPLITS, Dataset
+from randommask.experiment.hparams import Preparation
 
 MADE = (*(f"{split}.parquet" for split in SPLITS), "summary.json")
 LEAKS = (("train", "dev"), ("train", "test"), ("dev", "test"))
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The hyperparameters of `prepare`; raises `InputError` for what makes no sense."""
-
-    max_rows: int | None = None
-    """At most so many rows of each split, chosen at random with the shares of the
-    labels kept; None for all."""
-    drop_leaks: bool = False
-    """Drop the training rows whose sequence stands in dev or test as well."""
-    k: int = 6
-    """Shorter sequences hold no k-mer and are refused."""
-    seed: int = 0
-    """Of the choice that `max_rows` makes."""
-
-    def __post_init__(self):
-        for name, least in (("max_rows", 1), ("k", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if name == "max_rows" and value is None:
-                continue
-            if type(value) is not int or value < least:
-                raise InputError(
-                    f"hparams: {name} is {value!r}, expected a whole number "
-                    f"from {least} up"
-                )
-        if type(self.drop_leaks) is not bool:
-            raise InputError(
-                f"hparams: drop_leaks is {self.drop_leaks!r}, expected true or false"
-            )
-
-
-def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) -> None:
+def prepare(
+    source: Path, dataset: Dataset, settings: Preparation, output: Path
+) -> None:
     """Read, check, cut and write the three splits of `dataset`.
 
     `output` becomes a folder with the files that the module's docstring names. Raises
@@ -124,7 +95,7 @@ def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) ->
                 "targets": list(dataset.targets),
                 "published": dataset.rows,
                 "bases": dataset.bases,
-                "settings": asdict(settings),
+                "settings": settings.values(),
                 "splits": summaries,
                 "leaks": leaks,
                 "warnings": warnings,
@@ -135,7 +106,7 @@ def prepare(source: Path, dataset: Dataset, settings: Settings, output: Path) ->
 
 
 def _read_cut(
-    source: Path, dataset: Dataset, settings: Settings
+    source: Path, dataset: Dataset, settings: Preparation
 ) -> tuple[dict[str, pa.Table], list[str]]:
     """Read the splits and cut them to `max_rows`; return them with the warnings."""
     warnings: list[str] = []
@@ -276,37 +247,20 @@ def _describe(table: pa.Table, dataset: Dataset) -> dict:
     }
 
 
-def parse_settings(text: str) -> Settings:
-    """Read `--hparams`; raise `InputError` for what is not JSON or not known."""
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"hparams: not JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise InputError(f"hparams: found {values!r}, expected an object")
-    known = [field.name for field in fields(Settings)]
-    for key in values:
-        if key not in known:
-            raise InputError(
-                f"hparams: unknown key {key!r}, expected {', '.join(known)}"
-            )
-    return Settings(**values)
-
-
 def main(argv: list[str] | None = None) -> None:
     """Read the command line and prepare one dataset."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--source", type=Path, required=True, help="downloaded folder")
     parser.add_argument("--datasets", type=Path, required=True, help="datasets.tsv")
     parser.add_argument("--dataset", required=True, help="a name in datasets.tsv")
-    parser.add_argument("--hparams", required=True, help="JSON: see Settings")
+    parser.add_argument("--hparams", required=True, help="JSON: see Preparation")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     args = parser.parse_args(argv)
     listed = datasets.read(args.datasets)
     prepare(
         args.source,
         datasets.find(listed, args.dataset, args.datasets),
-        parse_settings(args.hparams),
+        Preparation.parse(args.hparams),
         args.output,
     )
 

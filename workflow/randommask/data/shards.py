@@ -13,14 +13,14 @@ null for every sequence. Memory: about three bytes a base of the longest chromos
 """
 
 import argparse
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from randommask.data.fetched import verify
 from randommask.errors import InputError, run
+from randommask.experiment.hparams import Shards
 from randommask.files import make_aside, sha256, write_json
 from randommask.genome import ALPHABET, intervals, read_fasta
 
@@ -52,7 +52,10 @@ def fasta_files(source: str | Path) -> list[Path]:
 
 
 def tokenize(
-    source: str | Path, output: str | Path, genome: str, chromosomes: list[str] | None
+    source: str | Path,
+    output: str | Path,
+    genome: str,
+    chromosomes: Sequence[str] | None,
 ) -> None:
     """Write the shards and the manifest of a genome to the folder `output`.
 
@@ -114,7 +117,9 @@ def _write_shard(folder: Path, path: Path, name: str, codes: np.ndarray) -> dict
     }
 
 
-def _check_found(source: str | Path, wanted: list[str], found: Collection[str]) -> None:
+def _check_found(
+    source: str | Path, wanted: Sequence[str], found: Collection[str]
+) -> None:
     """Raise `InputError` for the wanted chromosomes that are not among those found."""
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -134,10 +139,11 @@ def main(argv: list[str] | None = None) -> None:
     """Command line; see the head of this module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--source", required=True, help="FASTA file, or folder of them")
-    parser.add_argument("--hparams", required=True, type=json.loads)
+    parser.add_argument("--hparams", required=True, help="JSON: see Shards")
     parser.add_argument("--output", required=True, help="folder to write")
     args = parser.parse_args(argv)
-    tokenize(args.source, args.output, **args.hparams)
+    settings = Shards.parse(args.hparams)
+    tokenize(args.source, args.output, settings.genome, settings.chromosomes)
 
 
 if __name__ == "__main__":

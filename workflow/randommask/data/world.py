@@ -13,7 +13,6 @@ The same seed gives the same bytes, and no dataset depends on the others in the 
 
 import argparse
 import gzip
-import json
 import zlib
 from pathlib import Path
 
@@ -22,11 +21,10 @@ import numpy as np
 from randommask.data import grammar
 from randommask.errors import InputError, run
 from randommask.experiment import datasets
+from randommask.experiment.hparams import World
 from randommask.files import check_folder, make_aside
 from randommask.genome import decode, encode
 
-MIN_GENOME_BASES = 100_000
-MIN_ROWS = 8
 LINE_BASES = 50
 STRETCH_BASES = 4096
 # Shares of G and C in the five families of isochores, L1 to H3.
@@ -206,17 +204,14 @@ def synthesise(
     genome: str | Path,
     gue: str | Path,
     deepstarr: str | Path,
-    *,
-    seed: int,
-    genome_bases: int,
-    chromosomes: int,
-    rows: dict[str, int],
+    settings: World,
 ) -> None:
     """Write the three folders of the world.
 
-    `rows` holds the sequences of each split, the same for each dataset; DeepSTARR's
-    are rounded down to whole regions of two strands.
+    Every dataset has the same rows; DeepSTARR's are rounded down to whole regions of
+    two strands.
     """
+    seed, rows = settings.seed, settings.rows.values()
     listed = [row for row in datasets.read(table) if row.own_folder is None]
     for dataset in listed:
         if dataset.source not in (*grammar.RECIPES, "deepstarr"):
@@ -224,22 +219,11 @@ def synthesise(
                 f"{table}: {dataset.dataset}: nothing is made for source "
                 f"{dataset.source!r}, expected one of GUE's or deepstarr"
             )
-    if genome_bases < chromosomes * MIN_GENOME_BASES:
-        raise InputError(
-            f"genome_bases: found {genome_bases}, expected at least "
-            f"{MIN_GENOME_BASES} a chromosome"
-        )
-    for split in SPLITS:
-        if rows.get(split, 0) < MIN_ROWS:
-            raise InputError(
-                f"rows: found {rows.get(split)} for {split}, "
-                f"expected at least {MIN_ROWS}"
-            )
     for output in (genome, gue, deepstarr):
         check_folder(output)
     with make_aside(genome) as folder:
         folder.mkdir()
-        write_genome(folder, seed, genome_bases, chromosomes)
+        write_genome(folder, seed, settings.genome_bases, settings.chromosomes)
     with make_aside(gue) as folder:
         folder.mkdir()
         sets = [dataset for dataset in listed if dataset.source != "deepstarr"]
@@ -254,13 +238,14 @@ def synthesise(
 def main(argv: list[str] | None = None) -> None:
     """Command line; see the head of this module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--hparams", required=True, type=json.loads)
+    parser.add_argument("--hparams", required=True, help="JSON: see World")
     parser.add_argument("--datasets", required=True, help="table of the datasets")
     parser.add_argument("--genome", required=True, help="folder to write")
     parser.add_argument("--gue", required=True, help="folder to write")
     parser.add_argument("--deepstarr", required=True, help="folder to write")
     args = parser.parse_args(argv)
-    synthesise(args.datasets, args.genome, args.gue, args.deepstarr, **args.hparams)
+    settings = World.parse(args.hparams)
+    synthesise(args.datasets, args.genome, args.gue, args.deepstarr, settings)
 
 
 if __name__ == "__main__":

@@ -10,20 +10,22 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from randommask.doctor import experiment, machine
+from randommask.doctor import machine, needs
 from randommask.doctor.finding import Finding
+from randommask.doctor.genomes import genomes
 from randommask.errors import run
 from randommask.experiment.file import config_path, load
 from randommask.experiment.sections import Experiment
 
 
-def examine(asked: Experiment, offline: bool) -> Iterator[Finding]:
+def examine(experiment: Experiment, offline: bool) -> Iterator[Finding]:
     """All checks, one after the other."""
     for check in (machine.python, machine.packages, machine.gpus, machine.slurm):
         yield from check()
-    yield from experiment.disk(asked)
-    yield from experiment.file_system(asked)
-    yield from experiment.sources(asked, offline)
+    yield from needs.disk(experiment)
+    yield from needs.file_system(experiment)
+    yield from needs.sources(experiment, offline)
+    yield from genomes(experiment)
     yield from machine.ports()
     yield from machine.limits()
 
@@ -37,9 +39,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--profile")
     parser.add_argument("--offline", action="store_true", help="ask no server")
     flags = parser.parse_args(argv)
-    asked = load(config_path(flags.configfile, flags.profile))
+    experiment = load(config_path(flags.configfile, flags.profile))
     problems = 0
-    for finding in examine(asked, flags.offline):
+    for finding in examine(experiment, flags.offline):
         print(finding, flush=True)
         problems += finding.state == "problem"
     if problems:

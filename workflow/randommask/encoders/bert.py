@@ -12,14 +12,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from randommask import kmers
 from randommask.encoders.dropout import dropout
+from randommask.encoders.weights import check_weights, read_weights, write_weights
 from randommask.errors import InputError
+from randommask.experiment.hparams import Initial, Settings
 from randommask.files import read_json, write_json, write_text
 
 INITIAL_SD = 0.02  # BERT's initializer_range
@@ -39,6 +39,14 @@ class EncoderConfig:
     k: int
     tokenization: str
     dropout: float = 0.1
+    pad: int = kmers.PAD
+    """Id that fills up the shorter of several rows; every family says its own."""
+
+    @classmethod
+    def of(cls, settings: Settings | Initial) -> "EncoderConfig":
+        """What the settings of a pretraining, or of its control, say of the encoder."""
+        sizes = settings.architecture.values()
+        return cls(**sizes, k=settings.k, tokenization=settings.tokenization)
 
     @property
     def vocab_size(self) -> int:
@@ -60,18 +68,18 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(config.hidden, eps=NORM_EPS)
 
     def forward(
-        self, x_BTH: Tensor, bias: Tensor | None, asked: int | Tensor | None = None
+        self, x_BTH: Tensor, bias: Tensor | None, wanted: int | Tensor | None = None
     ) -> Tensor:
         """Apply the layer; `bias` is added to the attention scores.
 
-        All T are attended to; with `asked`, as in `Encoder.forward`, the rest is
+        All T are attended to; with `wanted`, as in `Encoder.forward`, the rest is
         computed for these positions alone.
         """
-        first = asked if isinstance(asked, int) else None
+        first = wanted if isinstance(wanted, int) else None
         mixed_BTH = self._attend(*self._project(x_BTH, first), bias)
         rate = self.dropout if self.training else 0.0
-        mixed = dropout(self.out(_only(mixed_BTH, asked)), rate)
-        x = self.attention_norm(_only(x_BTH, asked) + mixed)
+        mixed = dropout(self.out(_only(mixed_BTH, wanted)), rate)
+        x = self.attention_norm(_only(x_BTH, wanted) + mixed)
         return self.norm(x + dropout(self.down(F.gelu(self.up(x))), rate))
 
     def _attend(
@@ -95,14 +103,14 @@ class Layer(nn.Module):
         return _weights(q_BATD, k_BATD, None)
 
     def _project(
-        self, x_BTH: Tensor, asked: int | None = None
+        self, x_BTH: Tensor, wanted: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if asked is None:
+        if wanted is None:
             parts = self.qkv(x_BTH).chunk(3, dim=-1)
         else:
             hidden = x_BTH.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
-            first = F.linear(x_BTH[:, :asked], weight[:hidden], bias[:hidden])
+            first = F.linear(x_BTH[:, :wanted], weight[:hidden], bias[:hidden])
             rest = F.linear(x_BTH, weight[hidden:], bias[hidden:])
             parts = (first, *rest.chunk(2, dim=-1))
         return tuple(
@@ -110,13 +118,13 @@ class Layer(nn.Module):
         )
 
 
-def _only(x_BTH: Tensor, asked: int | Tensor | None) -> Tensor:
-    """Those of the positions that are asked: (B, asked, H) or (N, H)."""
-    if asked is None:
+def _only(x_BTH: Tensor, wanted: int | Tensor | None) -> Tensor:
+    """The hidden states at the wanted positions: (B, wanted, H) or (N, H)."""
+    if wanted is None:
         return x_BTH
-    if isinstance(asked, int):
-        return x_BTH[:, :asked]
-    return x_BTH.flatten(0, 1).index_select(0, asked)
+    if isinstance(wanted, int):
+        return x_BTH[:, :wanted]
+    return x_BTH.flatten(0, 1).index_select(0, wanted)
 
 
 def _weights(q_BATD: Tensor, k_BATD: Tensor, bias: Tensor | None) -> Tensor:
@@ -154,13 +162,14 @@ class Encoder(nn.Module):
         self,
         ids_BT: Tensor,
         keep_BT: Tensor | None = None,
-        asked: int | Tensor | None = None,
+        wanted: int | Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, T, H); none attends where `keep_BT` is False (padding).
 
-        A head that reads some positions only says which are `asked`, and most of the
-        last layer is spared for the others: a number, the first so many of each
-        sequence, (B, asked, H); or a tensor (N,) of places in the B * T, (N, H).
+        A head that reads few positions says which are `wanted`, and the last layer
+        computes little for the others. 1 means the first token of each sequence, which
+        a classifier reads, (B, 1, H); a tensor (N,) the positions in the flattened
+        B * T, which were masked, (N, H).
         """
         x_BTH = self._embed(ids_BT)
         bias = None
@@ -172,7 +181,7 @@ class Encoder(nn.Module):
                 bias = bias.to(torch.get_autocast_dtype(x_BTH.device.type))
         for layer in self.layers[:-1]:
             x_BTH = layer(x_BTH, bias)
-        return self.layers[-1](x_BTH, bias, asked)
+        return self.layers[-1](x_BTH, bias, wanted)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Scores over the vocabulary, (..., H) -> (..., V)."""
@@ -233,14 +242,7 @@ def to_bert(model: Encoder) -> dict[str, Tensor]:
 
 def from_bert(model: Encoder, weights: dict[str, Tensor], source: str | Path) -> None:
     """Fill `model` from weights under BERT's names; every name and shape must fit."""
-    expected = to_bert(model)
-    for name in sorted(expected.keys() ^ weights.keys()):
-        state = "missing" if name in expected else "unexpected"
-        raise InputError(f"{source}: {state} weight {name}")
-    for name, tensor in expected.items():
-        if weights[name].shape != tensor.shape:
-            found, due = tuple(weights[name].shape), tuple(tensor.shape)
-            raise InputError(f"{source}: {name} has shape {found}, expected {due}")
+    check_weights(to_bert(model), weights, source)
     state = {
         name: torch.cat([weights[key] for key in _bert_names(name)])
         for name in model.state_dict()
@@ -274,14 +276,10 @@ def save(model: Encoder, folder: str | Path) -> None:
         "tokenization": config.tokenization,
     }
     write_json(folder / "config.json", bert)
+    # Clones: the projections are parts of one matrix, whose memory they share.
     weights = {name: tensor.clone() for name, tensor in to_bert(model).items()}
-    path = folder / "model.safetensors"
-    try:
-        save_file(weights, path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        raise InputError(f"{path}: {error}") from None
-    words = [*kmers.SPECIALS, *kmers.names(config.k)]
-    write_text(folder / "vocab.txt", "\n".join(words) + "\n")
+    write_weights(folder / "model.safetensors", weights)
+    write_text(folder / "vocab.txt", "\n".join(kmers.words(config.k)) + "\n")
     tokenizer = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": False,
@@ -303,7 +301,9 @@ def read_config(folder: str | Path) -> EncoderConfig:
         "dropout": "hidden_dropout_prob",
     }
     names = {
-        field.name: keys.get(field.name, field.name) for field in fields(EncoderConfig)
+        field.name: keys.get(field.name, field.name)
+        for field in fields(EncoderConfig)
+        if field.name != "pad"
     }
     for name in names.values():
         if name not in bert:
@@ -319,15 +319,5 @@ def load(folder: str | Path, dropout: float | None = None) -> Encoder:
     config = read_config(folder)
     model = Encoder(config if dropout is None else replace(config, dropout=dropout))
     path = Path(folder) / "model.safetensors"
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not readable as safetensors ({error})") from None
-    from_bert(model, weights, path)
+    from_bert(model, read_weights(path), path)
     return model
-
-
-def parameters(config: EncoderConfig) -> int:
-    """Number of weights, the masked-language-model head included."""
-    with torch.device("meta"):
-        return sum(weight.numel() for weight in Encoder(config).parameters())

@@ -55,11 +55,11 @@ def forward_flops(sizes: Any, tokens: int) -> float:
 
 
 def training_flops(
-    sizes: Any, vocabulary: int, tokens: int, asked_share: float
+    sizes: Any, vocabulary: int, tokens: int, masked_share: float
 ) -> float:
-    """FLOP of pretraining a token; the head works on the share that is asked.
+    """FLOP of pretraining a token; the head works on the masked share.
 
     571 million for the base encoder with sequences of 512 tokens.
     """
     head = 2.0 * (sizes.hidden**2 + sizes.hidden * vocabulary)
-    return 3 * (forward_flops(sizes, tokens) + asked_share * head)
+    return 3 * (forward_flops(sizes, tokens) + masked_share * head)

@@ -1,4 +1,4 @@
-"""HyenaDNA's architecture: long convolutions in place of attention.
+"""HyenaDNA's architecture: long convolutions in position of attention.
 
 It is that of Nguyen et al. 2023 (arXiv 2306.15794) with the order-2 Hyena operator of
 Poli et al. 2023 (arXiv 2302.10866); transformers has no class for it and no remote code
@@ -20,7 +20,7 @@ SHIFT = 0.05  # of the modulation: what is left of a filter at any distance
 
 
 @dataclass(frozen=True)
-class Config:
+class HyenaConfig:
     """Sizes of an encoder, as in the released config.json."""
 
     hidden: int
@@ -31,7 +31,7 @@ class Config:
     vocabulary: int
     """Rows of the embedding: the tokens, filled up to a multiple."""
     position_features: int
-    """Of the filters' input: the place, then cosines and sines of some frequencies."""
+    """Of the filters' input: position, then cosines and sines of some frequencies."""
     filter_order: int
     """Width of the network that gives the filters."""
     filter_layers: int
@@ -75,7 +75,7 @@ class Filter(nn.Module):
     The positions' features are constants, as HyenaDNA fine-tunes (`lr_pos_emb: 0`).
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         width, sine = config.filter_order, Sine(config.filter_order, config.frequency)
         parts = [nn.Linear(config.position_features, width), sine]
@@ -85,8 +85,8 @@ class Filter(nn.Module):
             *parts, nn.Linear(width, config.hidden, bias=False)
         )
         self.bias = nn.Parameter(torch.randn(config.hidden))
-        place, features = _positions(config)
-        self.pos_emb = Constants(t=place, z=features)
+        position, features = _positions(config)
+        self.pos_emb = Constants(t=position, z=features)
         # decay to 1 % within 0.3 to 1.5 of the longest sequence
         slow, fast = math.log(0.01) / 1.5, math.log(0.01) / 0.3
         deltas = torch.linspace(slow, fast, config.hidden)
@@ -95,18 +95,18 @@ class Filter(nn.Module):
 
     def taps(self, length: int) -> Tensor:
         """The first `length` taps of each filter, (length, H) float32."""
-        place, features = self.pos_emb.t[0, :length], self.pos_emb.z[0, :length]
-        decay = torch.exp(-place * self.modulation.deltas[0].abs())
+        position, features = self.pos_emb.t[0, :length], self.pos_emb.z[0, :length]
+        decay = torch.exp(-position * self.modulation.deltas[0].abs())
         return self.implicit_filter(features) * (decay + SHIFT)
 
     def spectrum(self, length: int) -> Tensor:
         """Fourier transform (H, F) of the filters for inputs of `length` tokens.
 
         The skip connection is a tap at distance 0: a constant in the spectrum. Where no
-        gradient is asked it is kept until length or weights change.
+        gradient is needed it is kept until length or weights change.
         """
-        # what is compiled or captured would go on with the filters of that day; the
-        # compiler is asked first: it cannot follow what comes after
+        # A compiled or captured pass would go on with the filters of the day it was
+        # made. `is_compiling` stands before what the compiler cannot follow.
         if (
             self.training
             or torch.is_grad_enabled()
@@ -126,14 +126,14 @@ class Filter(nn.Module):
         return torch.fft.rfft(taps_HT, n=fft_length(length)) + self.bias[:, None]
 
 
-def _positions(config: Config) -> tuple[Tensor, Tensor]:
-    """Place from 0 to 1 (1, positions, 1), and features (1, positions, E)."""
+def _positions(config: HyenaConfig) -> tuple[Tensor, Tensor]:
+    """Position from 0 to 1 (1, positions, 1), and features (1, positions, E)."""
     length, bands = config.positions, (config.position_features - 1) // 2
     with torch.device("cpu"):  # constants, also in a model without memory
-        place = torch.linspace(0, 1, length)[None, :, None]
+        position = torch.linspace(0, 1, length)[None, :, None]
         angle = 2 * math.pi * torch.arange(length)[None, :, None] / length
         waves = torch.linspace(1e-4, bands - 1, bands) * angle
-    return place, torch.cat([place, waves.cos(), -waves.sin()], dim=-1)
+    return position, torch.cat([position, waves.cos(), -waves.sin()], dim=-1)
 
 
 def fft_length(length: int) -> int:
@@ -150,7 +150,7 @@ def fft_length(length: int) -> int:
 class Operator(nn.Module):
     """The order-2 Hyena operator: three streams, two gates, a long convolution."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         hidden, taps = config.hidden, config.short_filter
         self.in_proj = nn.Linear(hidden, 3 * hidden)
@@ -182,7 +182,7 @@ class Operator(nn.Module):
 class Block(nn.Module):
     """Operator, then feed-forward, each with its norm before."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.hidden, eps=config.norm_eps)
         self.mixer = Operator(config)
@@ -204,7 +204,7 @@ class Block(nn.Module):
 class Hyena(nn.Module):
     """Embeddings, blocks and a last norm."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         self.config = config
         words = nn.Embedding(config.vocabulary, config.hidden)

@@ -11,21 +11,20 @@ other weight has to fit by name and shape, and the words have to be our tokenize
 """
 
 import argparse
-import json
 import pickle
 import re
 from pathlib import Path
 from types import ModuleType
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from randommask import files
 from randommask.data import fetched
 from randommask.encoders import families
-from randommask.encoders.weights import check_values, read_weights
+from randommask.encoders.weights import check_values, read_weights, write_weights
 from randommask.errors import InputError, run
+from randommask.experiment.hparams import Conversion
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}  # of a LayerNorm, before 2019
@@ -50,7 +49,7 @@ def convert(source: str | Path, family: str, output: str | Path) -> None:
         raw = aside / "raw"
         raw.mkdir(parents=True)
         files.write_json(raw / "config.json", config)
-        save_file({n: t.contiguous() for n, t in weights.items()}, raw / WEIGHTS[0])
+        write_weights(raw / WEIGHTS[0], {n: t.contiguous() for n, t in weights.items()})
         del weights
         # through the family's own door, which fine-tuning will take
         model = module.load(raw, module.read_config(raw).dropout)
@@ -112,14 +111,11 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def check_words(path: str | Path, expected: list[str]) -> None:
-    """Raise `InputError` for the first line of vocab.txt that is not the word due."""
-    try:
-        found = Path(path).read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    for line, (word, due) in enumerate(zip(found, expected, strict=False), 1):
-        if word != due:
-            raise InputError(f"{path}: line {line} is {word!r}, expected {due!r}")
+    """Raise `InputError` for the first line of vocab.txt that is another word."""
+    found = Path(path).read_text(encoding="utf-8").split()
+    for line, (word, right) in enumerate(zip(found, expected, strict=False), 1):
+        if word != right:
+            raise InputError(f"{path}: line {line} is {word!r}, expected {right!r}")
     if len(found) != len(expected):
         raise InputError(f"{path}: {len(found)} words, expected {len(expected)}")
 
@@ -128,10 +124,10 @@ def main(argv: list[str] | None = None) -> None:
     """Read the flags and convert."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", required=True, help="folder of published files")
-    parser.add_argument("--hparams", type=json.loads, required=True, help="family")
+    parser.add_argument("--hparams", required=True, help="JSON: see Conversion")
     parser.add_argument("--output", required=True, help="folder to write")
     flags = parser.parse_args(argv)
-    convert(flags.source, flags.hparams.get("family"), flags.output)
+    convert(flags.source, Conversion.parse(flags.hparams).family, flags.output)
 
 
 if __name__ == "__main__":

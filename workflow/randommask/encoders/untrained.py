@@ -10,7 +10,6 @@ It is the control of the encoders with this architecture and seed.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -18,14 +17,13 @@ import torch
 from randommask import files
 from randommask.encoders import bert
 from randommask.errors import run
+from randommask.experiment.hparams import Initial
 
 
-def write(folder: str | Path, hparams: dict) -> None:
+def write(folder: str | Path, told: Initial) -> None:
     """Write the encoder folder of one architecture, vocabulary and seed."""
-    sizes, words = hparams["architecture"], ("k", "tokenization")
-    config = bert.EncoderConfig(**sizes, **{key: hparams[key] for key in words})
-    model = bert.Encoder(config)
-    model.initialise(torch.Generator().manual_seed(hparams["seed"]))
+    model = bert.Encoder(bert.EncoderConfig.of(told))
+    model.initialise(torch.Generator().manual_seed(told.seed))
     with files.make_aside(folder) as aside:
         bert.save(model, aside)
 
@@ -33,10 +31,10 @@ def write(folder: str | Path, hparams: dict) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Read the flags and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hparams", required=True, help="JSON: seed, k, sizes")
+    parser.add_argument("--hparams", required=True, help="JSON: see Initial")
     parser.add_argument("--output", required=True, help="folder to write")
     flags = parser.parse_args(argv)
-    write(flags.output, json.loads(flags.hparams))
+    write(flags.output, Initial.parse(flags.hparams))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Weights of encoders as safetensors: read, and held against what is expected."""
+"""Weights of encoders as safetensors: read, written, held against what is expected."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from randommask.errors import InputError
@@ -11,14 +13,19 @@ from randommask.errors import InputError
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file; `InputError` where it is not readable."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: not readable as safetensors ({first})") from None
+
+
+def write_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors by name, as transformers reads them; none may share its memory."""
+    try:
+        save_file(dict(weights), path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def check_weights(
@@ -37,15 +44,15 @@ def check_weights(
         raise InputError(f"{source}: {'; '.join(parts)}")
     for name, tensor in expected.items():
         if weights[name].shape != tensor.shape:
-            found, due = tuple(weights[name].shape), tuple(tensor.shape)
-            raise InputError(f"{source}: {name} has shape {found}, expected {due}")
+            shapes = f"{tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
+            raise InputError(f"{source}: {name} has shape {shapes}")
 
 
 def check_values(
-    config: Mapping[str, Any], due: Mapping[str, Any], source: str | Path
+    config: Mapping[str, Any], expected: Mapping[str, Any], source: str | Path
 ) -> None:
     """Raise `InputError` where a key of config.json has another value; it may lack."""
-    for key, value in due.items():
+    for key, value in expected.items():
         if (found := config.get(key, value)) != value:
             raise InputError(
                 f"{source}/config.json: {key} is {found!r}, expected {value!r}"

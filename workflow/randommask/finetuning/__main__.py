@@ -14,36 +14,28 @@ predict the test split; of equals the earlier one. It runs on CUDA where there i
 device, else on OMP_NUM_THREADS threads. The same seed on the same CPU gives the same
 predictions (on a GPU, but for their last bits); so does a run that was killed and is
 started again with the same command, which goes on from the state it kept (see
-`resume`). Each output is written if its flag is given; `--model` is a folder for the
-fine-tuned weights, which `randommask.predict` reads.
+`training.state`). Each output is written if its flag is given; `--model` is a folder
+for the fine-tuned weights, which `randommask.predict` reads.
 """
 
 import argparse
 import os
-import platform
 import resource
 import sys
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
-import randommask
-from randommask import files, metrics
+from randommask import files
 from randommask.encoders import families
-from randommask.errors import InputError, run
-from randommask.finetuning import examples, heads, task
-from randommask.finetuning.examples import Examples
+from randommask.errors import run
+from randommask.experiment.hparams import Finetuning
+from randommask.finetuning import examples, heads, outputs, purpose
 from randommask.finetuning.fitting import Outcome, fit
-from randommask.finetuning.settings import Settings
-from randommask.finetuning.task import Task
 from randommask.finetuning.tuning import Tuning
-from randommask.training.resume import StateFile
+from randommask.training.state import StateFolder
 
 VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
 WEIGHTS = ("config.json", "model.safetensors")
@@ -53,7 +45,7 @@ SAVE_SECONDS = 600.0  # between two states kept; writing one takes a second or t
 def finetune(
     encoder: str | Path,
     source: str | Path,
-    settings: Settings,
+    settings: Finetuning,
     *,
     metrics_path: str | Path | None = None,
     predictions_path: str | Path | None = None,
@@ -71,29 +63,41 @@ def finetune(
         files.check_file(path)
     if torch.cuda.is_available():
         _make_deterministic()
-    data = examples.read(source, settings.tokenization, encoder, settings.truncate)
-    _check(data, settings, source)
+    data = examples.read(source, settings)
     tuning = Tuning(encoder, data, settings)
     identity = _identity(encoder, tuning)
-    outputs = (model_path, metrics_path, predictions_path, history_path)
-    output = next((Path(path).absolute() for path in outputs if path), None)
-    with StateFile(output, identity, save_seconds) as kept:
+    paths = (model_path, metrics_path, predictions_path, history_path)
+    output = next((Path(path).absolute() for path in paths if path), None)
+    with StateFolder(output, identity, save_seconds) as kept:
         outcome = fit(tuning, kept)
         test, _ = tuning.predict("test")
         if model_path:
             with files.make_aside(model_path) as aside:
-                _write_model(aside, tuning, encoder, source)
+                _write_model(aside, tuning, encoder)
         if predictions_path:
-            _write_predictions(predictions_path, data, test)
+            outputs.write_predictions(predictions_path, data, test)
         if history_path:
-            _write_history(history_path, settings.metric, outcome)
+            names = (
+                "epoch",
+                "step",
+                "train_loss",
+                "dev_loss",
+                f"dev_{settings.metric}",
+            )
+            outputs.write_history(history_path, names, outcome.history)
         if metrics_path:
             seconds = outcome.seconds + time.perf_counter() - start
-            report = _report(tuning, outcome, test) | {
-                "encoder_sha256": identity["encoder_sha256"],
-                "seconds": round(seconds, 2),
-                "peak_memory_bytes": _peak_memory(),
-            }
+            report = outputs.report(
+                data,
+                settings,
+                outcome.dev,
+                test,
+                VERSIONED,
+                **_facts(tuning, outcome),
+                encoder_sha256=identity["encoder_sha256"],
+                seconds=round(seconds, 2),
+                peak_memory_bytes=_peak_memory(),
+            )
             files.write_json(metrics_path, report)
         kept.close()
 
@@ -101,41 +105,49 @@ def finetune(
 def _identity(encoder: str | Path, tuning: Tuning) -> dict:
     """All that decides a run's results; a state of another run is not gone on from."""
     return {
-        "settings": asdict(tuning.settings),
+        "settings": tuning.settings.values(),
         "encoder_sha256": {
             name: files.sha256(Path(encoder) / name) for name in WEIGHTS
         },
-        "data_sha256": _checksums(tuning.data),
+        "data_sha256": tuning.data.checksums,
         "precision": tuning.precision,
         "device": tuning.device.type,
         "compiled": tuning.compiled is not None,
     }
 
 
-def _checksums(data: Examples) -> dict[str, str]:
-    return {name: split.sha256 for name, split in data.splits.items()}
+def _facts(tuning: Tuning, outcome: Outcome) -> dict:
+    """What metrics.json says of this kind of run beside what `outputs.report` does."""
+    is_cuda = tuning.device.type == "cuda"
+    return {
+        "best_epoch": outcome.best_epoch,
+        "epochs": len(outcome.history),
+        "flags": outcome.flags,
+        "architecture": asdict(tuning.config),
+        "device": torch.cuda.get_device_name(tuning.device) if is_cuda else "cpu",
+        "precision": tuning.precision,
+        "compiled": tuning.compiled is not None,
+        "threads": torch.get_num_threads(),
+    }
 
 
-def _write_model(
-    folder: Path, tuning: Tuning, encoder: str | Path, source: str | Path
-) -> None:
+def _write_model(folder: Path, tuning: Tuning, encoder: str | Path) -> None:
     """Write the fine-tuned weights, and what they are for, into `folder`."""
     data, tokenization = tuning.data, tuning.settings.tokenization
     named = {"type": data.type, "targets": data.targets}
     heads.save(tuning.model, folder, tuning.scale, tuning.shift, **named)
-    rows = pq.ParquetFile(Path(source) / "train.parquet").read(["sequence"])
-    bases = max(map(len, rows["sequence"].to_pylist()))
+    bases = max(map(len, data.splits["train"].sequences))
     family = families.of(encoder)
-    made_for = Task(
+    made_for = purpose.Purpose(
         dataset=data.dataset,
         tokenization=tokenization,
         type=data.type,
         classes=data.classes,
         targets=list(data.targets),
-        window_bases=task.window(family, tokenization, tuning.config, bases),
+        window_bases=purpose.window(family, tokenization, tuning.config, bases),
         precision=tuning.precision,
     )
-    task.write(folder, made_for)
+    purpose.write(folder, made_for)
 
 
 def _peak_memory() -> int:
@@ -157,83 +169,12 @@ def _make_deterministic() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time
 
 
-def _check(data: Examples, settings: Settings, source: str | Path) -> None:
-    """Raise `InputError` where the settings speak of another dataset."""
-    due = {"dataset": data.dataset, "metric": metrics.CHOSEN_BY[data.type]}
-    for key, value in due.items():
-        if getattr(settings, key) != value:
-            raise InputError(
-                f"--hparams: {key} is {getattr(settings, key)}, expected {value} "
-                f"({source}/summary.json)"
-            )
-
-
-def _report(tuning: Tuning, outcome: Outcome, test: np.ndarray) -> dict:
-    """What metrics.json says of the settings, the scores and where they come from."""
-    data, settings = tuning.data, tuning.settings
-    labels = {name: split.labels for name, split in data.splits.items()}
-    scores = metrics.score(data.type, labels["test"], test)
-    is_cuda = tuning.device.type == "cuda"
-    named = ("encoder", "tokenization", "dataset", "task", "seed", "metric")
-    return {
-        **{name: getattr(settings, name) for name in named},
-        "score": scores[settings.metric],
-        "best_epoch": outcome.best_epoch,
-        "epochs": len(outcome.history),
-        "dev": metrics.score(data.type, labels["dev"], outcome.dev),
-        "test": scores,
-        "flags": outcome.flags + metrics.flags(data.type, test),
-        "settings": asdict(settings),
-        "architecture": asdict(tuning.config),
-        "rows": {name: len(values) for name, values in labels.items()},
-        "data_sha256": _checksums(data),
-        "versions": {
-            "randommask": randommask.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in VERSIONED},
-        },
-        "device": torch.cuda.get_device_name(tuning.device) if is_cuda else "cpu",
-        "precision": tuning.precision,
-        "compiled": tuning.compiled is not None,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _write_predictions(path: str | Path, data: Examples, test_NO: np.ndarray) -> None:
-    """Write row (from 0), labels and predictions of the test split."""
-    labels = data.splits["test"].labels
-    columns = {"row": np.arange(len(labels))}
-    if data.type == metrics.CLASSIFICATION:
-        columns["label"] = labels
-    else:
-        for target, values in zip(data.targets, labels.T, strict=True):
-            columns[f"label_{target}"] = values
-    names = task.columns(data.type, data.classes, data.targets)
-    columns |= dict(zip(names, test_NO.T, strict=True))
-    arrays = [_column(values) for values in columns.values()]
-    with files.write_aside(path) as aside:
-        pq.write_table(pa.Table.from_arrays(arrays, list(columns)), aside)
-
-
-def _column(values: np.ndarray) -> pa.Array:
-    """Numbers as arrow holds them; `pyarrow.array` would import pandas."""
-    buffers = [None, pa.py_buffer(np.ascontiguousarray(values))]
-    kind = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(kind, len(values), buffers)
-
-
-def _write_history(path: str | Path, metric: str, outcome: Outcome) -> None:
-    lines = [f"epoch,step,train_loss,dev_loss,dev_{metric}"]
-    lines += [",".join(map(repr, row)) for row in outcome.history]
-    files.write_text(path, "\n".join(lines) + "\n")
-
-
 def main(argv: list[str] | None = None) -> None:
     """Read the flags and fine-tune."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", required=True, help="folder of the encoder")
     parser.add_argument("--data", required=True, help="folder of the dataset")
-    parser.add_argument("--hparams", required=True, help="JSON: see Settings")
+    parser.add_argument("--hparams", required=True, help="JSON: see Finetuning")
     parser.add_argument("--metrics", help="JSON to write")
     parser.add_argument("--predictions", help="parquet to write")
     parser.add_argument("--history", help="csv to write, a line an epoch")
@@ -248,7 +189,7 @@ def main(argv: list[str] | None = None) -> None:
     finetune(
         flags.encoder,
         flags.data,
-        Settings.parse(flags.hparams),
+        Finetuning.parse(flags.hparams),
         metrics_path=flags.metrics,
         predictions_path=flags.predictions,
         history_path=flags.history,

@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from torch import Tensor
 
 from randommask import metrics
 from randommask.finetuning.tuning import Tuning
-from randommask.training.resume import StateFile
-from randommask.training.state import STOPPED
+from randommask.training import state
+from randommask.training.state import STOPPED, StateFolder
 
 DIVERGED = "diverged loss"
 
@@ -56,26 +57,28 @@ class Outcome:
     """Spent by earlier processes on what this one went on from."""
 
 
-def fit(tuning: Tuning, kept: StateFile | None = None) -> Outcome:
+def fit(tuning: Tuning, kept: StateFolder | None = None) -> Outcome:
     """Train to the last step, to a loss that is no number, or until patience ends.
 
     The model goes back to the best epoch. Goes on from what was `kept`; exits with
     `STOPPED` on SIGTERM, after a step and with the state saved.
     """
-    kept = kept or StateFile(None, {}, 0.0)
+    kept = kept or StateFolder(None, {}, 0.0)
     start = time.perf_counter()
     progress = _go_on(tuning, kept)
-    while True:
-        progress.loss = progress.loss + tuning.step(progress.step)
-        progress.step += 1
-        if progress.step % tuning.epoch_steps == 0 or progress.step == tuning.steps:
-            _evaluate(tuning, progress)
-            if _is_over(tuning, progress):
-                break
-        if kept.is_due():
-            _keep(tuning, kept, progress, time.perf_counter() - start)
-        if kept.is_asked_to_stop:
-            sys.exit(STOPPED)
+    with kept.heeding_sigterm():
+        while True:
+            progress.loss = progress.loss + tuning.step(progress.step)
+            progress.step += 1
+            if progress.step % tuning.epoch_steps == 0 or progress.step == tuning.steps:
+                _evaluate(tuning, progress)
+                if _is_over(tuning, progress):
+                    break
+            if kept.is_due(progress.step):
+                _keep(tuning, kept, progress, time.perf_counter() - start)
+            if kept.is_asked_to_stop:
+                kept.wait()
+                sys.exit(STOPPED)
     tuning.model.load_state_dict(progress.best, strict=False)
     diverged = not math.isfinite(progress.history[-1][2])
     return Outcome(
@@ -119,36 +122,44 @@ def _is_over(tuning: Tuning, progress: Progress) -> bool:
     )
 
 
-def _keep(tuning: Tuning, kept: StateFile, progress: Progress, seconds: float) -> None:
+def _keep(
+    tuning: Tuning, kept: StateFolder, progress: Progress, seconds: float
+) -> None:
     weights = {f"now.{name}": tensor for name, tensor in tuning.trained.items()}
     weights |= {f"best.{name}": tensor for name, tensor in progress.best.items()}
     weights["loss"] = torch.as_tensor(progress.loss, dtype=torch.float64)
     if progress.dev is not None:
         weights["dev"] = torch.from_numpy(progress.dev)
-    state = {
-        name: getattr(progress, name)
-        for name in ("step", "history", "best_epoch", "best_score")
+    numbers = {
+        name: getattr(progress, name) for name in ("step", "best_epoch", "best_score")
     }
-    state["seconds"] = progress.seconds + seconds
-    kept.save(weights, tuning.moments(), state)
+    # A copy, as it is written while training goes on.
+    numbers["history"] = list(progress.history)
+    numbers["seconds"] = progress.seconds + seconds
+    kept.save(progress.step, state.copies(weights, tuning.moments()), numbers)
 
 
-def _go_on(tuning: Tuning, kept: StateFile) -> Progress:
+def _go_on(tuning: Tuning, kept: StateFolder) -> Progress:
     """The progress that was kept, with weights and moments put back; else a new one."""
-    found = kept.load()
-    if found is None:
-        return Progress()
-    weights, moments, state = found
-    parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}}
-    for name, tensor in weights.items():
-        part, _, rest = name.partition(".")
-        if part in parts:
-            parts[part][rest] = tensor
-    tuning.restore(parts["now"], moments, state["step"])
-    dev = weights.get("dev")
-    return Progress(
-        **{**state, "history": [tuple(row) for row in state["history"]]},
-        loss=weights["loss"].to(tuning.device),
-        best={name: tensor.to(tuning.device) for name, tensor in parts["best"].items()},
-        dev=None if dev is None else dev.numpy(),
-    )
+    progress = Progress()
+
+    def take_up(path: Path) -> int:
+        nonlocal progress
+        weights, moments, numbers = state.read(path)
+        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}}
+        for name, tensor in weights.items():
+            part, _, rest = name.partition(".")
+            if part in parts:
+                parts[part][rest] = tensor
+        tuning.restore(parts["now"], moments, numbers["step"])
+        dev = weights.get("dev")
+        progress = Progress(
+            **{**numbers, "history": [tuple(row) for row in numbers["history"]]},
+            loss=weights["loss"].to(tuning.device),
+            best={name: part.to(tuning.device) for name, part in parts["best"].items()},
+            dev=None if dev is None else dev.numpy(),
+        )
+        return progress.step
+
+    kept.resume(take_up)
+    return progress

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from randommask import metrics
 from randommask.encoders import families
-from randommask.encoders.weights import check_weights, read_weights
+from randommask.encoders.weights import check_weights, read_weights, write_weights
 from randommask.errors import InputError
+from randommask.experiment.sections import Lora
 from randommask.files import read_json, write_json
 from randommask.finetuning import lora
-from randommask.finetuning.lora import Lora
 
 INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
 HEAD = "head.safetensors"
@@ -99,7 +98,7 @@ def save(
     weight, bias = model.head.weight.detach().cpu(), model.head.bias.detach().cpu()
     weight = weight * scale[:, None].to(weight)
     bias = bias * scale.to(bias) + shift.to(bias)
-    save_file({"weight": weight, "bias": bias}, folder / HEAD)
+    write_weights(folder / HEAD, {"weight": weight, "bias": bias})
     if hasattr(family, "CLASSIFIER"):
         problem = type
         if problem == metrics.CLASSIFICATION:
@@ -126,7 +125,7 @@ def _add_classifier(
     write_json(folder / "config.json", config)
     path = folder / "model.safetensors"
     weights = read_weights(path) | family.classifier_weights(weight_OH, bias_O)
-    save_file(weights, path, metadata={"format": "pt"})
+    write_weights(path, weights)
 
 
 def load(folder: str | Path) -> Predictor:

@@ -18,7 +18,7 @@ BLOCK = 2048  # rows counted at once: 4,096 features of 8 bytes are then 64 MiB
 
 
 @dataclass(frozen=True)
-class Model:
+class LinearModel:
     """Scores of the classes, or values: counts @ weights + bias."""
 
     k: int
@@ -36,8 +36,8 @@ def counts(codes: np.ndarray, k: int) -> Iterator[tuple[slice, np.ndarray]]:
         rows = slice(first, min(first + BLOCK, len(codes)))
         ids = kmers.kmer_ids(codes[rows], k)
         where = np.arange(len(ids))[:, None] * features
-        places = (where + ids - kmers.NUM_SPECIAL)[ids >= kmers.NUM_SPECIAL]
-        found = np.bincount(places, minlength=len(ids) * features)
+        cells = (where + ids - kmers.NUM_SPECIAL)[ids >= kmers.NUM_SPECIAL]
+        found = np.bincount(cells, minlength=len(ids) * features)
         yield rows, found.reshape(len(ids), features)
 
 
@@ -47,7 +47,7 @@ def classifiers(
     classes: int,
     k: int,
     strengths: Sequence[float],
-) -> list[Model]:
+) -> list[LinearModel]:
     """Logistic regressions; all counts of the split are in memory, as float32."""
     from sklearn.linear_model import LogisticRegression
 
@@ -72,13 +72,13 @@ def classifiers(
             named = there if len(there) > 2 else there[1:]
             weights[:, named] = (fitted.coef_ / spread).T
             bias[named] = fitted.intercept_ - mean @ weights[:, named]
-        models.append(Model(k, strength, weights, bias))
+        models.append(LinearModel(k, strength, weights, bias))
     return models
 
 
 def regressions(
     codes: np.ndarray, labels: np.ndarray, k: int, strengths: Sequence[float]
-) -> list[Model]:
+) -> list[LinearModel]:
     """Ridge regressions from the sums of products, which need no matrix of all rows."""
     from scipy.linalg import cho_factor, cho_solve
 
@@ -103,11 +103,11 @@ def regressions(
         penalised.flat[:: 4**k + 1] += strength
         factor = cho_factor(penalised, overwrite_a=True, check_finite=False)
         weights = cho_solve(factor, crossed) / spread[:, None]
-        models.append(Model(k, strength, weights, target - mean @ weights))
+        models.append(LinearModel(k, strength, weights, target - mean @ weights))
     return models
 
 
-def predict(models: Sequence[Model], codes: np.ndarray, kind: str) -> np.ndarray:
+def predict(models: Sequence[LinearModel], codes: np.ndarray, kind: str) -> np.ndarray:
     """Probabilities or values (models, n, O) float32 of models of one k."""
     weights = np.concatenate([model.weights for model in models], axis=1)
     bias = np.stack([model.bias for model in models])

@@ -5,11 +5,17 @@ dropout is seeded by it, the learning rate follows from it and the total. So a r
 was stopped goes on from any step (`fitting`), to the same bits on a CPU; on a GPU the
 gradient of attention may differ in its last ones.
 
+An example: 11,971 training rows in batches of 32 are 375 steps an epoch, the last of 3
+rows. Step 1,000 is the third epoch's step 250 (from 0): it takes rows 8,000 to 8,031 of
+that epoch's order, adds up the gradient of their mean loss, cuts it to norm 1 and steps
+at the rate of step 1,000 of 37,500, 3e-5 * 36,500 / 37,450 = 2.92e-5. The history's
+train loss of an epoch is the sum of its rows' losses, divided by 11,971.
+
 A CPU computes a batch in parts that fit its cache, each as long as its longest row. On
 CUDA a batch has one shape, the longest row of its split, so that its forward and
 backward pass can be compiled and replayed as one CUDA graph, and no code here waits for
 the device within an epoch. Transformers' does in ESM's uncompiled batches that are
-padded: it asks the device whether any place of the mask is masked.
+padded: the device is waited for to say whether any position is padding.
 
 Shapes: B rows computed at once, T tokens, N rows of a split, O outputs.
 """
@@ -25,9 +31,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from randommask import metrics
+from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import heads
 from randommask.finetuning.examples import Examples
-from randommask.finetuning.settings import Settings
+from randommask.finetuning.tokens import tokenize
 from randommask.training.optimizer import AdamW, learning_rate
 from randommask.training.precision import autocast, keep_exact
 
@@ -73,10 +80,11 @@ class Tuning:
         self,
         folder: str | Path,
         data: Examples,
-        settings: Settings,
+        settings: Finetuning,
         compiler: dict[str, Any] | None = None,
     ) -> None:
         self.data, self.settings = data, settings
+        tokens = tokenize(data, folder, settings.tokenization, settings.truncate)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.autocast = autocast(settings.precision, self.device)
         is_bf16 = isinstance(self.autocast, torch.autocast)
@@ -93,11 +101,11 @@ class Tuning:
         )
         self.scale, self.shift = self._standard()
         self.lengths, self.ids, self.labels, self.is_padded = {}, {}, {}, {}
-        for name, split in data.splits.items():
-            self.lengths[name] = torch.from_numpy(split.lengths_N).to(self.device)
-            self.is_padded[name] = bool(split.lengths_N.min() < split.ids_NT.shape[1])
-            self.ids[name] = torch.from_numpy(split.ids_NT).to(self.device)
-            labels = torch.from_numpy(split.labels).to(self.device)
+        for name, part in tokens.items():
+            self.lengths[name] = torch.from_numpy(part.lengths_N).to(self.device)
+            self.is_padded[name] = part.is_padded
+            self.ids[name] = torch.from_numpy(part.ids_NT).to(self.device)
+            labels = torch.from_numpy(data.splits[name].labels).to(self.device)
             if data.type == metrics.REGRESSION:
                 labels = ((labels - self.shift) / self.scale).float()
             self.labels[name] = labels
@@ -129,12 +137,10 @@ class Tuning:
         self.model.train()
         total = self._gradient(rows, int(words[0]))
         torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip)
-        schedule = {
-            "learning_rate": settings.learning_rate,
-            "warmup_steps": settings.warmup_steps,
-            "steps": self.steps,
-        }
-        self.optimizer.step(learning_rate(schedule, step))
+        rate = learning_rate(
+            settings.learning_rate, settings.warmup_steps, self.steps, step
+        )
+        self.optimizer.step(rate)
         self.optimizer.clear()
         return total
 
@@ -213,8 +219,8 @@ class Tuning:
             longest = int(lengths_B.max())
             ids_BT, keep_BT = ids_BT[:, :longest], keep_mask(lengths_B, longest)
         elif self.is_padded[name]:
-            places = torch.arange(ids_BT.shape[1], device=self.device)
-            keep_BT = places < lengths_B[:, None]
+            positions = torch.arange(ids_BT.shape[1], device=self.device)
+            keep_BT = positions < lengths_B[:, None]
         else:
             keep_BT = None
         return ids_BT.long(), keep_BT, self.labels[name][rows]

@@ -16,7 +16,6 @@ Shapes: L layers, B windows, A heads, T tokens with both specials.
 """
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +23,7 @@ import numpy as np
 from randommask import kmers
 from randommask.data.windows import Corpus
 from randommask.errors import InputError, run
+from randommask.experiment.hparams import Attention
 from randommask.files import check_file, write_aside
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def attend(
     manifests: list[str],
     npz: str,
     csv: str,
-    *,
-    windows: int,
-    seed: int,
-    tokens: int,
-    held_out: list[str],
+    settings: Attention,
 ) -> None:
     """Write the map (L, T, T) float32, a mean over heads and windows, and the numbers.
 
@@ -53,16 +49,17 @@ def attend(
     for path in (npz, csv):
         check_file(path)
     model = bert.load(folder)
-    config = model.config
-    if not 5 <= tokens <= config.positions:
+    config, tokens = model.config, settings.tokens
+    if tokens > config.positions:
         raise InputError(
-            f"tokens: {tokens}, expected 5 to {config.positions}, the positions of "
+            f"tokens: {tokens}, expected at most {config.positions}, the positions of "
             f"{folder}"
         )
     bases = kmers.window_bases(tokens, config.tokenization, config.k)
-    codes = Corpus(manifests, bases, held_out).validation_windows(seed, windows)
+    corpus = Corpus(manifests, bases, settings.held_out)
+    codes = corpus.validation_windows(settings.seed, settings.windows)
     step = kmers.stride(config.tokenization, config.k)
-    ids = np.full((windows, tokens), kmers.CLS, np.int64)
+    ids = np.full((len(codes), tokens), kmers.CLS, np.int64)
     ids[:, 1:-1] = kmers.kmer_ids(codes, config.k, step)
     ids[:, -1] = kmers.SEP
     map_LTT, numbers = average(model, ids)
@@ -107,8 +104,8 @@ def measure(attention_LBATT: "Tensor") -> "Tensor":
     to_kmers = from_kmers[..., 1:-1]
     cls_mass = from_kmers[..., 0]
     entropy = torch.special.entr(from_kmers).sum(dim=-1)
-    place = torch.arange(to_kmers.shape[-1])
-    apart = (place[:, None] - place).abs().to(to_kmers.dtype)
+    position = torch.arange(to_kmers.shape[-1])
+    apart = (position[:, None] - position).abs().to(to_kmers.dtype)
     distance = (to_kmers * apart).sum(dim=-1) / to_kmers.sum(dim=-1)
     numbers = torch.stack([cls_mass, entropy, distance.nan_to_num()], dim=-1)
     return numbers.mean(dim=(1, 2, 3))
@@ -119,21 +116,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--corpus", nargs="+", required=True)
-    parser.add_argument("--hparams", type=json.loads, required=True)
+    parser.add_argument("--hparams", required=True, help="JSON: see Attention")
     parser.add_argument("--npz", required=True)
     parser.add_argument("--csv", required=True)
     flags = parser.parse_args(argv)
-    hparams = flags.hparams
-    attend(
-        flags.encoder,
-        flags.corpus,
-        flags.npz,
-        flags.csv,
-        windows=hparams["windows"],
-        seed=hparams["seed"],
-        tokens=hparams["tokens"],
-        held_out=hparams["held_out"],
-    )
+    settings = Attention.parse(flags.hparams)
+    attend(flags.encoder, flags.corpus, flags.npz, flags.csv, settings)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from randommask import kmers
+from randommask.encoders import cost
 from randommask.errors import InputError
 from randommask.experiment.datasets import TASKS
 
@@ -25,16 +27,10 @@ SAME_RUNS = {
 }
 """Lines of Table 2 that are rows of Table 3: same weights, same tokens."""
 
-BASE = {
-    "vocabulary": 4101,
-    "layers": 12,
-    "hidden": 768,
-    "feed_forward": 3072,
-    "positions": 512,
-}
+BASE = cost.Sizes(layers=12, hidden=768, feed_forward=3072, positions=512)
 """The encoder of the paper's section 5.1, with DNABERT's feed-forward width."""
 
-MINI = BASE | {"layers": 4, "hidden": 256, "feed_forward": 1024}
+MINI = cost.Sizes(layers=4, hidden=256, feed_forward=1024, positions=512)
 """BERT-mini (Turc et al. 2019) with the same vocabulary."""
 
 CENT = Decimal("0.01")
@@ -180,21 +176,9 @@ def gain(printed: Printed, encoder: str) -> Decimal:
     return sum(pairs[0][task] - pairs[1][task] for task in TASKS) / len(TASKS)
 
 
-def parameters(sizes: dict[str, int]) -> int:
-    """Weights of a BERT with tied output embeddings and a masked-token head.
-
-    Embeddings of tokens and positions, per layer the four attention matrices and the
-    two of the feed-forward network with biases and two layer norms, one norm after the
-    embeddings; the head is a dense layer, a norm and a bias a token.
-    """
-    hidden, inner = sizes["hidden"], sizes["feed_forward"]
-    norm = 2 * hidden
-    embeddings = (sizes["vocabulary"] + sizes["positions"]) * hidden + norm
-    attention = 4 * (hidden * hidden + hidden)
-    feed_forward = 2 * hidden * inner + inner + hidden
-    head = hidden * hidden + hidden + norm + sizes["vocabulary"]
-    layer = attention + feed_forward + 2 * norm
-    return embeddings + sizes["layers"] * layer + head
+def parameters(sizes: cost.Sizes) -> int:
+    """Weights with DNABERT's vocabulary of 6-mers."""
+    return cost.parameters(sizes, kmers.vocab_size(6))
 
 
 def recompute(printed: Printed, claim: str) -> Decimal:

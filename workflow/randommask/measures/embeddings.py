@@ -16,7 +16,6 @@ Shapes: N k-mers, H hidden size.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import numpy as np
 
 from randommask import kmers
 from randommask.errors import InputError, run
+from randommask.experiment.hparams import Embeddings
 from randommask.files import check_file, read_json, write_aside
 
 TENSOR = "bert.embeddings.word_embeddings.weight"
@@ -32,19 +32,18 @@ NEIGHBOURS = 10
 
 def embed(
     checkpoints: list[str],
-    steps: list[int],
     purity: str,
     picture: str | None,
-    seed: int,
-    perplexity: float,
+    settings: Embeddings,
 ) -> None:
     """Write the coordinates (step, kmer, center, x, y) and the purity of each step.
 
-    `checkpoints` are folders, in the order of `steps`. Coordinates have four decimals;
-    without `picture`, whose t-SNE takes most of the time, there are none.
+    `checkpoints` are folders, in the order of the steps. Coordinates have four
+    decimals; without `picture`, whose t-SNE takes most of the time, there are none.
     Raises `InputError` where a checkpoint holds no embeddings of k-mers with even k.
     """
-    if len(checkpoints) != len(steps) or not steps:
+    steps = settings.steps
+    if len(checkpoints) != len(steps):
         raise InputError(
             f"--checkpoints: {len(checkpoints)} folders, expected one for each of the "
             f"{len(steps)} steps"
@@ -63,7 +62,9 @@ def embed(
                 f"{folder}: {len(names)} k-mers, expected {len(before_N2)}"
             )
         if picture is not None:
-            before_N2 = project(vectors_NH, seed, perplexity, before_N2)
+            before_N2 = project(
+                vectors_NH, settings.seed, settings.perplexity, before_N2
+            )
             lines += [
                 f"{step},{name},{middle},{x:.4f},{y:.4f}"
                 for name, middle, (x, y) in zip(names, centers, before_N2, strict=True)
@@ -171,19 +172,12 @@ def main(argv: list[str] | None = None) -> None:
     """Read the flags and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoints", nargs="+", required=True)
-    parser.add_argument("--hparams", type=json.loads, required=True)
+    parser.add_argument("--hparams", required=True, help="JSON: see Embeddings")
     parser.add_argument("--csv", help="left out: nothing is drawn")
     parser.add_argument("--purity", required=True)
     flags = parser.parse_args(argv)
-    hparams = flags.hparams
-    embed(
-        flags.checkpoints,
-        hparams["steps"],
-        flags.purity,
-        flags.csv,
-        hparams["seed"],
-        hparams["perplexity"],
-    )
+    settings = Embeddings.parse(flags.hparams)
+    embed(flags.checkpoints, flags.purity, flags.csv, settings)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from randommask.errors import InputError
 from randommask.experiment.datasets import Dataset
+from randommask.experiment.sections import PublishedRow, Table2Row
 from randommask.measures import runs
 from randommask.measures.records import Record, difference, mean, percent, tasks_of
 
 
 def table3(
     root: Path,
-    rows: Sequence[Record],
+    rows: Sequence[PublishedRow],
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     printed: dict[str, dict[str, float]],
@@ -29,14 +30,14 @@ def table3(
         for dataset in datasets:
             name = dataset.dataset
             found = runs.read_seeds(
-                root, row["encoder"], row["tokenization"], name, seeds, problems
+                root, row.encoder, row.tokenization, name, seeds, problems
             )
             summary = runs.summarise(found, seeds)
             records.append(
                 {
-                    "row": row["label"],
-                    "encoder": row["encoder"],
-                    "tokenization": row["tokenization"],
+                    "row": row.label,
+                    "encoder": row.encoder,
+                    "tokenization": row.tokenization,
                     "task": dataset.task,
                     "dataset": name,
                     "metric": dataset.metric,
@@ -52,14 +53,14 @@ def table3(
 
 
 def _printed_row(row: Record, printed: dict[str, dict[str, float]]) -> dict[str, float]:
-    if row["published"] is None:
+    if row.published is None:
         return {}
-    if row["published"] not in printed:
+    if row.published not in printed:
         raise InputError(
-            f"row {row['label']}: no published row {row['published']!r},"
+            f"row {row.label}: no published row {row.published!r},"
             f" expected one of {', '.join(printed)}"
         )
-    return printed[row["published"]]
+    return printed[row.published]
 
 
 def averages(records: list[Record]) -> list[Record]:
@@ -86,7 +87,7 @@ def averages(records: list[Record]) -> list[Record]:
 
 def table2(
     root: Path,
-    rows: Sequence[Record],
+    rows: Sequence[Table2Row],
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     printed: dict[tuple[str, str], dict[str, float]],
@@ -99,14 +100,14 @@ def table2(
     """
     records = []
     for row in rows:
-        key = (row["published"], row["tokenization"])
-        if row["published"] is not None and key not in printed:
-            raise InputError(f"row {row['label']}: Table 2 prints no {' '.join(key)}")
+        key = (row.published, row.tokenization)
+        if row.published is not None and key not in printed:
+            raise InputError(f"row {row.label}: Table 2 prints no {' '.join(key)}")
         for task in tasks_of(dataset.task for dataset in datasets):
             names = [d.dataset for d in datasets if d.task == task]
             found = [
                 runs.read_seeds(
-                    root, row["encoder"], row["tokenization"], name, seeds, problems
+                    root, row.encoder, row.tokenization, name, seeds, problems
                 )
                 for name in names
             ]
@@ -125,10 +126,10 @@ def table2(
             ]
             records.append(
                 {
-                    "label": row["label"],
-                    "encoder": row["encoder"],
-                    "pretraining": row["pretraining"],
-                    "tokenization": row["tokenization"],
+                    "label": row.label,
+                    "encoder": row.encoder,
+                    "pretraining": row.pretraining,
+                    "tokenization": row.tokenization,
                     "task": task,
                     "mean": percent(ours),
                     "sd": percent(statistics.stdev(complete))

@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from randommask.errors import InputError
+from randommask.experiment.sections import Row
 from randommask.measures import predictions, resampling, runs
 from randommask.measures.records import Record, percent, tasks_of
 
@@ -29,11 +30,11 @@ _FEWEST_PAIRS = 6
 bootstrap draws from too little for an interval."""
 
 
-def find_baseline(rows: Sequence[Record], encoder: str) -> str:
+def find_baseline(rows: Sequence[Row], encoder: str) -> str:
     """The label of the first row with this encoder; raise `InputError` without one."""
     for row in rows:
-        if row["encoder"] == encoder:
-            return row["label"]
+        if row.encoder == encoder:
+            return row.label
     raise InputError(f"rows: no row of {encoder}, the baseline to compare with")
 
 
@@ -122,7 +123,7 @@ def over_rows(
     table3: list[Record],
     root: Path,
     benchmark: Path,
-    rows: Sequence[Record],
+    rows: Sequence[Row],
     seeds: Sequence[int],
     baseline: str,
     problems: list[str],
@@ -134,18 +135,18 @@ def over_rows(
     made for other labels, raise `InputError`.
     """
     lines = []
-    order = sorted(rows, key=lambda row: row["label"] != baseline)
+    order = sorted(rows, key=lambda row: row.label != baseline)
     for dataset in dict.fromkeys(line["dataset"] for line in table3):
         test = predictions.read_test(benchmark / dataset / "test.parquet")
         found = []
         for row in order:
-            cell = (root, row["encoder"], row["tokenization"], dataset)
+            cell = (root, row.encoder, row.tokenization, dataset)
             made = runs.read_seeds(*cell, seeds, problems)
             found.append((made, {s: predictions.read(made[s], test) for s in made}))
         for row, own in zip(order[1:], found[1:], strict=True):
             common = [seed for seed in seeds if seed in own[0] and seed in found[0][0]]
             lines.append(
-                {"over": OVER_ROWS, "row": row["label"], "baseline": baseline}
+                {"over": OVER_ROWS, "row": row.label, "baseline": baseline}
                 | {"group": dataset, "pairs": len(test.labels), "seeds": len(common)}
                 | _differ_rows(test, own, found[0], common)
             )

@@ -5,10 +5,10 @@
 
 Run it where Snakemake is run, with PYTHONPATH=workflow. It asks Snakemake for its plan
 (a dry run), so finished work counts as nothing; the profile says how many GPUs a job
-takes. The speed of a GPU is the measured one
-where something was trained already (see `speeds`), else `--tflops` or
-`--tokens-per-second` of one GPU (of the baseline's pretraining), else what the paper
-had. Without `--gpus` there are as many as the largest job asks for.
+takes. The speed of a GPU is the measured one where something was trained already (see
+`speeds`), else `--tflops` or `--tokens-per-second` of one GPU (of the baseline's
+pretraining), else what the paper had. Without `--gpus` there are as many as the largest
+job asks for.
 
 Not counted: queues, validation, retries, weights and archives whose size the config
 does not say.
@@ -29,8 +29,9 @@ from typing import Any
 from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError, run
-from randommask.experiment import encoders, flags, runs
+from randommask.experiment import encoders, runs
 from randommask.experiment.file import config_path, load
+from randommask.experiment.hparams import Finetuning, Pretraining
 from randommask.experiment.sections import Experiment, Released
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
@@ -47,6 +48,8 @@ from randommask.plan.work import (
 )
 
 PLUGINS = WORKFLOW / "plugins"
+TRAINING = {"pretrain": Pretraining, "finetune": Finetuning, "model": Finetuning}
+"""The rules of jobs that train, and what these are told."""
 WATTS = 400.0  # of an A100 of the paper's kind (SXM), NVIDIA's data sheet
 START_SECONDS = 5.0  # of a trivial job in an allocation of its own, measured
 # Of the other rules, on one core; t-SNE of 4,096 embeddings takes 13 s a milestone.
@@ -65,7 +68,8 @@ class Job:
     outputs: list[str]
     gpus: int
     cores: int
-    hparams: dict[str, Any]
+    hparams: Pretraining | Finetuning | None = None
+    """What a job is told that trains."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ def _job(entry: dict[str, Any]) -> Job:
     resources = entry["resources"]
     a_node = resources.get("gpu") or resources.get("gres", "gpu:0").rpartition(":")[2]
     words = shlex.split(entry["command"] or "")
-    hparams = words[words.index("--hparams") + 1] if "--hparams" in words else "{}"
+    form = TRAINING.get(entry["rule"])
+    told = form and form.parse(words[words.index("--hparams") + 1])
     return Job(
         entry["rule"],
         entry["wildcards"],
@@ -115,7 +120,7 @@ def _job(entry: dict[str, Any]) -> Job:
         entry["output"],
         int(a_node) * int(resources.get("nodes", 1)),
         entry["threads"],
-        json.loads(flags.read(hparams)),
+        told,
     )
 
 
@@ -138,16 +143,16 @@ class Estimator:
     def estimate(self, job: Job) -> Estimate:
         """The cost of one job."""
         if job.rule == "pretrain":
-            vocabulary = kmers.vocab_size(job.hparams["settings"]["k"])
-            work = segment(job.hparams, vocabulary)
+            work = segment(job.hparams)
             seconds = self.training_seconds("pretraining", job, work)
-            disk, scratch = segment_bytes(job.hparams, vocabulary)
+            disk, scratch = segment_bytes(job.hparams)
             return Estimate(work, seconds, disk, scratch)
         if job.rule in ("finetune", "model"):
-            sizes, vocabulary, k = self.encoder(job.hparams["encoder"])
-            dataset = self.datasets[job.hparams["dataset"]]
+            sizes, vocabulary, k = self.encoder(job.hparams.encoder)
+            dataset = self.datasets[job.hparams.dataset]
             rows = self.rows(dataset)
-            work = finetuning(job.hparams, dataset, rows, sizes, k)
+            family = encoders.family(self.experiment, job.hparams.encoder)
+            work = finetuning(job.hparams, dataset, rows, sizes, k, family)
             disk = 20 * rows["test"]  # row, label, two or three probabilities
             if job.rule == "model":
                 disk = WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
@@ -207,7 +212,7 @@ class Estimator:
         if job.rule.startswith("download_"):
             name = job.rule.removeprefix("download_")
             name = job.wildcards.get("genome", name)
-            source = self.experiment.sources[name].given()
+            source = self.experiment.sources[name]
             if not is_size_known(source):
                 self.unknown.add(name)
             return download_bytes(source)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from randommask import kmers
 from randommask.encoders import cost
 from randommask.errors import InputError
 from randommask.experiment import encoders, runs
+from randommask.experiment.hparams import Finetuning
 from randommask.experiment.sections import Experiment, Ours
 from randommask.files import read_json
 from randommask.plan import work
@@ -48,12 +48,12 @@ def nearest(speeds: list[Speed], flops_per_token: float, on_gpu: bool) -> float 
 
 
 def pretraining(experiment: Experiment, results: Path) -> list[Speed]:
-    """The rates of the experiment's encoders; a column `gpus` is due in speed.csv."""
+    """The rates of the experiment's encoders, where speed.csv has a column `gpus`."""
     speeds = []
     for encoder in encoders.named(experiment, Ours):
         end = encoders.segment_ends(experiment, encoder)[-1]
-        hparams = encoders.segment(experiment, encoder, end).values()
-        amount = work.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
+        hparams = encoders.segment(experiment, encoder, end)
+        amount = work.segment(hparams)
         each = amount.flops / amount.tokens
         folder = results / "pretrain" / encoder
         found = [*folder.glob("step-*/speed.csv"), *folder.glob(".state/*/speed.csv")]
@@ -79,8 +79,9 @@ def finetuning(experiment: Experiment, results: Path) -> list[Speed]:
         try:
             sizes = cost.Sizes.of(run["architecture"])
             dataset, k = rows[run["dataset"]], run["architecture"]["k"]
-            amount = work.finetuning(run["settings"], dataset, run["rows"], sizes, k)
-        except KeyError:
+            told = Finetuning.model_construct(**run["settings"])  # of any version
+            amount = work.finetuning(told, dataset, run["rows"], sizes, k)
+        except (AttributeError, KeyError):
             continue  # a control, or a dataset that is no longer in the list
         on_gpu = run["device"] != "cpu"
         rate = amount.flops / run["seconds"]
@@ -96,6 +97,6 @@ def given(experiment: Experiment, tokens_per_second: float) -> float:
     if baseline is None:
         raise InputError("--tokens-per-second: the config names no roles.baseline")
     end = encoders.segment_ends(experiment, baseline)[-1]
-    hparams = encoders.segment(experiment, baseline, end).values()
-    amount = work.segment(hparams, kmers.vocab_size(hparams["settings"]["k"]))
+    hparams = encoders.segment(experiment, baseline, end)
+    amount = work.segment(hparams)
     return tokens_per_second * amount.flops / amount.tokens

@@ -12,8 +12,10 @@ from typing import Any
 
 import randommask
 from randommask import kmers
-from randommask.encoders.bert import EncoderConfig, parameters
+from randommask.encoders import cost
+from randommask.encoders.bert import EncoderConfig
 from randommask.experiment.encoders import phases_until
+from randommask.experiment.hparams import Settings
 from randommask.files import write_text
 
 FRONT = """\
@@ -78,7 +80,7 @@ def write(
     folder: str | Path,
     *,
     encoder: str | None,
-    settings: dict[str, Any],
+    settings: Settings,
     step: int,
     sources: Sequence[tuple[str, str, str]],
 ) -> None:
@@ -87,12 +89,9 @@ def write(
     Phases that begin later are left out. `encoder` is the name in the config; `sources`
     are (genome, file, sha256) of what the corpus was made from, as in its manifests.
     """
-    settings = settings | {"curriculum": phases_until(settings["curriculum"], step)}
-    config = EncoderConfig(
-        **settings["architecture"],
-        k=settings["k"],
-        tokenization=settings["tokenization"],
-    )
+    phases = phases_until(settings.curriculum, max(step, 1))  # 0: before the first
+    settings = settings.model_copy(update={"curriculum": phases})
+    config = EncoderConfig.of(settings)
     loading = LOADING.format(
         dna="ACGTTGCATGACCTGA",
         k=config.k,
@@ -111,14 +110,14 @@ def write(
 
 
 def _heading(
-    encoder: str | None, config: EncoderConfig, settings: dict, step: int
+    encoder: str | None, config: EncoderConfig, settings: Settings, step: int
 ) -> str:
-    done = f"{step:,} of {settings['steps']:,} steps"
+    done = f"{step:,} of {settings.steps:,} steps"
     return f"""\
 # {encoder or "A DNA encoder"}
 
 A BERT encoder of DNA, pretrained by masked k-mer prediction for {done}
-(seed {settings["seed"]}) with `randommask` {randommask.__version__}, which reproduces
+(seed {settings.seed}) with `randommask` {randommask.__version__}, which reproduces
 "Rethinking the BERT-like Pretraining for DNA Sequences" (arXiv 2310.07644).
 
 | | |
@@ -127,13 +126,13 @@ A BERT encoder of DNA, pretrained by masked k-mer prediction for {done}
 | layers x hidden units | {config.layers} x {config.hidden} |
 | attention heads | {config.heads} |
 | feed-forward units | {config.feed_forward:,} |
-| positions | {config.positions:,}, trained on {settings["tokens"]:,} |
-| weights | {parameters(config):,} |
+| positions | {config.positions:,}, trained on {settings.tokens:,} |
+| weights | {cost.parameters(config, config.vocab_size):,} |
 """
 
 
-def _recipe(settings: dict) -> str:
-    table = _table(("setting", "value"), _flat(settings))
+def _recipe(settings: Settings) -> str:
+    table = _table(("setting", "value"), _flat(settings.values()))
     return f"## Recipe\n\nThe settings of its pretraining.\n\n{table}"
 
 
@@ -146,8 +145,8 @@ def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + key, value
 
 
-def _data(settings: dict, sources: Sequence[tuple[str, str, str]]) -> str:
-    held_out = ", ".join(settings["held_out"]) or "nothing"
+def _data(settings: Settings, sources: Sequence[tuple[str, str, str]]) -> str:
+    held_out = ", ".join(settings.held_out) or "nothing"
     table = _table(("genome", "file", "SHA-256"), sources)
     return f"## Data\n\nHeld out of training: {held_out}.\n\n{table}"
 
@@ -162,20 +161,20 @@ def _shown(value: Any) -> str:
     return text.replace("|", "\\|")
 
 
-def _limits(config: EncoderConfig, settings: dict, step: int) -> str:
+def _limits(config: EncoderConfig, settings: Settings, step: int) -> str:
     limits = [
         f"A sequence has at most {config.positions:,} tokens, two of them specials.",
         "Training saw A, C, G and T alone; a k-mer with any other letter is [UNK].",
         "BERT's pooler was not trained: leave `pooler_output` alone.",
         "Nothing in it was checked for use on patients.",
     ]
-    if settings["tokens"] < config.positions:
-        text = f"Positions from {settings['tokens']:,} on are copies of trained ones."
+    if settings.tokens < config.positions:
+        text = f"Positions from {settings.tokens:,} on are copies of trained ones."
         limits.insert(1, text)
-    if not settings["held_out"]:
+    if not settings.held_out:
         text = "Its training DNA may hold the sequences of a benchmark, unlabelled."
         limits.append(text)
-    if step < settings["steps"]:
+    if step < settings.steps:
         text = "Taken before the end of training: its learning rate had yet to fall."
         limits.append(text)
     return "## Limits\n\n" + "".join(f"- {limit}\n" for limit in limits)

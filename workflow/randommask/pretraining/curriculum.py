@@ -1,49 +1,27 @@
 """The phases of pretraining: how long the masked spans may be at which step.
 
-A curriculum is a list of `{"until": step, "max_span": m}`, steps growing. The baseline
-has one phase. RandomMask lets m grow (paper, section 4).
+A curriculum is a row of phases, `{"until": step, "max_span": m}`, steps growing. The
+baseline has one phase. RandomMask lets m grow (paper, section 4).
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from math import log
 
 import numpy as np
 
 from randommask import kmers, masking
+from randommask.experiment.hparams import Settings
+from randommask.experiment.sections import Phase
 
 
-def phase_at(curriculum: list[dict], step: int) -> int:
+def phase_at(curriculum: Sequence[Phase], step: int) -> int:
     """Index from 0 of the phase that step `step` (counted from 0) is in."""
-    return bisect_right([phase["until"] for phase in curriculum[:-1]], step)
-
-
-def masked_share(settings: dict) -> float:
-    """Expected share of the tokens between [CLS] and [SEP] that are asked.
-
-    The mean over all steps, exact for sequences of `tokens`, these two included. It is
-    less than in an endless sequence (`masking.masked_share`, which `target_share` is
-    the value of): a token near an end has fewer centres around it. `settings` are the
-    encoder's.
-    """
-    places, mean, start = settings["tokens"] - 2, 0.0, 0
-    lowest, p = settings["min_span"], settings["center_probability"]
-    for phase in settings["curriculum"]:
-        highest = phase["max_span"]
-        if settings["target_share"] is not None:
-            share = settings["target_share"]
-            p = masking.probability_for_share(share, lowest, highest)
-        spans = np.arange(lowest, highest + 1)
-        offsets = np.arange(-highest, highest + 1)[:, None]
-        covers = (offsets >= -((spans - 1) // 2)) & (offsets <= spans // 2)
-        each = np.log1p(-p * covers.mean(axis=1))  # of not being asked, by one centre
-        spared = np.exp(np.convolve(np.ones(places), each)[highest:][:places])
-        mean += (1 - spared.mean()) * (phase["until"] - start)
-        start = phase["until"]
-    return float(mean / start)
+    return bisect_right([phase.until for phase in curriculum[:-1]], step)
 
 
 def information_bound(
-    settings: dict, max_span: int, *, tokens: int = 4096, samples: int = 256
+    settings: Settings, max_span: int, *, tokens: int = 4096, samples: int = 256
 ) -> float:
     """Loss in nats a masked token once the overlap of k-mers is used in full.
 
@@ -54,16 +32,16 @@ def information_bound(
     strict limit, since real DNA is not uniform and a kept token does not say that it
     was kept. `settings` are the encoder's (k, tokenization, masking).
     """
-    k = settings["k"]
-    stride = kmers.stride(settings["tokenization"], k)
+    k = settings.k
+    stride = kmers.stride(settings.tokenization, k)
     ids = np.random.default_rng(0).integers(
         kmers.NUM_SPECIAL, kmers.vocab_size(k), (samples, tokens), dtype=np.uint16
     )
     inputs, labels = masking.corrupt(
         ids, max_span, seed=0, step=0, **masking.options(settings, max_span)
     )
-    asked = labels >= 0
-    hidden_token = asked & (inputs != ids)
+    masked = labels >= 0
+    hidden_token = masked & (inputs != ids)
     bases = np.ones((samples, (tokens - 1) * stride + k), bool)
     for offset in range(k):  # a base is seen when any token over it is seen
         last = offset + (tokens - 1) * stride + 1
@@ -72,4 +50,4 @@ def information_bound(
     for offset in range(k):
         last = offset + (tokens - 1) * stride + 1
         worth += bases[:, offset:last:stride]
-    return float(worth[asked].mean() * log(4))
+    return float(worth[masked].mean() * log(4))

@@ -10,6 +10,7 @@ encoders in different phases.
 import csv
 import io
 
+from randommask.experiment.hparams import Settings
 from randommask.pretraining import curriculum
 from randommask.training import optimizer
 
@@ -25,7 +26,7 @@ COLUMNS = (
     "gradient_norm",
 )
 SPAN_COLUMNS = ("step", "span", "validation_loss", "bound")
-SUMS = ("steps", "loss", "asked", "tokens", "gradient_norm")
+SUMS = ("steps", "loss", "masked", "tokens", "gradient_norm")
 
 
 class History:
@@ -46,20 +47,22 @@ class History:
             self.sums[name] += sums[name]
 
     def close_row(
-        self, settings: dict, step: int, bound: float, validation: float | None
+        self, settings: Settings, step: int, bound: float, validation: float | None
     ) -> dict:
         """Finish the row that ends with `step` steps done."""
-        phase = curriculum.phase_at(settings["curriculum"], step - 1)
+        phase = curriculum.phase_at(settings.curriculum, step - 1)
         sums = self.sums
         row = {
             "step": step,
             "phase": phase + 1,
-            "max_span": settings["curriculum"][phase]["max_span"],
-            "masked_share": sums["asked"] / sums["tokens"],
-            "loss": sums["loss"] / max(sums["asked"], 1.0),
+            "max_span": settings.curriculum[phase].max_span,
+            "masked_share": sums["masked"] / sums["tokens"],
+            "loss": sums["loss"] / max(sums["masked"], 1.0),
             "bound": bound,
             "validation_loss": "" if validation is None else validation,
-            "learning_rate": optimizer.learning_rate(settings, step - 1),
+            "learning_rate": optimizer.learning_rate(
+                settings.learning_rate, settings.warmup_steps, settings.steps, step - 1
+            ),
             "gradient_norm": sums["gradient_norm"] / sums["steps"],
         }
         self.rows.append(row)

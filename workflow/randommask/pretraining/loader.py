@@ -1,10 +1,13 @@
 """The batches of pretraining, made one step ahead by a thread of their own.
 
 Which windows a step sees, and what is masked in them, depends on (seed, step, sample
-index) alone (see `corpus` and `masking`). Process r of n computes the micro-batches r,
-r + n, ... of a step, so the global batch is the same for any number of processes.
+index) alone (see `data.windows` and `masking`). An example: a batch of 512 sequences in
+micro-batches of 64 is 8 micro-batches, which begin at samples 0, 64, ... 448. On two
+GPUs the first takes those at 0, 128, 256 and 384, the second the others; on one, all.
+Sample 200 of step 30,000 is the same window with the same masked positions in either
+case, and so it is after a kill, since nothing has to be drawn before it.
 
-Shapes: R micro-batches of a process, M sequences each, T tokens, C places.
+Shapes: M sequences of a micro-batch, T tokens, P masked positions.
 """
 
 import math
@@ -18,10 +21,13 @@ from torch import Tensor
 
 from randommask import kmers, masking
 from randommask.data.windows import Corpus
+from randommask.experiment.hparams import Settings
 from randommask.pretraining import curriculum
 
-PLACES = 256  # the head works on a multiple of so many places: few shapes, few kernels
-IGNORED = -100  # the target of a place that only fills up
+# The number of masked positions differs from batch to batch. It is filled up to a
+# multiple of this, so that the head meets few shapes and its kernels are reused.
+MULTIPLE = 256
+IGNORED = -100  # the target at a position that only fills up; torch's ignore_index
 
 
 @dataclass(frozen=True)
@@ -32,119 +38,114 @@ class MicroBatch:
     """Index of its first sample in the step."""
     inputs_MT: Tensor
     """Token ids as the encoder sees them, int16."""
-    places_C: Tensor
-    """Where something is asked, as positions in the flattened M x T, int64."""
-    targets_C: Tensor
-    """The ids asked there, int64; `IGNORED` where a place only fills up."""
-    asked: int
-    """Places that do ask."""
+    positions_P: Tensor
+    """Masked positions in the flattened M x T, int64; 0 where one only fills up."""
+    targets_P: Tensor
+    """Their targets, int64; `IGNORED` where a position only fills up."""
+    masked: int
+    """Positions that are masked: the first of the P."""
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         """The three tensors."""
-        return self.inputs_MT, self.places_C, self.targets_C
+        return self.inputs_MT, self.positions_P, self.targets_P
 
     def to(self, device: torch.device) -> "MicroBatch":
         """The same on a device, without waiting for the copies."""
         if device.type == "cpu":
             return self
         moved = (tensor.to(device, non_blocking=True) for tensor in self.tensors)
-        return MicroBatch(self.first, *moved, self.asked)
+        return MicroBatch(self.first, *moved, self.masked)
 
     def halves(self) -> list["MicroBatch"]:
-        """The first and the second half of the sequences, each with its own places."""
+        """The first and the second half of the sequences, each with its positions."""
         middle = -(-len(self.inputs_MT) // 2)
         made, before = [], 0
         for inputs in self.inputs_MT.split(middle):
-            places = self.places_C - before
-            is_in = (places >= 0) & (places < inputs.numel())
-            targets = self.targets_C[is_in]
-            asked = int((targets != IGNORED).sum())
-            made.append(MicroBatch(self.first, inputs, places[is_in], targets, asked))
+            positions = self.positions_P - before
+            is_in = (positions >= 0) & (positions < inputs.numel())
+            targets = self.targets_P[is_in]
+            masked = int((targets != IGNORED).sum())
+            half = MicroBatch(self.first, inputs, positions[is_in], targets, masked)
+            made.append(half)
             before += inputs.numel()
         return made
 
 
-def capacity(settings: dict) -> int:
-    """Places of a micro-batch on a GPU, where all must have the same shape.
+def capacity(settings: Settings) -> int:
+    """Masked positions of a micro-batch on a GPU, where all must have the same shape.
 
-    The mean number of asked tokens and four standard deviations, in the curriculum's
-    longest phase; more than that comes once in some ten thousand batches, and such a
-    batch is computed at its own size.
+    The mean of the curriculum's longest phase and four standard deviations; more than
+    that comes once in some ten thousand batches, and such a batch is computed at its
+    own size. The paper's longest phase masks 22 % of 64 x 512 tokens: 7,317 and four
+    times 296, filled up to 8,704.
     """
-    least, longest, probability = _longest_phase(settings)
-    tokens = settings["micro_batch"] * settings["tokens"]
-    # centres are rare and independent: a compound Poisson number, whose variance is
-    # their number times the mean square of a span
+    least = settings.min_span
+    longest = max(phase.max_span for phase in settings.curriculum)
+    probability = masking.center_probability(settings, longest)
+    tokens = settings.micro_batch * settings.tokens
+    # Centres are rare and independent: their spans add up to a compound Poisson
+    # number, whose variance is the centres' number times a span's mean square.
     square = np.mean(np.arange(least, longest + 1) ** 2.0)
-    most = tokens * asked_share(settings) + 4 * math.sqrt(tokens * probability * square)
-    return min(_fill(math.ceil(most)), _fill(tokens))
+    mean = tokens * masking.endless_share(probability, least, longest)
+    most = mean + 4 * math.sqrt(tokens * probability * square)
+    return min(_filled_up(math.ceil(most)), _filled_up(tokens))
 
 
-def asked_share(settings: dict) -> float:
-    """Share of the tokens that are asked, in the curriculum's longest phase."""
-    least, longest, probability = _longest_phase(settings)
-    return masking.masked_share(probability, least, longest)
-
-
-def _longest_phase(settings: dict) -> tuple[int, int, float]:
-    """The shortest and the longest span, and a token's chance to be a centre."""
-    least = settings["min_span"]
-    longest = max(phase["max_span"] for phase in settings["curriculum"])
-    probability, share = settings["center_probability"], settings["target_share"]
-    if share is not None:
-        probability = masking.probability_for_share(share, least, longest)
-    return least, longest, probability
-
-
-def _fill(places: int) -> int:
-    return -(-places // PLACES) * PLACES
+def _filled_up(positions: int) -> int:
+    return -(-positions // MULTIPLE) * MULTIPLE
 
 
 def mask(
-    settings: dict,
+    settings: Settings,
     ids_MT: np.ndarray,
     max_span: int,
     step: int,
     first: int,
-    places: int = 0,
+    capacity: int = 0,
 ) -> MicroBatch:
     """Mask samples `first`, ... of a step.
 
-    The places are at least `places`, else as many as are asked, up to a multiple of
-    `PLACES`: no label is ever dropped.
+    There is room for `capacity` masked positions, or for as many as are masked where
+    that is more: no target is ever dropped.
     """
     options = masking.options(settings, max_span)
-    inputs, asked, ids = masking.corrupt_at(
-        ids_MT, max_span, settings["seed"], step, first, **options
+    inputs, masked, ids = masking.corrupt_at(
+        ids_MT, max_span, settings.seed, step, first, **options
     )
-    size = max(places, _fill(len(asked)))
-    where = np.zeros(size, np.int64)
-    where[: len(asked)] = asked
+    size = max(capacity, _filled_up(len(masked)))
+    positions = np.zeros(size, np.int64)
+    positions[: len(masked)] = masked
     targets = np.full(size, IGNORED, np.int64)
-    targets[: len(asked)] = ids
+    targets[: len(masked)] = ids
     return MicroBatch(
         first,
         torch.from_numpy(inputs.view(np.int16)),
-        torch.from_numpy(where),
+        torch.from_numpy(positions),
         torch.from_numpy(targets),
-        len(asked),
+        len(masked),
     )
 
 
 class Loader:
     """The micro-batches of one process, step by step.
 
-    With `places` all have that many places, but for those in which more is asked.
-    `waited` counts the seconds that training waited here.
+    With `capacity` all have room for that many masked positions, so that all have one
+    shape, but for those in which more are masked. `waited` counts the seconds that
+    training waited here.
     """
 
     def __init__(
-        self, settings: dict, corpus: Corpus, rank: int, world: int, places: int = 0
+        self,
+        settings: Settings,
+        corpus: Corpus,
+        rank: int,
+        world: int,
+        capacity: int = 0,
     ) -> None:
-        self.settings, self.corpus, self.places = settings, corpus, places
-        micros = settings["batch"] // settings["micro_batch"]
-        self.firsts = [m * settings["micro_batch"] for m in range(rank, micros, world)]
+        self.settings, self.corpus, self.capacity = settings, corpus, capacity
+        micros = settings.batch // settings.micro_batch
+        self.firsts = [m * settings.micro_batch for m in range(rank, micros, world)]
         self.thread = ThreadPoolExecutor(1, "loader")
         self.ahead: tuple[int, Future] | None = None
         self.waited = 0.0
@@ -156,22 +157,22 @@ class Loader:
         before = time.monotonic()
         batches = self.ahead[1].result()
         self.waited += time.monotonic() - before
-        if step + 1 < self.settings["curriculum"][-1]["until"]:
+        if step + 1 < self.settings.curriculum[-1].until:
             self.ahead = (step + 1, self.thread.submit(self.make, step + 1))
         return batches
 
     def make(self, step: int) -> list[MicroBatch]:
         """The micro-batches of a step, made now."""
         settings = self.settings
-        phases = settings["curriculum"]
-        max_span = phases[curriculum.phase_at(phases, step)]["max_span"]
+        phase = curriculum.phase_at(settings.curriculum, step)
+        max_span = settings.curriculum[phase].max_span
         batches = []
         for first in self.firsts:
             codes = self.corpus.windows(
-                settings["seed"], step, first, settings["micro_batch"]
+                settings.seed, step, first, settings.micro_batch
             )
-            ids = kmers.batch_ids(settings, codes)
-            batch = mask(settings, ids, max_span, step, first, places=self.places)
+            ids = kmers.batch_ids(codes, settings.tokenization, settings.k)
+            batch = mask(settings, ids, max_span, step, first, self.capacity)
             batches.append(_pin(batch) if torch.cuda.is_available() else batch)
         return batches
 
@@ -183,4 +184,4 @@ class Loader:
 def _pin(batch: MicroBatch) -> MicroBatch:
     """The same in memory that a GPU copies from while it computes."""
     pinned = (tensor.pin_memory() for tensor in batch.tensors)
-    return MicroBatch(batch.first, *pinned, batch.asked)
+    return MicroBatch(batch.first, *pinned, batch.masked)

@@ -3,11 +3,19 @@
 What a step does depends on its number alone: windows, masks and dropout are seeded by
 it, learning rate and phase follow from it and the encoder's total.
 
-Nothing in a step waits for the device: `collect` brings in what the steps since its
-last call gave. On a GPU one forward pass is compiled for one static shape; a batch that
-asks more than fits is computed uncompiled, in two halves.
+An example: step 30,000 of the paper's 480,000 on two GPUs. Each takes four of the
+batch's eight micro-batches of 64 x 512 tokens, of which 4,617 are masked on average,
+and adds up the gradients of the *sums* of their losses. Then the gradients, the sums
+of the losses and the numbers of masked positions are added over the GPUs: 37,000
+positions in all. Only now the gradient is divided by that number, so that every masked
+position counts the same however many its micro-batch had, or its GPU. It is cut to
+norm 1 and AdamW steps at the rate of step 30,000, 1e-4 * 450,000 / 470,000 = 9.57e-5.
 
-Shapes: M sequences a micro-batch, T tokens, C places that are asked.
+Nothing in a step waits for the device: `collect` brings in what the steps since its
+last call gave. On a GPU one forward pass is compiled for one static shape; a batch with
+more masked positions than that shape holds is computed uncompiled, in two halves.
+
+Shapes: M sequences of a micro-batch, T tokens, P masked positions.
 """
 
 import math
@@ -20,19 +28,23 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from randommask import kmers
+from randommask import kmers, masking
 from randommask.data.windows import VALIDATION_STEP, Corpus
 from randommask.encoders import bert, cost
 from randommask.errors import InputError
+from randommask.experiment.hparams import Settings
 from randommask.pretraining import loader
-from randommask.training import optimizer
-from randommask.training import state as checkpoint
+from randommask.training import optimizer, state
 from randommask.training.optimizer import AdamW
 from randommask.training.precision import autocast, keep_exact
 
 COMPILER = "inductor"
-WARM_UP_STEPS = 2  # compilation is over; another shape would compile again: an error
-ALIGNED = 64  # elements (256 bytes) at which a tensor may start in one of many
+# After so many steps every shape that a run meets has been compiled. Were one compiled
+# later, each step could cost half a minute and nobody would know why: then the
+# compiler is told to fail instead.
+WARM_UP_STEPS = 2
+# Tensors begin at multiples of so many elements (256 bytes) in the one that holds them.
+ALIGNED = 64
 
 
 class Trainer:
@@ -42,7 +54,7 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: dict, manifests: list[str], compiled: bool | None = None
+        self, settings: Settings, manifests: list[str], compiled: bool | None = None
     ) -> None:
         self.settings = settings
         self.rank = int(os.environ.get("RANK", 0))
@@ -57,65 +69,58 @@ class Trainer:
                 "nccl" if is_cuda else "gloo",
                 device_id=self.device if is_cuda else None,
             )
-        self.micro = settings["micro_batch"]
-        if settings["batch"] % (self.micro * self.world):
+        self.micro = settings.micro_batch
+        if settings.batch % (self.micro * self.world):
             raise InputError(
-                f"batch {settings['batch']}: expected a multiple of micro_batch "
+                f"batch {settings.batch}: expected a multiple of micro_batch "
                 f"{self.micro} x {self.world} processes"
             )
-        self.model = bert.Encoder(
-            bert.EncoderConfig(
-                **settings["architecture"],
-                k=settings["k"],
-                tokenization=settings["tokenization"],
-            )
-        )
-        self.model.initialise(torch.Generator().manual_seed(settings["seed"]))
+        self.model = bert.Encoder(bert.EncoderConfig.of(settings))
+        self.model.initialise(torch.Generator().manual_seed(settings.seed))
         self.model.to(self.device).train()
         keep_exact(self.model.config.dropout)
         self.names = dict(self.model.named_parameters())
         self.gradient = _one_gradient(list(self.names.values()))
         self.optimizer = AdamW(
             self.names.values(),
-            tuple(settings["betas"]),
-            settings["eps"],
-            settings["weight_decay"],
+            settings.betas,
+            settings.eps,
+            settings.weight_decay,
         )
-        bases = kmers.window_bases(
-            settings["tokens"], settings["tokenization"], settings["k"]
-        )
+        bases = kmers.window_bases(settings.tokens, settings.tokenization, settings.k)
         self.corpus = Corpus(
-            manifests, bases, settings["held_out"], settings["reverse_complement"]
+            manifests, bases, settings.held_out, settings.reverse_complement
         )
-        self.autocast = autocast(settings["precision"], self.device)
+        self.autocast = autocast(settings.precision, self.device)
         is_compiled = is_cuda if compiled is None else compiled
-        self.places = loader.capacity(settings) if is_compiled else 0
+        self.capacity = loader.capacity(settings) if is_compiled else 0
         self.compiled = self._losses
         if is_compiled:
             self.compiled = torch.compile(
                 self._losses, backend=COMPILER, fullgraph=True, dynamic=False
             )
         self.loader = loader.Loader(
-            settings, self.corpus, self.rank, self.world, self.places
+            settings, self.corpus, self.rank, self.world, self.capacity
         )
         self.taken = 0
         self.pending: list[tuple[int, Tensor, Tensor]] = []
 
     def step(self, step: int, stop: bool = False) -> None:
-        """Take one optimizer step; `stop` tells the others that this process is asked.
+        """Take one optimizer step; what it gave waits for `collect`.
 
-        What it gave waits for `collect`.
+        `stop` says that this process has been asked to stop. It is added over all
+        processes with the losses, so that all learn of it after the same step.
         """
         settings = self.settings
-        losses, asked = [], 0
+        losses, masked = [], 0
         for batch in self.loader.get(step):
-            # dropout: a seed of its own for each (seed, step, micro-batch)
-            key = (settings["seed"], step, batch.first // self.micro)
+            # Dropout has a seed of its own for each (seed, step, micro-batch).
+            key = (settings.seed, step, batch.first // self.micro)
             torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
             losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
-            asked += batch.asked
+            masked += batch.masked
         losses = torch.stack(losses).double()
-        totals = torch.tensor([0.0, asked, stop], dtype=torch.float64)
+        totals = torch.tensor([0.0, masked, stop], dtype=torch.float64)
         totals = totals.to(self.device, non_blocking=True)
         totals[0] = losses.sum()
         if self.world > 1:
@@ -123,11 +128,18 @@ class Trainer:
             dist.all_reduce(self.gradient)
         self.gradient /= totals[1].clamp(min=1.0)
         norm = self.gradient.norm()
-        self.gradient *= (settings["clip"] / (norm + 1e-6)).clamp(max=1.0)
-        self.optimizer.step(optimizer.learning_rate(settings, step))
+        self.gradient *= (settings.clip / (norm + 1e-6)).clamp(max=1.0)
+        self.optimizer.step(self.learning_rate(step))
         self.gradient.zero_()
         self.taken += 1
         self.pending.append((step, torch.cat([totals, norm[None]]), losses))
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of a step, from the encoder's total, however it is cut into jobs."""
+        settings = self.settings
+        return optimizer.learning_rate(
+            settings.learning_rate, settings.warmup_steps, settings.steps, step
+        )
 
     def collect(self) -> tuple[list[dict[str, float]], bool]:
         """What the steps since the last call add to the history, one by one.
@@ -141,7 +153,7 @@ class Trainer:
         sums, stopped = [], False
         rows = torch.stack([totals for _, totals, _ in pending]).tolist()
         for (step, _, losses), row in zip(pending, rows, strict=True):
-            loss, asked, stops, norm = row
+            loss, masked, stops, norm = row
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise InputError(self._no_number(step, loss, norm, losses))
             stopped |= stops > 0
@@ -149,8 +161,8 @@ class Trainer:
                 {
                     "steps": 1,
                     "loss": loss,
-                    "asked": asked,
-                    "tokens": self.settings["batch"] * (self.settings["tokens"] - 2),
+                    "masked": masked,
+                    "tokens": self.settings.batch * (self.settings.tokens - 2),
                     "gradient_norm": norm,
                 }
             )
@@ -169,11 +181,12 @@ class Trainer:
 
     def learn(self, batch: loader.MicroBatch, is_warm: bool = True) -> Tensor:
         """Add a micro-batch's gradient; return the sum of its losses (nats)."""
-        if not self.places or len(batch.places_C) <= self.places:
+        if not self.capacity or len(batch.positions_P) <= self.capacity:
             loss = self.loss(batch, is_warm)
             self.accumulate(loss)
             return loss.detach()
-        # uncompiled takes more memory, and comes when hours are already spent
+        # Uncompiled, a pass takes more memory. A run that is hours old must not end by
+        # that: in two halves it takes less.
         total = torch.zeros((), device=self.device)
         for half in batch.halves():
             loss = self._losses(*half.to(self.device).tensors)
@@ -182,9 +195,9 @@ class Trainer:
         return total
 
     def loss(self, batch: loader.MicroBatch, is_warm: bool = True) -> Tensor:
-        """Sum of the losses (nats) over the tokens that a micro-batch asks."""
+        """Sum of the losses (nats) over the masked positions of a micro-batch."""
         tensors = batch.to(self.device).tensors
-        if not self.places:
+        if not self.capacity:
             return self._losses(*tensors)
         stance = "fail_on_recompile" if is_warm else "default"
         with torch.compiler.set_stance(stance):
@@ -193,51 +206,54 @@ class Trainer:
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradient of `loss` to what the step has so far."""
         parameters = list(self.names.values())
-        # all at once: a kernel for many tensors, where `backward` has one for each
+        # One kernel adds many tensors, where `backward` would start one for each.
         parts = [parameter.grad for parameter in parameters]
         torch._foreach_add_(parts, torch.autograd.grad(loss, parameters))
 
-    def _losses(self, inputs_MT: Tensor, places_C: Tensor, targets_C: Tensor) -> Tensor:
+    def _losses(
+        self, inputs_MT: Tensor, positions_P: Tensor, targets_P: Tensor
+    ) -> Tensor:
         with self.autocast:
-            # the head is the widest product: only where something is asked
-            logits = self.model.head(self.model(inputs_MT.int(), asked=places_C))
+            # The head's product with the vocabulary is the widest of all: it is
+            # computed for the masked positions alone.
+            logits = self.model.head(self.model(inputs_MT.int(), wanted=positions_P))
         return F.cross_entropy(
-            logits.float(), targets_C, reduction="sum", ignore_index=loader.IGNORED
+            logits.float(), targets_P, reduction="sum", ignore_index=loader.IGNORED
         )
 
     @torch.no_grad()
-    def validate(self, settings: dict, max_span: int) -> float:
+    def validate(self, settings: Settings, max_span: int) -> float:
         """Mean loss in nats on the fixed windows, with masks fixed for these spans.
 
         `settings` are the encoder's, or such as mask otherwise.
         """
         windows = self.corpus.validation_windows(
-            settings["seed"], settings["validation_windows"]
+            settings.seed, settings.validation_windows
         )
-        ids = kmers.batch_ids(settings, windows)
+        ids = kmers.batch_ids(windows, settings.tokenization, settings.k)
         self.model.eval()
-        total, asked = 0.0, 0
+        total, masked = 0.0, 0
         for first in range(0, len(ids), self.micro):
             part = ids[first : first + self.micro]
             batch = loader.mask(settings, part, max_span, VALIDATION_STEP, first)
             batch = batch.to(self.device)
-            loss = self._losses(batch.inputs_MT, batch.places_C, batch.targets_C)
-            total, asked = total + loss.item(), asked + batch.asked
+            loss = self._losses(*batch.tensors)
+            total, masked = total + loss.item(), masked + batch.masked
         self.model.train()
-        return total / max(asked, 1)
+        return total / max(masked, 1)
 
     def flops_per_token(self) -> float:
         """Floating-point operations that training on one token takes."""
-        share = loader.asked_share(self.settings)
+        share = masking.masked_share(self.settings)
         config = self.model.config
         return cost.training_flops(
-            config, config.vocab_size, self.settings["tokens"], share
+            config, config.vocab_size, self.settings.tokens, share
         )
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copies, in main memory, of all tensors that a checkpoint needs."""
         moments = self.optimizer.moments(self.names)
-        return checkpoint.copies(self.model.state_dict(), moments)
+        return state.copies(self.model.state_dict(), moments)
 
     @torch.no_grad()
     def save_encoder(self, folder: Path) -> None:
@@ -245,25 +261,25 @@ class Trainer:
 
         Where training sequences were shorter than the encoder's positions, those behind
         them are copies of the trained ones, as Longformer was started from RoBERTa
-        (Beltagy et al. 2020, section 5); [CLS]'s and [SEP]'s places are not copied.
+        (Beltagy et al. 2020, section 5); those of [CLS] and [SEP] are not copied.
         """
-        tokens, model = self.settings["tokens"], self.model
+        tokens, model = self.settings.tokens, self.model
         behind = torch.arange(model.config.positions - tokens)
         trained = model.position.weight[1 + behind % (tokens - 2)]
         model.position.weight[tokens:] = trained
         bert.save(model, folder)
 
     def restore(self, path: Path) -> dict:
-        """Take weights and moments from a checkpoint; return its state."""
-        weights, moments, state = checkpoint.load(path)
+        """Take weights and moments from a checkpoint; return the rest of it."""
+        weights, moments, progress = state.read(path)
         try:
             self.model.load_state_dict(weights)
-            self.optimizer.restore(self.names, moments, state["step"])
+            self.optimizer.restore(self.names, moments, progress["step"])
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 f"{path}: another encoder's checkpoint ({error})"
             ) from None
-        return state
+        return progress
 
     def close(self) -> None:
         """End the loader's thread."""

@@ -14,13 +14,12 @@ the encoders that are controls, may be left out of the last.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from randommask.errors import run
-from randommask.experiment.hparams import read_hparams
+from randommask.experiment.hparams import ReportPage
 from randommask.files import write_text
 from randommask.report import captions, pictures, sections
 
@@ -28,7 +27,7 @@ _HERE = Path(__file__).parent
 
 
 def page(
-    tables: Path, figures: Path, hparams: dict[str, Any], paths: dict[str, Path]
+    tables: Path, figures: Path, hparams: ReportPage, paths: dict[str, Path]
 ) -> str:
     """The whole page, from the tables' csv and Markdown and the figures' PNG files.
 
@@ -44,9 +43,9 @@ def page(
     template = environment.from_string((_HERE / "page.html").read_text("utf-8"))
 
     def table(name: str) -> Markup:
-        return sections.table(tables, name, hparams.get("controls", ()))
+        return sections.table(tables, name, hparams.controls)
 
-    measured = captions.measured(figures, hparams["config"])
+    measured = captions.measured(figures, hparams.config)
     ranks = pictures.figures(figures, (pictures.RANKS,), measured)
     five = pictures.figures(figures, pictures.FIGURES, measured)
     parts = [
@@ -65,14 +64,14 @@ def page(
         ("table4", "Table 4. Fine-tuning, first recipe", table("table4")),
         ("table5", "Table 5. Fine-tuning, second recipe", table("table5")),
         ("audit", "Audit of the printed numbers", sections.text(tables, "audit")),
-        ("settings", "Settings", sections.settings(hparams["config"])),
+        ("settings", "Settings", sections.settings(hparams.config)),
         ("provenance", "Provenance", sections.provenance(paths)),
         ("warnings", "Warnings", sections.warnings(tables)),
     ]
     return template.render(
         style=Markup((_HERE / "style.css").read_text("utf-8")),
-        name=hparams["experiment"]["name"],
-        notice=hparams["experiment"]["notice"],
+        name=hparams.experiment.name,
+        notice=hparams.experiment.notice,
         answer=sections.answer(tables),
         verdicts=sections.verdicts(tables),
         parts=parts,
@@ -82,13 +81,13 @@ def page(
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the flags and write the page."""
     parser = argparse.ArgumentParser(prog="python -m randommask.report")
-    places = ("runs", "benchmarks", "checksums", "repository")
-    for flag in ("tables", "figures", *places, "output"):
+    sources = ("runs", "benchmarks", "checksums", "repository")
+    for flag in ("tables", "figures", *sources, "output"):
         parser.add_argument(f"--{flag}", type=Path, required=True)
     parser.add_argument("--hparams", required=True)
     flags = parser.parse_args(argv)
-    hparams = read_hparams(flags.hparams, ("config",), ("controls",))
-    paths = {place: getattr(flags, place) for place in places}
+    hparams = ReportPage.parse(flags.hparams)
+    paths = {name: getattr(flags, name) for name in sources}
     write_text(flags.output, page(flags.tables, flags.figures, hparams, paths))
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from randommask import kmers
-from randommask.measures.audit import parameters
+from randommask.encoders import cost
 from randommask.measures.observations import phases
 from randommask.measures.readers import LABELS
 from randommask.measures.records import Record, read_csv
@@ -103,7 +103,7 @@ def small_share(config: dict[str, Any]) -> str:
 def _parameters(config: dict[str, Any], encoder: str) -> int:
     settings = config["pretrain"] | config["encoders"][encoder]
     sizes = config["architectures"][settings["architecture"]]
-    return parameters(sizes | {"vocabulary": kmers.vocab_size(settings["k"])})
+    return cost.parameters(cost.Sizes.of(sizes), kmers.vocab_size(settings["k"]))
 
 
 _SENTENCES: dict[str, Callable[[Path], str]] = {

@@ -53,7 +53,7 @@ class Locks:
     def acquire(self, names: list[str], count: int, share: int) -> list[str]:
         """Hold `count` GPUs, each with at most `share` holders; wait where it must.
 
-        Whoever comes later waits until this one has what it asked for, so that many
+        Whoever comes later waits until this one has all its GPUs, so that many
         small commands cannot keep a large one waiting for ever.
         """
         turn = self._open("turn")
@@ -85,16 +85,16 @@ class Locks:
         return None
 
     def _take(self, name: str, share: int) -> list[int] | None:
-        """Hold one GPU: alone, or beside others in one of `share` places."""
+        """Hold one GPU: alone, or beside others in one of `share` slots."""
         gpu = self._open(name)
         if self._lock(gpu, fcntl.LOCK_EX if share == 1 else fcntl.LOCK_SH):
             if share == 1:
                 return [gpu]
             for number in range(share):
-                place = self._open(f"{name}.{number}")
-                if self._lock(place, fcntl.LOCK_EX):
-                    return [gpu, place]
-                os.close(place)
+                slot = self._open(f"{name}.{number}")
+                if self._lock(slot, fcntl.LOCK_EX):
+                    return [gpu, slot]
+                os.close(slot)
         os.close(gpu)
         return None
 

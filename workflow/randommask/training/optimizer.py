@@ -95,9 +95,12 @@ class AdamW:
         return means, squares, steps
 
 
-def learning_rate(settings: dict, step: int) -> float:
-    """Rate of step `step` (from 0): linear warm-up, then linear to 0 at the total."""
-    warmup, total = settings["warmup_steps"], settings["steps"]
+def learning_rate(peak: float, warmup: int, total: int, step: int) -> float:
+    """Rate of step `step` (from 0): linear warm-up, then linear to 0 at the total.
+
+    >>> [learning_rate(1.0, 10, 110, step) for step in (0, 9, 60, 109)]
+    [0.1, 1.0, 0.5, 0.01]
+    """
     if step < warmup:
-        return settings["learning_rate"] * (step + 1) / warmup
-    return settings["learning_rate"] * (total - step) / max(1, total - warmup)
+        return peak * (step + 1) / warmup
+    return peak * (total - step) / max(1, total - warmup)

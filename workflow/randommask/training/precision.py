@@ -8,7 +8,7 @@ CUDNN_LEVELS = 16  # of some of cuDNN's attention kernels (pytorch/pytorch#17424
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast | nullcontext:
-    """bf16 where asked for and, with `auto`, where the hardware computes in it."""
+    """bf16 where that is said and, with `auto`, where the hardware computes in it."""
     if precision == "auto":
         if device.type == "cuda":
             fast = torch.cuda.is_bf16_supported(including_emulation=False)

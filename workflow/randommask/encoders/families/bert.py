@@ -5,7 +5,7 @@ once, T tokens, H hidden units, O outputs.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from randommask import kmers
 from randommask.encoders import bert, families
-from randommask.encoders.bert import save as save
+from randommask.encoders.bert import EncoderConfig, read_config, save
 from randommask.encoders.weights import check_values, check_weights, read_weights
 from randommask.errors import InputError
+
+__all__ = ["read_config", "save"]  # as the encoder itself has them
 
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
 # query, key and value are one layer here, so their adapters share the first factor
@@ -54,30 +56,18 @@ TIED = {
 }
 
 
-@dataclass(frozen=True)
-class Config(bert.EncoderConfig):
-    """Sizes of the encoder, and the id that pads its rows."""
-
-    pad: int = kmers.PAD
-
-
-class Model(bert.Encoder):
+class FeatureEncoder(bert.Encoder):
     """The encoder, with what a head sits on."""
 
     def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
         """Last hidden state of [CLS], (B, H); `keep_BT` is False at padding."""
-        # An adapter works where its layer is called; `asked` takes the layer apart.
+        # An adapter works where its layer is called; `wanted` takes the layer apart.
         is_plain = type(self.layers[-1].qkv) is nn.Linear
-        return self(ids_BT, keep_BT, asked=1 if is_plain else None)[:, 0]
-
-
-def read_config(folder: str | Path) -> Config:
-    """Sizes of the encoder saved in `folder`; `InputError` where a key is missing."""
-    return Config(**asdict(bert.read_config(folder)))
+        return self(ids_BT, keep_BT, wanted=1 if is_plain else None)[:, 0]
 
 
 def tokenize(
-    sequences: Sequence[str], tokenization: str, config: Config
+    sequences: Sequence[str], tokenization: str, config: EncoderConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """`[CLS] k-mers [SEP]`, padded on the right: ids (N, T) int16, tokens (N,)."""
     ids = kmers.tokenize(sequences, tokenization, config.k).view(np.int16)
@@ -86,20 +76,21 @@ def tokenize(
     return ids, np.maximum((bases - config.k) // step + 1, 0) + 2
 
 
-def load(folder: str | Path, dropout: float | None = None) -> Model:
+def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
     """The encoder saved in `folder`, its masked-language-model head frozen.
 
     With `dropout` it has this rate instead of the saved one. A classifier that was
     saved with it is left out. `InputError` names what does not fit.
     """
     config = read_config(folder)
-    model = Model(config if dropout is None else replace(config, dropout=dropout))
+    model = FeatureEncoder(
+        config if dropout is None else replace(config, dropout=dropout)
+    )
     path = Path(folder) / "model.safetensors"
     weights = read_weights(path)
     if "classifier.weight" in weights:
         for name in classifier_weights(torch.empty(1, config.hidden), torch.empty(1)):
             weights.pop(name, None)
-    check_weights(bert.to_bert(model), weights, path)
     bert.from_bert(model, weights, path)
     for part in (model.transform, model.transform_norm):
         part.requires_grad_(False)
@@ -114,7 +105,7 @@ def classifier_weights(weight_OH: Tensor, bias_O: Tensor) -> dict[str, Tensor]:
 
 def vocabulary(k: int) -> list[str]:
     """The words in the order of their ids."""
-    return [*kmers.SPECIALS, *kmers.names(k)]
+    return kmers.words(k)
 
 
 def from_released(

@@ -18,12 +18,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from randommask import kmers
 from randommask.encoders import families
-from randommask.encoders.weights import check_values, check_weights, read_weights
+from randommask.encoders.weights import (
+    check_values,
+    check_weights,
+    read_weights,
+    write_weights,
+)
 from randommask.errors import InputError
 from randommask.files import read_json, write_json, write_text
 
@@ -63,7 +67,7 @@ DROPPED = ("esm.embeddings.position_ids", "esm.pooler.", "lm_head.")
 
 
 @dataclass(frozen=True)
-class Config:
+class Sizes:
     """Sizes of an encoder and the tokens it was made for."""
 
     layers: int
@@ -76,10 +80,10 @@ class Config:
     pad: int = PAD
 
 
-class Model(nn.Module):
+class EsmEncoder(nn.Module):
     """transformers' EsmModel, with what a head sits on."""
 
-    def __init__(self, config: Config, published: dict[str, Any]) -> None:
+    def __init__(self, config: Sizes, published: dict[str, Any]) -> None:
         super().__init__()
         from transformers.models.esm.configuration_esm import EsmConfig
         from transformers.models.esm.modeling_esm import EsmModel
@@ -96,7 +100,7 @@ class Model(nn.Module):
         return self.esm(ids_BT, attention_mask=mask).last_hidden_state[:, 0]
 
 
-def read_config(folder: str | Path) -> Config:
+def read_config(folder: str | Path) -> Sizes:
     """Sizes of the encoder saved in `folder`; `InputError` where a key is missing."""
     path = Path(folder) / "config.json"
     config = read_json(path)
@@ -106,8 +110,8 @@ def read_config(folder: str | Path) -> Config:
     return _sizes(config, config["k"])
 
 
-def _sizes(config: dict[str, Any], k: int) -> Config:
-    return Config(
+def _sizes(config: dict[str, Any], k: int) -> Sizes:
+    return Sizes(
         layers=config["num_hidden_layers"],
         hidden=config["hidden_size"],
         heads=config["num_attention_heads"],
@@ -120,7 +124,7 @@ def _sizes(config: dict[str, Any], k: int) -> Config:
 
 
 def tokenize(
-    sequences: Sequence[str], tokenization: str, config: Config
+    sequences: Sequence[str], tokenization: str, config: Sizes
 ) -> tuple[np.ndarray, np.ndarray]:
     """`<cls>` and its tokens, padded on the right: ids (N, T) int16, tokens (N,).
 
@@ -162,12 +166,12 @@ def _first_letter(k: int) -> np.int16:
 def _interrupted(codes_NL: np.ndarray, k: int) -> np.ndarray:
     """Ids (N, T) of non-overlapping tokens of rows with N's, `PAD` on the right."""
     length = codes_NL.shape[1]
-    place = np.arange(length)
+    position = np.arange(length)
     is_n = codes_NL > 3
-    before = np.maximum.accumulate(np.where(is_n, place, -1), axis=1)
-    after = np.where(is_n, place, length)[:, ::-1]
+    before = np.maximum.accumulate(np.where(is_n, position, -1), axis=1)
+    after = np.where(is_n, position, length)[:, ::-1]
     after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    offset, stretch = place - before - 1, after - before - 1
+    offset, stretch = position - before - 1, after - before - 1
     in_word = ~is_n & (offset < stretch - stretch % k)
     ids_NL = codes_NL + _first_letter(k)
     words = kmers.kmer_ids(codes_NL, k).astype(np.int16) + SHIFT
@@ -180,7 +184,7 @@ def _interrupted(codes_NL: np.ndarray, k: int) -> np.ndarray:
     return out
 
 
-def load(folder: str | Path, dropout: float | None = None) -> Model:
+def load(folder: str | Path, dropout: float | None = None) -> EsmEncoder:
     """The encoder saved in `folder`; its head for contacts is frozen.
 
     With `dropout` it has this rate instead of the saved ones. A classifier that was
@@ -202,16 +206,16 @@ def load(folder: str | Path, dropout: float | None = None) -> Model:
     return model
 
 
-def _empty(config: Config, published: dict[str, Any]) -> Model:
+def _empty(config: Sizes, published: dict[str, Any]) -> EsmEncoder:
     """The model without memory for its weights."""
     with torch.device("meta"):
-        model = Model(config, published)
+        model = EsmEncoder(config, published)
     embeddings = model.esm.embeddings
     embeddings.position_ids = torch.arange(config.positions + PAD + 1)[None]
     return model
 
 
-def save(model: Model, folder: str | Path) -> None:
+def save(model: EsmEncoder, folder: str | Path) -> None:
     """Write config.json, model.safetensors and tokenizer files into `folder`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -219,7 +223,7 @@ def save(model: Model, folder: str | Path) -> None:
     config = {"architectures": ["EsmModel"], **model.published, "k": k}
     write_json(folder / "config.json", config)
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_weights(folder / "model.safetensors", weights)
     write_text(folder / "vocab.txt", "\n".join(vocabulary(k)) + "\n")
     tokenizer = {
         "tokenizer_class": "EsmTokenizer",

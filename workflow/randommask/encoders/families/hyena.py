@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from randommask.encoders.hyena import PAD, Config, Hyena
+from randommask.encoders.hyena import PAD, Hyena, HyenaConfig
+from randommask.encoders.weights import check_weights, read_weights, write_weights
 from randommask.errors import InputError
 from randommask.files import read_json, write_json
 from randommask.genome import encode
@@ -41,13 +40,13 @@ _KEYS = {
 }
 
 
-def read_config(folder: str | Path) -> Config:
+def read_config(folder: str | Path) -> HyenaConfig:
     """Sizes of the encoder in `folder`; `InputError` for a key that cannot be."""
     path = Path(folder) / "config.json"
     return _parse(read_json(path), path)
 
 
-def _parse(keys: dict, source: str | Path) -> Config:
+def _parse(keys: dict, source: str | Path) -> HyenaConfig:
     for name in _KEYS.values():
         value = keys.get(name)
         if not isinstance(value, int | float) or value <= 0:
@@ -62,11 +61,11 @@ def _parse(keys: dict, source: str | Path) -> Config:
     sizes = {ours: keys[theirs] for ours, theirs in _KEYS.items()}
     multiple = keys.get("pad_vocab_size_multiple", 1)
     sizes["vocabulary"] = -(-sizes["vocabulary"] // multiple) * multiple
-    return Config(**sizes, dropout=keys.get("embed_dropout", 0.0))
+    return HyenaConfig(**sizes, dropout=keys.get("embed_dropout", 0.0))
 
 
 def tokenize(
-    sequences: Sequence[str], tokenization: str, config: Config
+    sequences: Sequence[str], tokenization: str, config: HyenaConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """A token a base: ids (N, T) int16, `PAD` on the right, and each row's tokens (N,).
 
@@ -100,16 +99,7 @@ def from_released(
     expected = {PREFIX + name: tensor for name, tensor in expected.items()}
     found = {name: w.float() for name, w in weights.items() if name != LANGUAGE_HEAD}
     _share_frequencies(found, expected, source)
-    faults = {
-        "missing": expected.keys() - found.keys(),
-        "unexpected": found.keys() - expected.keys(),
-    }
-    if said := [f"{kind} {', '.join(sorted(n))}" for kind, n in faults.items() if n]:
-        raise InputError(f"{source}: weights: {'; '.join(said)}")
-    for name, tensor in expected.items():
-        if found[name].shape != tensor.shape:
-            shape, due = tuple(found[name].shape), tuple(tensor.shape)
-            raise InputError(f"{source}: {name} has shape {shape}, expected {due}")
+    check_weights(expected, found, source)
     return _written(sizes), found
 
 
@@ -131,7 +121,7 @@ def _share_frequencies(
             found |= {name: found[there[0]].clone() for name in names}
 
 
-def _written(config: Config) -> dict:
+def _written(config: HyenaConfig) -> dict:
     """The sizes under the released names, as config.json holds them."""
     return {
         "model_type": "hyenadna",
@@ -152,11 +142,7 @@ def load(folder: str | Path, dropout: float | None = None) -> Hyena:
     """
     path = Path(folder) / "model.safetensors"
     config = read_config(folder)
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not readable as safetensors ({error})") from None
-    _, weights = from_released(weights, _written(config), path)
+    _, weights = from_released(read_weights(path), _written(config), path)
     model = Hyena(config if dropout is None else replace(config, dropout=dropout))
     model.load_state_dict({n.removeprefix(PREFIX): w for n, w in weights.items()})
     return model
@@ -169,4 +155,4 @@ def save(model: Hyena, folder: str | Path) -> None:
     write_json(folder / "config.json", _written(model.config))
     # clones, as the model's frequencies share their memory
     weights = {PREFIX + name: w.clone() for name, w in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_weights(folder / "model.safetensors", weights)

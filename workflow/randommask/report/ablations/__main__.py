@@ -14,45 +14,36 @@ compared by the runs that they have in common, and what was left out is told.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from randommask import files
 from randommask.errors import InputError, run
-from randommask.experiment.hparams import read_hparams
+from randommask.experiment.hparams import AblationPage, ComparedRow
 from randommask.measures import runs
 from randommask.measures.records import Record, read_datasets, write_csv
 from randommask.report.ablations import answer, hours, measures, page, picture
 from randommask.report.figures import style
 from randommask.report.tables import sheet
 
-KEYS = ("name", "question", "axis", "rows", "datasets", "seeds")
-ROW = ("label", "encoder", "tokenization", "pretraining", "has_order")
 
-
-def read_rows(hparams: dict[str, Any]) -> list[Record]:
-    """The rows, each with every key; `InputError` for one that a reader cannot tell.
-
-    Beside rows on a line, one that is on none is a line of its own.
-    """
-    seen, rows = set(), []
-    has_series = any(row.get("series") for row in hparams["rows"])
-    for number, row in enumerate(hparams["rows"], start=1):
-        if missing := [key for key in ROW if key not in row]:
-            raise InputError(f"--hparams: row {number}: no {missing[0]!r}")
-        name = (row["label"], row["tokenization"])
-        if name in seen:
-            raise InputError(f"--hparams: row {number}: a second {' '.join(name)}")
-        seen.add(name)
-        series = row.get("series") or (row["label"] if has_series else "")
-        rows.append({"at": "", **row, "series": series})
-    return rows
+def read_rows(hparams: AblationPage) -> list[ComparedRow]:
+    """The rows; beside rows on a line, one that is on none is a line of its own."""
+    has_series = any(row.series for row in hparams.rows)
+    return [
+        row.model_copy(
+            update={
+                "series": row.series or (row.label if has_series else ""),
+                "at": "" if row.at is None else row.at,
+            }
+        )
+        for row in hparams.rows
+    ]
 
 
 def ablate(
     results: Path,
     logs: Path,
     listed: Path,
-    hparams: dict[str, Any],
+    hparams: AblationPage,
     partial: bool,
     outputs: Record,
 ) -> None:
@@ -60,10 +51,10 @@ def ablate(
 
     Raises `InputError` for a run or a measurement that is missing, if not `partial`.
     """
-    datasets = read_datasets(listed, hparams["datasets"])
+    datasets = read_datasets(listed, hparams.datasets)
     if not datasets:
-        raise InputError(f"ablation {hparams['name']}: none of its data sets is here")
-    rows, seeds = read_rows(hparams), hparams["seeds"]
+        raise InputError(f"ablation {hparams.name}: none of its data sets is here")
+    rows, seeds = read_rows(hparams), hparams.seeds
     finetuned, problems = results / "finetune", []
     made = [
         measures.read_scores(finetuned, row, datasets, seeds, problems) for row in rows
@@ -79,16 +70,16 @@ def ablate(
         records += measures.score_records(row, own, compared, shared)
         records += measures.pretraining_records(results, row, partial)
         records += hours.hours_records(results, logs, row, own)
-    said = answer.sentences(kept, compared, hparams["axis"])
+    said = answer.sentences(kept, compared, hparams.axis)
     gaps = answer.gaps(rows, made, scores, seeds)
-    notice = hparams["experiment"]["notice"]
+    notice = hparams.experiment.notice
     printed = page.sheet_of(hparams, said, gaps, records, shared)
     write_csv(outputs["csv"], records)
     files.write_text(outputs["md"], sheet.markdown(printed))
     files.write_text(outputs["tex"], sheet.latex(printed))
     with style.applied():
         names = list(compared[0])
-        drawn = (kept, records, names, [*said, *gaps], hparams["axis"], notice)
+        drawn = (kept, records, names, [*said, *gaps], hparams.axis, notice)
         figure = picture.draw(*drawn)
         style.save(figure, outputs["png"], outputs["pdf"])
 
@@ -110,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         flags.results,
         flags.logs,
         flags.datasets,
-        read_hparams(flags.hparams, KEYS),
+        AblationPage.parse(flags.hparams),
         flags.partial,
         vars(flags),
     )

@@ -9,7 +9,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from randommask.measures.records import Record
+from randommask.experiment.hparams import ComparedRow
 from randommask.report.ablations.measures import Scores, by_seed, margin
 from randommask.report.tables.sheet import number, signed
 
@@ -19,7 +19,9 @@ ONE_SEED = (
 )
 
 
-def sentences(rows: Sequence[Record], scores: Sequence[Scores], axis: str) -> list[str]:
+def sentences(
+    rows: Sequence[ComparedRow], scores: Sequence[Scores], axis: str
+) -> list[str]:
     """The answer: the best row, what changes along the axis, and between the series.
 
     `axis` is empty for a group whose rows have no order.
@@ -31,7 +33,9 @@ def sentences(rows: Sequence[Record], scores: Sequence[Scores], axis: str) -> li
     return said
 
 
-def best(rows: Sequence[Record], found: Sequence[list[float]], datasets: int) -> str:
+def best(
+    rows: Sequence[ComparedRow], found: Sequence[list[float]], datasets: int
+) -> str:
     """Which row won, by how much as printed, and which rows are not told from it."""
     means = [round(statistics.fmean(own), 2) for own in found]
     order = sorted(range(len(rows)), key=lambda row: -means[row])
@@ -67,7 +71,7 @@ def best(rows: Sequence[Record], found: Sequence[list[float]], datasets: int) ->
     return f"{text}. Within {spread}, so not to be told from {it}: {', '.join(alike)}."
 
 
-def odd(rows: Sequence[Record], scores: Sequence[Scores]) -> list[str]:
+def odd(rows: Sequence[ComparedRow], scores: Sequence[Scores]) -> list[str]:
     """A sentence for each thing that is odd about runs: how many, and of which rows."""
     counts = Counter(
         (flag, place)
@@ -96,15 +100,17 @@ def runs(count: int) -> str:
     return f"{count} run{'s' if count != 1 else ''}"
 
 
-def along(rows: Sequence[Record], found: Sequence[list[float]], axis: str) -> list[str]:
+def along(
+    rows: Sequence[ComparedRow], found: Sequence[list[float]], axis: str
+) -> list[str]:
     """For each series, what the last place on the axis gives over the first."""
     said = []
-    for series in dict.fromkeys(row["series"] for row in rows):
-        own = [place for place, row in enumerate(rows) if row["series"] == series]
+    for series in dict.fromkeys(row.series for row in rows):
+        own = [place for place, row in enumerate(rows) if row.series == series]
         if is_numeric(rows):
-            own.sort(key=lambda place: rows[place]["at"])
+            own.sort(key=lambda place: rows[place].at)
         first, last = own[0], own[-1]
-        start, end = (shown(rows[place]["at"]) for place in (first, last))
+        start, end = (shown(rows[place].at) for place in (first, last))
         if start != end:
             subject = f"{series}, from" if series else "From"
             change = verdict(found, last, first)
@@ -112,21 +118,21 @@ def along(rows: Sequence[Record], found: Sequence[list[float]], axis: str) -> li
     return said
 
 
-def is_numeric(rows: Sequence[Record]) -> bool:
+def is_numeric(rows: Sequence[ComparedRow]) -> bool:
     """Whether all places on the axis are numbers; texts are in the order of rows."""
-    return all(isinstance(row["at"], int | float) for row in rows)
+    return all(isinstance(row.at, int | float) for row in rows)
 
 
-def between(rows: Sequence[Record], found: Sequence[list[float]]) -> list[str]:
+def between(rows: Sequence[ComparedRow], found: Sequence[list[float]]) -> list[str]:
     """At each place that the first series shares with another, their difference."""
-    reference = rows[0]["series"]
+    reference = rows[0].series
     said = []
     for place, row in enumerate(rows):
         for other, beside in enumerate(rows):
-            same = beside["at"] == row["at"] and beside["series"] == reference
-            if same and row["series"] != reference:
+            same = beside.at == row.at and beside.series == reference
+            if same and row.series != reference:
                 said.append(
-                    f"{row['series']} over {reference} at {shown(row['at'])}: "
+                    f"{row.series} over {reference} at {shown(row.at)}: "
                     f"{verdict(found, place, other)}."
                 )
     return said
@@ -154,7 +160,7 @@ def difference(found: Sequence[list[float]], row: int, other: int) -> float:
 
 
 def gaps(
-    rows: Sequence[Record],
+    rows: Sequence[ComparedRow],
     made: Sequence[Scores],
     scores: Sequence[Scores | None],
     seeds: Sequence[int],
@@ -188,9 +194,9 @@ def gaps(
     return said
 
 
-def name(rows: Sequence[Record], place: int) -> str:
+def name(rows: Sequence[ComparedRow], place: int) -> str:
     """A row's label, with its tokenization where another row has the same."""
-    label = rows[place]["label"]
-    if sum(row["label"] == label for row in rows) > 1:
-        return f'"{label}" ({rows[place]["tokenization"]})'
+    label = rows[place].label
+    if sum(row.label == label for row in rows) > 1:
+        return f'"{label}" ({rows[place].tokenization})'
     return f'"{label}"'

@@ -8,6 +8,7 @@ that were busy. A number is None where the file of one of the jobs is missing.
 import csv
 from pathlib import Path
 
+from randommask.experiment.hparams import ComparedRow
 from randommask.files import read_json
 from randommask.measures.records import Record
 from randommask.report.ablations.measures import Scores, record
@@ -18,22 +19,22 @@ Hours = tuple[float | None, float | None, float | None]
 
 
 def hours_records(
-    results: Path, logs: Path, row: Record, own: Scores | None
+    results: Path, logs: Path, row: ComparedRow, own: Scores | None
 ) -> list[Record]:
     """Hours of the jobs behind a row; of its fine-tuning runs those compared."""
     benchmarks = logs / "benchmarks"
     spent = {}
-    if row["pretraining"]:
+    if row.pretraining:
         spent["pretraining"] = [
             _pretraining(
                 results / "pretrain" / job / "speed.csv",
                 benchmarks / "pretrain" / f"{job}.tsv",
                 share,
             )
-            for job, share in row["pretraining"]["jobs"].items()
+            for job, share in row.pretraining.jobs.items()
         ]
     if own:
-        cell = benchmarks / "finetune" / row["encoder"] / row["tokenization"]
+        cell = benchmarks / "finetune" / row.encoder / row.tokenization
         spent["fine-tuning"] = [
             _finetuning(run.path, cell / dataset / f"seed{seed}.tsv")
             for dataset, found in own.items()

@@ -27,6 +27,7 @@ from typing import Any
 
 from randommask.errors import InputError
 from randommask.experiment.datasets import Dataset
+from randommask.experiment.hparams import ComparedRow
 from randommask.measures import runs
 from randommask.measures.records import Record, read_csv, tasks_of
 
@@ -39,7 +40,7 @@ Scores = dict[str, dict[int, runs.Run]]
 
 def read_scores(
     finetuned: Path,
-    row: Record,
+    row: ComparedRow,
     datasets: Sequence[Dataset],
     seeds: Sequence[int],
     problems: list[str],
@@ -49,7 +50,7 @@ def read_scores(
     What is wrong with the others is added to `problems`. Raises `InputError` where the
     runs of a cell were made in different ways.
     """
-    cell = (finetuned, row["encoder"], row["tokenization"])
+    cell = (finetuned, row.encoder, row.tokenization)
     return {
         dataset.dataset: runs.read_seeds(*cell, dataset.dataset, seeds, problems)
         for dataset in datasets
@@ -134,7 +135,7 @@ def _studentized_range(rows: int, seeds: int) -> float:
 
 
 def score_records(
-    row: Record,
+    row: ComparedRow,
     own: Scores | None,
     compared: Sequence[Scores],
     datasets: Sequence[Dataset],
@@ -182,7 +183,7 @@ def _note(own: Scores, names: Sequence[str]) -> str:
 
 
 def record(
-    row: Record,
+    row: ComparedRow,
     measure: str,
     of: Any,
     values: Sequence[float],
@@ -196,7 +197,7 @@ def record(
         for number in (statistics.fmean(values) if values else None, low, high)
     ]
     return {
-        **{key: row.get("label" if key == "row" else key, "") for key in KEYS},
+        **{key: getattr(row, "label" if key == "row" else key) for key in KEYS},
         "measure": measure,
         "of": of,
         **dict(zip(("value", "low", "high"), rounded, strict=True)),
@@ -205,15 +206,15 @@ def record(
     }
 
 
-def pretraining_records(results: Path, row: Record, partial: bool) -> list[Record]:
+def pretraining_records(results: Path, row: ComparedRow, partial: bool) -> list[Record]:
     """What the row's encoder learnt, from `<results>`; nothing where not pretrained.
 
     If `partial`, a file that is not there leaves its numbers out.
     """
-    pretraining, found = row["pretraining"], []
+    pretraining, found = row.pretraining, []
     if pretraining is None:
         return []
-    step, kept = pretraining["step"], results / "pretrain" / pretraining["kept"]
+    step, kept = pretraining.step, results / "pretrain" / pretraining.kept
 
     def lines_of(path: Path, *numbers: str) -> list[Record]:
         return [] if partial and not path.exists() else read_csv(path, (), numbers)
@@ -229,11 +230,11 @@ def pretraining_records(results: Path, row: Record, partial: bool) -> list[Recor
             ]
     history = lines_of(kept / "history.csv", "step", "masked_share")
     found.append(record(row, "masked", "", _masked(history, step)))
-    if row["has_order"]:
-        path = results / "figures" / "purity" / f"{row['encoder']}.csv"
+    if row.has_order:
+        path = results / "figures" / "purity" / f"{row.encoder}.csv"
         for line in lines_of(path, "purity", "silhouette")[-1:]:
             found += [record(row, key, "", [line[key]]) for key in line]
-    path = results / "figures" / "attention" / f"{row['encoder']}.csv"
+    path = results / "figures" / "attention" / f"{row.encoder}.csv"
     layers = lines_of(path, "cls_mass", "entropy")
     for key in ("cls_mass", "entropy"):
         values = [layer[key] for layer in layers]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from randommask.experiment.datasets import Dataset
+from randommask.experiment.hparams import AblationPage
 from randommask.measures.records import Record, tasks_of
 from randommask.report.ablations.measures import MEAN
 from randommask.report.tables import sheet
@@ -20,15 +21,15 @@ _HOURS = {"hours": "hours", "core_hours": "core-h", "gpu_hours": "GPU-h"}
 
 
 def sheet_of(
-    group: Record,
+    group: AblationPage,
     answer: Sequence[str],
     gaps: Sequence[str],
     records: Sequence[Record],
     datasets: Sequence[Dataset],
 ) -> Sheet:
     """The page of a group; `records` are the lines of its csv, of these data sets."""
-    name = group["name"]
-    question = group["question"] or f"How do the encoders of {name} compare?"
+    name = group.name
+    question = group.question or f"How do the encoders of {name} compare?"
     values = {
         (r["row"], r["tokenization"], r["measure"], str(r["of"])): r for r in records
     }
@@ -42,7 +43,7 @@ def sheet_of(
     return Sheet(
         label=f"ablation-{name}",
         title=f"Ablation {name}: {question}",
-        notice=group["experiment"]["notice"],
+        notice=group.experiment.notice,
         grids=tuple(table for table in tables if table.columns),
         remarks=(*gaps, *_remarks(records, datasets, spans)),
         lead=tuple(answer),

@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
+from randommask.experiment.hparams import ComparedRow
 from randommask.measures.records import Record
 from randommask.report.ablations import answer
 from randommask.report.ablations.measures import MEAN
@@ -40,7 +41,7 @@ LIGHTEST = 0.3  # share of a series' colour at its first place on the axis
 
 
 def draw(
-    rows: Sequence[Record],
+    rows: Sequence[ComparedRow],
     records: Sequence[Record],
     datasets: Sequence[str],
     said: Sequence[str],
@@ -100,7 +101,7 @@ def _write(figure: Figure, lines: Sequence[str], top: float, size: float) -> Non
 
 
 def _caption(
-    rows: Sequence[Record],
+    rows: Sequence[ComparedRow],
     records: Sequence[Record],
     datasets: Sequence[str],
     kinds: dict[str, list],
@@ -125,15 +126,15 @@ def _caption(
         last = chr(ord("a") + len(kinds))
         text += ". b" if len(kinds) == 1 else f". b-{last}, which do not compare"
         text += ": validation loss with all spans of one length"
-        places = [{rows[i]["at"] for i, _ in curves} for curves in kinds.values()]
+        places = [{rows[i].at for i, _ in curves} for curves in kinds.values()]
         if any(len(own) > 1 for own in places):
             text += f", from light to dark along the axis ({axis})"
     return f"{text}."
 
 
-def _of(records: Sequence[Record], row: Record, measure: str) -> dict:
+def _of(records: Sequence[Record], row: ComparedRow, measure: str) -> dict:
     """A row's records of one measure, by what they are of."""
-    key = (row["label"], row["tokenization"], measure)
+    key = (row.label, row.tokenization, measure)
     return {
         record["of"]: record
         for record in records
@@ -142,7 +143,7 @@ def _of(records: Sequence[Record], row: Record, measure: str) -> dict:
 
 
 def _differences(
-    rows: Sequence[Record], records: Sequence[Record], datasets: Sequence[str]
+    rows: Sequence[ComparedRow], records: Sequence[Record], datasets: Sequence[str]
 ) -> list[tuple[Record, list[Record]]]:
     """Of each row the difference of the mean, and of each data set."""
     found = [_of(records, row, "difference") for row in rows]
@@ -184,7 +185,7 @@ def _style(order: int) -> tuple[str, str]:
     return COLOURS[order % len(COLOURS)], MARKERS[order % len(MARKERS)]
 
 
-def _listed(axes: Axes, rows: Sequence[Record], found: Sequence[tuple]) -> None:
+def _listed(axes: Axes, rows: Sequence[ComparedRow], found: Sequence[tuple]) -> None:
     """One line a row, the first row on top."""
     for place, one in enumerate(found):
         _marks(axes, one, place, place)
@@ -208,10 +209,10 @@ def _limits(found: Sequence[tuple]) -> tuple[float, float]:
 
 
 def _against(
-    axes: Axes, rows: Sequence[Record], found: Sequence[tuple], axis: str
+    axes: Axes, rows: Sequence[ComparedRow], found: Sequence[tuple], axis: str
 ) -> None:
     """A line a series, against the place on the axis, in its order where it is text."""
-    at = [row["at"] for row in rows]
+    at = [row.at for row in rows]
     if answer.is_numeric(rows):
         places = [float(place) for place in at]
         low, high = min(places), max(places)
@@ -233,7 +234,7 @@ def _against(
         beside = axes.transData + ScaledTranslation(
             aside, 0, axes.get_figure().dpi_scale_trans
         )
-        own = [i for i, row in enumerate(rows) if row["series"] == series]
+        own = [i for i, row in enumerate(rows) if row.series == series]
         own.sort(key=lambda i: places[i])
         for i in own:
             _marks(axes, found[i], places[i], order, beside)
@@ -268,11 +269,11 @@ def _staggered(
     return places, labels
 
 
-def _series(rows: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(row["series"] for row in rows))
+def _series(rows: Sequence[ComparedRow]) -> list[str]:
+    return list(dict.fromkeys(row.series for row in rows))
 
 
-def _kinds(rows: Sequence[Record], records: Sequence[Record]) -> dict[str, list]:
+def _kinds(rows: Sequence[ComparedRow], records: Sequence[Record]) -> dict[str, list]:
     """By what losses compare, k and tokenization: (row's place, its losses).
 
     Fine-tuned in two ways, an encoder was pretrained once.
@@ -282,15 +283,15 @@ def _kinds(rows: Sequence[Record], records: Sequence[Record]) -> dict[str, list]
     for place, row in enumerate(rows):
         own = sorted(_of(records, row, "loss").items())
         losses = [(span, record["value"]) for span, record in own]
-        if losses and row["encoder"] not in drawn:
-            drawn.add(row["encoder"])
-            tokens = row["pretraining"]["tokens"]
+        if losses and row.encoder not in drawn:
+            drawn.add(row.encoder)
+            tokens = row.pretraining.tokens
             kinds.setdefault(tokens, []).append((place, losses))
     return kinds
 
 
 def _losses(
-    axes: Axes, rows: Sequence[Record], curves: Sequence[tuple], has_axis: bool
+    axes: Axes, rows: Sequence[ComparedRow], curves: Sequence[tuple], has_axis: bool
 ) -> None:
     """A line a row; along an axis in its series' colour, lighter where it begins."""
     series = _series(rows)
@@ -298,12 +299,12 @@ def _losses(
         colour, marker = _style(place)
         if has_axis:
             row = rows[place]
-            beside = [rows[i]["at"] for i, _ in curves]
+            beside = [rows[i].at for i, _ in curves]
             order = list(dict.fromkeys(beside))
             if answer.is_numeric(rows):
                 order.sort()
-            colour, marker = _style(series.index(row["series"]))
-            colour = _lighter(colour, order.index(row["at"]), len(order))
+            colour, marker = _style(series.index(row.series))
+            colour = _lighter(colour, order.index(row.at), len(order))
         axes.plot(
             *zip(*losses, strict=True), marker=marker, ms=2.5, lw=0.9, color=colour
         )

@@ -21,9 +21,9 @@ The data page's figure reads one file, the page's csv, the rank plot Table 3's:
 
 import argparse
 import inspect
-import json
 
-from randommask.errors import InputError, run
+from randommask.errors import run
+from randommask.experiment.hparams import Drawing, Masks, Ranks
 from randommask.files import write_aside
 from randommask.measures import readers
 from randommask.report.figures import (
@@ -38,14 +38,15 @@ from randommask.report.figures import (
 )
 
 FIGURES = {
-    "fig1": (tokens.draw, ()),
-    "fig2": (milestones.draw, ("embeddings", "history", "purity")),
-    "fig3": (clusters.draw, ("embeddings", "purity")),
-    "fig4": (maps.draw, ("attention", "summary")),
-    "fig5": (curves.draw, ("history",)),
-    "datasets": (datapage.draw, ("table",)),
-    "ranks": (ranking.draw, ("table",)),
+    "fig1": (tokens.draw, (), Masks),
+    "fig2": (milestones.draw, ("embeddings", "history", "purity"), Drawing),
+    "fig3": (clusters.draw, ("embeddings", "purity"), Drawing),
+    "fig4": (maps.draw, ("attention", "summary"), Drawing),
+    "fig5": (curves.draw, ("history",), Drawing),
+    "datasets": (datapage.draw, ("table",), Drawing),
+    "ranks": (ranking.draw, ("table",), Ranks),
 }
+"""What draws a figure, the files that it reads, and what it is told."""
 OPTIONAL = ("purity",)
 SINGLE = ("table",)
 """Flags that take one path and no role."""
@@ -57,31 +58,30 @@ def main(argv: list[str] | None = None) -> None:
         prog="python -m randommask.report.figures", description=__doc__.splitlines()[0]
     )
     figures = parser.add_subparsers(dest="figure", required=True)
-    for name, (draw, flags) in FIGURES.items():
+    for name, (draw, flags, told) in FIGURES.items():
         figure = figures.add_parser(name, description=inspect.getdoc(draw))
         for flag in flags:
             many = {"nargs": "+", "metavar": "role=path"} if flag not in SINGLE else {}
             figure.add_argument(f"--{flag}", required=flag not in OPTIONAL, **many)
-        figure.add_argument("--hparams", type=json.loads, required=True)
+        figure.add_argument(
+            "--hparams", required=True, help=f"JSON: see {told.__name__}"
+        )
         figure.add_argument("--png", required=True)
         figure.add_argument("--pdf", required=True)
         figure.add_argument("--csv", required=True)
     given = parser.parse_args(argv)
-    draw, flags = FIGURES[given.figure]
+    draw, flags, told = FIGURES[given.figure]
     paths = {
         flag: getattr(given, flag)
         if flag in SINGLE
         else readers.by_role(f"--{flag}", getattr(given, flag) or [])
         for flag in flags
     }
-    hparams = dict(given.hparams)
-    notice = hparams.pop("experiment", {}).get("notice", "")
-    try:
-        inspect.signature(draw).bind(**paths, notice=notice, **hparams)
-    except TypeError as error:
-        raise InputError(f"--hparams of {given.figure}: {error}") from None
+    hparams = told.parse(given.hparams)
+    words = {name: getattr(hparams, name) for name in told.model_fields}
+    notice = words.pop("experiment").notice
     with style.applied():
-        picture, numbers = draw(**paths, notice=notice, **hparams)
+        picture, numbers = draw(**paths, notice=notice, **words)
         style.save(picture, given.png, given.pdf)
     with write_aside(given.csv) as aside:
         numbers.to_csv(aside, index=False, lineterminator="\n")

@@ -20,12 +20,11 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from randommask import files
 from randommask.encoders.folder import ENCODER_FILES
 from randommask.errors import InputError, run
-from randommask.experiment.hparams import read_hparams
+from randommask.experiment.hparams import ReleasePage, ShownRows
 from randommask.experiment.releases import RUN
 from randommask.measures import runs
 from randommask.measures.records import Record, read_datasets, write_csv
@@ -34,7 +33,6 @@ from randommask.report.release import card, reproduce
 
 CARD, SUMS, TABLE = "README.md", "SHA256SUMS", "table.csv"
 HISTORY = ("history.csv", "spans.csv")
-KEYS = ("encoder", "license", "table", "controls", "recipe")
 COLUMNS = (
     "row",
     "encoder",
@@ -53,7 +51,7 @@ def release(
     pretrained: Path,
     finetuned: Path,
     listed: Path,
-    hparams: dict[str, Any],
+    hparams: ReleasePage,
     output: Path,
     *,
     partial: bool = False,
@@ -64,20 +62,18 @@ def release(
         for name in ENCODER_FILES:
             _take(encoder / name, aside / name)
         for name in HISTORY:
-            text = _first_steps(pretrained / name, hparams["recipe"]["step"])
+            text = _first_steps(pretrained / name, hparams.recipe.step)
             files.write_text(aside / name, text)
-        files.write_json(aside / "recipe.json", hparams["recipe"])
+        files.write_json(aside / "recipe.json", hparams.recipe.given())
         problems: list[str] = []
         own, others = (
-            _read(
-                finetuned, listed, hparams[part], hparams["recipe"]["seeds"], problems
-            )
-            for part in ("table", "controls")
+            _read(finetuned, listed, table, hparams.recipe.seeds, problems)
+            for table in (hparams.table, hparams.controls)
         )
         if not partial:
             runs.check_complete(problems)
         for record in (*own, *others):
-            _publish_runs(finetuned, record, hparams["recipe"]["seeds"], aside)
+            _publish_runs(finetuned, record, hparams.recipe.seeds, aside)
         if own:
             lines = [
                 {key: record[key] for key in COLUMNS} for record in (*own, *others)
@@ -110,13 +106,13 @@ def _first_steps(path: Path, last: int) -> str:
 def _read(
     finetuned: Path,
     listed: Path,
-    table: dict[str, Any],
+    table: ShownRows,
     seeds: Sequence[int],
     problems: list[str],
 ) -> list[Record]:
     """A record per row and data set; runs that cannot be read go to `problems`."""
-    datasets = read_datasets(listed, table["datasets"])
-    return table3(finetuned, table["rows"], datasets, seeds, {}, problems)
+    datasets = read_datasets(listed, table.datasets)
+    return table3(finetuned, table.rows, datasets, seeds, {}, problems)
 
 
 def _publish_runs(
@@ -158,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         flags.pretrained,
         flags.runs,
         flags.datasets,
-        read_hparams(flags.hparams, KEYS),
+        ReleasePage.parse(flags.hparams),
         flags.output,
         partial=flags.partial,
     )

@@ -6,11 +6,12 @@ a `model-index`. Readers get a table, and how to check it.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 
 from randommask.errors import InputError
+from randommask.experiment.hparams import Preparation, ReleasePage
+from randommask.experiment.sections import License
 from randommask.measures.records import Record
 from randommask.report.tables import scores, sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
@@ -51,7 +52,7 @@ RUNS = """\
 
 
 def publish(
-    text: str, hparams: dict[str, Any], records: list[Record], others: list[Record]
+    text: str, hparams: ReleasePage, records: list[Record], others: list[Record]
 ) -> str:
     """The card to publish, from the text of the encoder's own.
 
@@ -62,50 +63,51 @@ def publish(
         _, head, body = re.split(r"^---\n", text, maxsplit=2, flags=re.MULTILINE)
     except ValueError:
         raise InputError("README.md: no head between two lines of ---") from None
-    name, recipe = hparams["encoder"], hparams["recipe"]
+    name, recipe = hparams.encoder, hparams.recipe
     data = yaml.safe_load(head)
-    data |= license_of(hparams["license"])
-    data["datasets"] = recipe["pretraining"]["genomes"]
+    data |= license_of(hparams.license)
+    data["datasets"] = list(recipe.pretraining.genomes)
     if made := [record for record in records if record["mean"] is not None]:
         data["metrics"] = sorted({METRICS[record["metric"]][0] for record in made})
         data["model-index"] = [{"name": name, "results": _index(made, hparams)}]
     front = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000)
     title = f"# {name}\n"
-    if recipe["pretrained_as"] != name:
+    if recipe.pretrained_as != name:
         title += (
-            f"\nThe weights of `{recipe['pretrained_as']}` as they were after"
-            f" {recipe['step']:,} steps.\n"
+            f"\nThe weights of `{recipe.pretrained_as}` as they were after"
+            f" {recipe.step:,} steps.\n"
         )
     body = re.sub(r"^# .*\n", lambda _: title, body, count=1, flags=re.MULTILINE)
     return f"---\n{front}---\n{body}\n{results(hparams, records, others)}"
 
 
-def license_of(chosen: dict[str, str] | None) -> dict[str, str]:
+def license_of(chosen: License | None) -> dict[str, str]:
     """The keys of the head for `experiment.license`; `unknown` where there is none.
 
     An id by itself is one of the hub's list; with a link it is a license of one's own.
     """
     if chosen is None:
         return {"license": "unknown"}
-    if "link" not in chosen:
-        return {"license": chosen["id"].lower()}
+    if chosen.link is None:
+        return {"license": chosen.id.lower()}
     return {
         "license": "other",
-        "license_name": chosen["id"],
-        "license_link": chosen["link"],
+        "license_name": chosen.id,
+        "license_link": chosen.link,
     }
 
 
-def _index(records: Sequence[Record], hparams: dict[str, Any]) -> list[dict]:
+def _index(records: Sequence[Record], hparams: ReleasePage) -> list[dict]:
     """The scores as a hub reads them, fractions; what they are of stands in the name.
 
     A made or a cut data set so is not taken for the published one.
     """
-    rows = hparams["recipe"]["benchmark"]["max_rows"]
+    benchmark = hparams.recipe.benchmark
+    rows = benchmark.max_rows
     odd = [f"at most {rows} rows"] if rows else []
-    if hparams["recipe"]["benchmark"]["drop_leaks"]:
+    if benchmark.drop_leaks:
         odd.append("leaks dropped")
-    if notice := hparams["experiment"]["notice"]:
+    if notice := hparams.experiment.notice:
         odd.append(notice)
     beside = f" ({'; '.join(odd)})" if odd else ""
     return [
@@ -132,11 +134,9 @@ def _index(records: Sequence[Record], hparams: dict[str, Any]) -> list[dict]:
     ]
 
 
-def results(
-    hparams: dict[str, Any], records: list[Record], others: list[Record]
-) -> str:
+def results(hparams: ReleasePage, records: list[Record], others: list[Record]) -> str:
     """What stands below the encoder's card: scores, how to check them, the files."""
-    notice = hparams["experiment"]["notice"]
+    notice = hparams.experiment.notice
     if not records:
         said = f"> {notice}\n\n" if notice else ""
         files = FILES.format(runs="", more="")
@@ -164,22 +164,22 @@ def results(
             *scores.remarks_on(every, "row", "dataset"),
             *scores.distances(every, {record["encoder"] for record in others}),
         ),
-        lead=_lead(hparams["recipe"]["benchmark"], records, others),
+        lead=_lead(hparams.recipe.benchmark, records, others),
     )
     files = FILES.format(runs=" and the fine-tunings", more=RUNS)
     return f"#{sheet.markdown(printed)}\n{CHECK}\n{files}"
 
 
 def _lead(
-    benchmark: dict[str, Any], records: list[Record], others: list[Record]
+    benchmark: Preparation, records: list[Record], others: list[Record]
 ) -> tuple[str, ...]:
     """How the scores were made, and what the controls are there for."""
-    rows = benchmark["max_rows"]
+    rows = benchmark.max_rows
     split = f"Test split, at most {rows:,} rows" if rows else "Test split"
     text = f"{split}, after fine-tuning, at the epoch that was best on dev; per cent."
     if rows:
         text += " Train and dev were cut to as many rows."
-    if benchmark["drop_leaks"]:
+    if benchmark.drop_leaks:
         text += " Training rows with a sequence of dev or test were dropped."
     text += (
         " Data sets are named as in the paper: EAP is DeepSTARR, others are GUE's or"

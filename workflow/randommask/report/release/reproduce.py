@@ -24,10 +24,10 @@ def check_sums(folder: Path) -> int:
     """Compare every file with its SHA-256; return their number."""
     lines = (folder / "SHA256SUMS").read_text().splitlines()
     for line in lines:
-        due, name = line.split("  ", 1)
+        expected, name = line.split("  ", 1)
         if not (folder / name).exists():
             sys.exit(f"error: {name}: no such file, but SHA256SUMS lists it")
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != due:
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
             sys.exit(f"error: {name}: not the file that SHA256SUMS lists")
     return len(lines)
 
@@ -90,8 +90,8 @@ def check_line(line: dict[str, str]) -> None:
     if printed.keys() != found.keys() or not all(
         abs(found[key] - printed[key]) < TOLERANCE for key in found
     ):
-        due = f"mean {line['mean']}, sd {line['sd'] or 'none'}"
-        sys.exit(f"error: {name}: table.csv has {due}")
+        printed_as = f"mean {line['mean']}, sd {line['sd'] or 'none'}"
+        sys.exit(f"error: {name}: table.csv has {printed_as}")
 
 
 def main() -> None:

@@ -14,11 +14,17 @@ fails unless `--partial`.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from randommask import files
 from randommask.errors import InputError, run
-from randommask.experiment.hparams import read_hparams
+from randommask.experiment.hparams import (
+    Page,
+    RecipePage,
+    Statistics,
+    Table2Scores,
+    Table3Scores,
+    Tasks,
+)
 from randommask.measures import runs
 from randommask.measures.records import (
     read_csv,
@@ -30,108 +36,81 @@ from randommask.measures.records import (
 from randommask.measures.scores import averages, table2, table3
 from randommask.report.tables import datapage, recipes, scores, sheet, tested
 
-_ROW = ("label", "encoder", "tokenization", "published")
-
 
 def _table1(paths: argparse.Namespace) -> sheet.Sheet:
-    hparams = read_hparams(paths.hparams, ("datasets",))
-    datasets = read_datasets(paths.datasets, hparams["datasets"])
-    records = recipes.table1(datasets)
+    hparams = Tasks.parse(paths.hparams)
+    records = recipes.table1(read_datasets(paths.datasets, hparams.datasets))
     write_csv(paths.csv, records)
-    return recipes.table1_sheet(records, hparams["experiment"]["notice"])
+    return recipes.table1_sheet(records, hparams.experiment.notice)
 
 
 def _table2(paths: argparse.Namespace) -> sheet.Sheet:
-    hparams = read_hparams(paths.hparams, ("rows", "datasets", "seeds"))
-    _check_rows(hparams["rows"], (*_ROW, "pretraining"))
+    hparams = Table2Scores.parse(paths.hparams)
     records = table2(
         paths.runs,
-        hparams["rows"],
-        read_datasets(paths.datasets, hparams["datasets"]),
-        hparams["seeds"],
+        hparams.rows,
+        read_datasets(paths.datasets, hparams.datasets),
+        hparams.seeds,
         read_table2(paths.published),
         paths.problems,
     )
     write_csv(paths.csv, records)
-    return scores.table2_sheet(records, hparams["experiment"]["notice"])
+    return scores.table2_sheet(records, hparams.experiment.notice)
 
 
 def _table3(paths: argparse.Namespace) -> sheet.Sheet:
-    due, options = ("rows", "datasets", "seeds"), ("controls",)
-    hparams = read_hparams(paths.hparams, due, options)
-    _check_rows(hparams["rows"], _ROW)
+    hparams = Table3Scores.parse(paths.hparams)
     records = table3(
         paths.runs,
-        hparams["rows"],
-        read_datasets(paths.datasets, hparams["datasets"]),
-        hparams["seeds"],
+        hparams.rows,
+        read_datasets(paths.datasets, hparams.datasets),
+        hparams.seeds,
         read_table3(paths.published),
         paths.problems,
     )
     write_csv(paths.csv, records)
     write_csv(paths.averages, averages(records))
-    notice, controls = hparams["experiment"]["notice"], hparams.get("controls", ())
-    return scores.table3_sheet(records, notice, controls)
+    return scores.table3_sheet(records, hparams.experiment.notice, hparams.controls)
 
 
 def _recipe(paths: argparse.Namespace) -> sheet.Sheet:
-    hparams = read_hparams(paths.hparams, ("recipe", "settings", "datasets", "used"))
-    name = hparams["recipe"]
+    hparams = RecipePage.parse(paths.hparams)
+    name, settings = hparams.recipe, hparams.values()
     if name != paths.table:
         raise InputError(f"--hparams: recipe: found {name!r}, expected {paths.table!r}")
-    datasets = read_datasets(paths.datasets, list(hparams["datasets"]))
+    datasets = read_datasets(paths.datasets, list(hparams.datasets))
     records = recipes.recipe(
-        name, hparams["used"], hparams["settings"], hparams["datasets"], datasets
+        name, hparams.used, settings["settings"], settings["datasets"], datasets
     )
     write_csv(paths.csv, records)
-    return recipes.recipe_sheet(records, hparams["experiment"]["notice"])
+    return recipes.recipe_sheet(records, hparams.experiment.notice)
 
 
 def _datasets(paths: argparse.Namespace) -> sheet.Sheet:
-    hparams = read_hparams(paths.hparams, ())
+    hparams = Page.parse(paths.hparams)
     summaries = datapage.read(paths.summaries)
     records = datapage.records(summaries)
     write_csv(paths.csv, records)
-    return datapage.page(summaries, records, hparams["experiment"]["notice"])
+    return datapage.page(summaries, records, hparams.experiment.notice)
 
 
 def _statistics(paths: argparse.Namespace) -> sheet.Sheet:
     from randommask.measures import statistics
 
-    hparams = read_hparams(paths.hparams, ("rows", "datasets", "seeds", "baseline"))
-    _check_rows(hparams["rows"], _ROW)
-    baseline = statistics.find_baseline(hparams["rows"], hparams["baseline"])
+    hparams = Statistics.parse(paths.hparams)
+    baseline = statistics.find_baseline(hparams.rows, hparams.baseline)
     table3 = read_csv(paths.table3, ("row", "task", "dataset", "metric"), ("mean",))
     records = statistics.over_datasets(table3, baseline) + statistics.over_rows(
         table3,
         paths.runs,
         paths.benchmark,
-        hparams["rows"],
-        hparams["seeds"],
+        hparams.rows,
+        hparams.seeds,
         baseline,
         paths.problems,
     )
     write_csv(paths.csv, records)
-    return tested.page(records, table3, hparams["experiment"]["notice"])
-
-
-def _check_rows(rows: list[dict[str, Any]], keys: Sequence[str]) -> None:
-    """Refuse a row without one of `keys`, and two that a reader cannot tell apart.
-
-    Table 2 says how each row's input is tokenized; elsewhere the label stands alone.
-    """
-    says_tokenization = "pretraining" in keys
-    seen = set()
-    for number, row in enumerate(rows, start=1):
-        for key in keys:
-            if key not in row:
-                raise InputError(f"--hparams: row {number}: no {key!r}")
-        name = (row["label"], row["tokenization"] if says_tokenization else "")
-        if name in seen:
-            raise InputError(
-                f"--hparams: row {number}: a second {' '.join(name).strip()}"
-            )
-        seen.add(name)
+    return tested.page(records, table3, hparams.experiment.notice)
 
 
 _TABLES = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from randommask import kmers
 from randommask.errors import run
-from randommask.experiment.hparams import read_hparams
+from randommask.experiment.hparams import Observations
 from randommask.files import write_text
 from randommask.measures import readers
 from randommask.measures.observations import (
@@ -47,7 +47,7 @@ def sheet(checks: Sequence[Record], notice: str) -> Sheet:
         )
         for line in checks
     )
-    texts = (Column(name, text=True) for name in ("due", "verdict", "more"))
+    texts = (Column(name, text=True) for name in ("expected", "verdict", "more"))
     return Sheet(
         label="observations",
         title="The paper's observations, measured",
@@ -110,16 +110,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     for flag in ("--csv", "--md"):
         parser.add_argument(flag, type=Path, required=True)
     flags = parser.parse_args(argv)
-    hparams = read_hparams(flags.hparams, ("k",))
+    hparams = Observations.parse(flags.hparams)
     checks = observe(
         flags.table2,
         readers.by_role("--history", flags.history),
         readers.by_role("--purity", flags.purity),
         readers.by_role("--attention", flags.attention),
-        kmers.vocab_size(hparams["k"]),
+        kmers.vocab_size(hparams.k),
     )
     write_csv(flags.csv, checks)
-    write_text(flags.md, markdown(sheet(checks, hparams["experiment"]["notice"])))
+    write_text(flags.md, markdown(sheet(checks, hparams.experiment.notice)))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Written by `randommask.finetuning --model`, read by `randommask.predict`.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ NAME = "task.json"
 
 
 @dataclass(frozen=True)
-class Task:
+class Purpose:
     """What goes in and what comes out."""
 
     dataset: str
@@ -35,8 +36,8 @@ class Task:
         return columns(self.type, self.classes, self.targets)
 
 
-def columns(kind: str, classes: int | None, targets: list[str]) -> list[str]:
-    """See `Task.columns`."""
+def columns(kind: str, classes: int | None, targets: Sequence[str]) -> list[str]:
+    """See `Purpose.columns`."""
     if kind == metrics.CLASSIFICATION:
         return [f"p{label}" for label in range(classes)]
     return [f"y_{target}" for target in targets]
@@ -57,12 +58,12 @@ def window(family: Any, tokenization: str, config: Any, bases: int) -> int:
     return bisect_right(range(1, bases + 1), config.positions, key=tokens)
 
 
-def write(folder: str | Path, task: Task) -> None:
+def write(folder: str | Path, purpose: Purpose) -> None:
     """Write task.json into a model's folder."""
-    files.write_json(Path(folder) / NAME, asdict(task))
+    files.write_json(Path(folder) / NAME, asdict(purpose))
 
 
-def read(folder: str | Path) -> Task:
+def read(folder: str | Path) -> Purpose:
     """Read a model's task.json; `InputError` where it or a key is missing."""
     path = Path(folder) / NAME
     if not path.exists():
@@ -70,7 +71,7 @@ def read(folder: str | Path) -> Task:
             f"{path}: no such file, expected a folder that finetune --model wrote"
         )
     found = files.read_json(path)
-    for field in fields(Task):
+    for field in fields(Purpose):
         if field.name not in found:
             raise InputError(f"{path}: no key {field.name}")
-    return Task(**{field.name: found[field.name] for field in fields(Task)})
+    return Purpose(**{field.name: found[field.name] for field in fields(Purpose)})

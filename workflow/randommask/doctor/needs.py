@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from randommask import kmers
 from randommask.data.sources import Repository, Source, parse
 from randommask.doctor.finding import ASK_SECONDS, Finding
 from randommask.experiment import encoders
@@ -40,17 +39,16 @@ def _needed(experiment: Experiment, results: Path) -> int:
     need = rolling = 0
     for name, source in experiment.sources.items():
         if not (resources / name).exists():
-            need += work.download_bytes(source.given())
-    for genome in experiment.genomes:
+            need += work.download_bytes(source)
+    for genome in experiment.genome_names:
         if not (results / "corpus" / genome / "manifest.json").exists():
             need += work.genome_bases(experiment, genome)
     wanted = _pretrained(experiment)
     for name in encoders.segment_names(experiment):
         is_wanted = encoders.split(name)[0] in wanted
         if is_wanted and not (results / "pretrain" / name).exists():
-            hparams = encoders.segment(experiment, *encoders.split(name)).values()
-            vocabulary = kmers.vocab_size(hparams["settings"]["k"])
-            left, meanwhile = work.segment_bytes(hparams, vocabulary)
+            told = encoders.segment(experiment, *encoders.split(name))
+            left, meanwhile = work.segment_bytes(told)
             need, rolling = need + left, max(rolling, meanwhile)
     return need + rolling
 
@@ -72,7 +70,7 @@ def _pretrained(experiment: Experiment) -> set[str]:
 def _existing(path: Path) -> Path:
     """The path or the nearest folder above it that is there."""
     path = path.absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
+    return next(above for above in (path, *path.parents) if above.exists())
 
 
 def file_system(experiment: Experiment) -> Iterator[Finding]:

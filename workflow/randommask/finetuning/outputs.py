@@ -1,0 +1,80 @@
+"""The three files that a run writes, whether an encoder made it or counts of k-mers."""
+
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import randommask
+from randommask import files, metrics
+from randommask.experiment.hparams import Run
+from randommask.finetuning import purpose
+from randommask.finetuning.examples import Examples
+
+
+def report(
+    data: Examples,
+    run: Run,
+    dev: np.ndarray,
+    test: np.ndarray,
+    packages: Sequence[str],
+    **own: Any,
+) -> dict[str, Any]:
+    """What metrics.json holds of the settings, the scores and where they come from.
+
+    `own` is what only this kind of run has; its `flags` stand before ours.
+    """
+    labels = {name: split.labels for name, split in data.splits.items()}
+    scores = metrics.score(data.type, labels["test"], test)
+    return {
+        **{name: getattr(run, name) for name in Run.model_fields},
+        "score": scores[run.metric],
+        "dev": metrics.score(data.type, labels["dev"], dev),
+        "test": scores,
+        "settings": run.values(),
+        "rows": {name: len(values) for name, values in labels.items()},
+        "data_sha256": data.checksums,
+        "versions": {
+            "randommask": randommask.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        **own,
+        "flags": [*own.get("flags", ()), *metrics.flags(data.type, test)],
+    }
+
+
+def write_predictions(path: str | Path, data: Examples, test_NO: np.ndarray) -> None:
+    """Write row (from 0), labels and predictions of the test split."""
+    labels = data.splits["test"].labels
+    columns = {"row": np.arange(len(labels))}
+    if data.type == metrics.CLASSIFICATION:
+        columns["label"] = labels
+    else:
+        for target, values in zip(data.targets, labels.T, strict=True):
+            columns[f"label_{target}"] = values
+    names = purpose.columns(data.type, data.classes, data.targets)
+    columns |= dict(zip(names, test_NO.T, strict=True))
+    arrays = [_column(values) for values in columns.values()]
+    with files.write_aside(path) as aside:
+        pq.write_table(pa.Table.from_arrays(arrays, list(columns)), aside)
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    """Numbers as arrow holds them; `pyarrow.array` would import pandas."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(values))]
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def write_history(
+    path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[float]]
+) -> None:
+    """Write a line for each epoch, or for each model that was tried."""
+    lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
+    files.write_text(path, "\n".join(lines) + "\n")
