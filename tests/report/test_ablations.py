@@ -16,6 +16,7 @@ from scipy import stats
 
 from randommask.errors import InputError
 from randommask.experiment import ablations, file
+from randommask.experiment.check import check
 from randommask.experiment.hparams import ComparedRow, Origin
 from randommask.report.ablations import __main__ as command
 from randommask.report.ablations import answer, hours, measures, picture
@@ -31,7 +32,9 @@ def in_the_repository(monkeypatch):
 
 
 def load(name):
-    return file.load(ROOT / "config" / f"{name}.yaml")
+    """A config's experiment, as if its local data were here."""
+    config = file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
+    return check({**config, "benchmark": config["benchmark"] | {"include": "all"}})
 
 
 # --- The answer -----------------------------------------------------------------------

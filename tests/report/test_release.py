@@ -18,8 +18,8 @@ from made.results import EXPERIMENT, make_run
 from randommask import files, metrics
 from randommask.encoders.folder import ENCODER_FILES
 from randommask.errors import InputError
-from randommask.experiment import check as config
 from randommask.experiment import file, releases
+from randommask.experiment.check import check as check_config
 from randommask.experiment.sections import License
 from randommask.report.release import __main__ as command
 from randommask.report.release import card, reproduce
@@ -227,13 +227,13 @@ def test_the_license_of_the_config_is_the_heads():
 
 def test_a_config_may_name_a_license(monkeypatch):
     monkeypatch.chdir(ROOT)
-    demo = file.whole(file.read(ROOT / "config" / "demo.yaml"))
+    demo = file.whole(file.read("config/demo.yaml"))
     demo["experiment"]["license"] = {"id": "CC-BY-4.0"}
-    found = releases.page(config.check(demo), "randommask")
-    assert found["license"] == {"id": "CC-BY-4.0"}
+    found = releases.page(check_config(demo), "randommask")["license"]
+    assert found == {"id": "CC-BY-4.0"}
     demo["experiment"]["license"] = {"id": "our terms"}
     with pytest.raises(InputError, match=r"experiment\.license\.id: found"):
-        config.check(demo)
+        check_config(demo)
 
 
 def test_the_card_is_the_encoders_under_its_own_name(sources):
@@ -382,22 +382,8 @@ def test_twice_the_same_bytes(sources):
 
 @pytest.fixture
 def paper(monkeypatch):
-    """The paper's experiment, and a changed one where sections are given."""
     monkeypatch.chdir(ROOT)
-    whole = file.whole(file.read(ROOT / "config" / "config.yaml"))
-
-    def paper(**sections):
-        return config.check({**whole, **sections})
-
-    return paper
-
-
-def table3_of(experiment, *rows, **changes):
-    """The config's `tables` with another Table 3."""
-    own = experiment.tables.values()
-    own["table3"] |= changes
-    own["table3"]["rows"] = [*rows] or own["table3"]["rows"]
-    return own
+    return file.whole(file.read("config/config.yaml"))
 
 
 def test_the_row_is_of_the_first_table_that_has_the_encoder(paper):
@@ -405,19 +391,19 @@ def test_the_row_is_of_the_first_table_that_has_the_encoder(paper):
         ("randommask", "+RandomMask (overlapping tokens)", 28),
         ("spans-10", "spans of 10 (overlapping tokens)", 7),
     ):
-        found = releases.shown(paper(), encoder)
+        found = releases.shown(check_config(paper), encoder)
         assert [row.label for row in found.rows] == [label]
         assert len(found.datasets) == datasets
 
 
 def test_two_labels_of_the_same_runs_are_one_row(paper):
-    rows = [row.values() for row in paper().tables.table3.rows]
+    rows = paper["tables"]["table3"]["rows"]
     [known] = [row for row in rows if row["encoder"] == "randommask"]
-    again = known | {"label": "the same again"}
-    experiment = paper(tables=table3_of(paper(), *rows, again))
+    rows.append(known | {"label": "the same again"})
+    experiment = check_config(paper)
     assert len(releases.shown(experiment, "randommask").rows) == 1
-    two = releases.shown(experiment, "nonoverlapping").rows
-    assert len(two) == 2  # two tokenizations
+    # two tokenizations
+    assert len(releases.shown(experiment, "nonoverlapping").rows) == 2
 
 
 def test_controls_are_table_3s_and_random_weights_of_its_architecture_and_k(paper):
@@ -427,20 +413,20 @@ def test_controls_are_table_3s_and_random_weights_of_its_architecture_and_k(pape
         ("dnabert-mini", ["kmer-linear"], 5),
         ("k3", ["kmer-linear"], 5),
     ):
-        found = releases.controls(paper(), encoder)
+        found = releases.controls(check_config(paper), encoder)
         assert [row.encoder for row in found.rows] == controls
         assert len(found.datasets) == datasets
-    few = paper(tables=table3_of(paper(), datasets=["EMP-H3"]))
-    assert releases.controls(few, "dnabert-10k").datasets == ["EMP-H3"]
-    rows = [row.values() for row in paper().tables.table3.rows]
-    rows = [row for row in rows if row["encoder"] == "dnabert"]
-    alone = paper(tables=table3_of(paper(), *rows))
-    assert releases.controls(alone, "dnabert-10k").rows == []
+    table = paper["tables"]["table3"]
+    table["datasets"] = ["EMP-H3"]
+    found = releases.controls(check_config(paper), "dnabert-10k")
+    assert found.datasets == ["EMP-H3"]
+    table["rows"] = [row for row in table["rows"] if row["encoder"] == "dnabert"]
+    assert releases.controls(check_config(paper), "dnabert-10k").rows == []
 
 
 def test_the_recipe_has_every_setting(paper):
-    cut = {"max_rows": 500, "drop_leaks": True}
-    recipe = releases.recipe(paper(benchmark=cut), "dnabert-10k")
+    paper["benchmark"] |= {"max_rows": 500, "drop_leaks": True}
+    recipe = releases.recipe(check_config(paper), "dnabert-10k")
     assert (recipe["pretrained_as"], recipe["step"]) == ("dnabert", 10000)
     assert recipe["pretraining"]["curriculum"] == [{"until": 10000, "max_span": 6}]
     assert recipe["chromosomes"]["hg38"][-1] == "chrY"
@@ -458,4 +444,4 @@ def test_what_is_not_pretrained_here_is_refused_by_name(paper):
         with pytest.raises(
             InputError, match=f"results/release/{encoder}: {kind}, .*: dnabert, "
         ):
-            releases.tables(paper(), encoder)
+            releases.tables(check_config(paper), encoder)
