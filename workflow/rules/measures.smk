@@ -1,4 +1,4 @@
-"""Encoders in; what their embeddings and their attention measure out."""
+"""Encoders and datasets in; what is measured on them out, before any table."""
 
 
 rule embed:
@@ -123,4 +123,31 @@ rule observations:
             --hparams {params.hparams:q} \
             --csv {output.csv:q} \
             --md {output.md:q} >{log:q} 2>&1
+        """
+
+
+rule leaks:
+    """Find a dataset's rows that leak between splits, and labels that a rule finds."""
+    input:
+        train="<results>/benchmark/{dataset}/train.parquet",
+        dev="<results>/benchmark/{dataset}/dev.parquet",
+        test="<results>/benchmark/{dataset}/test.parquet",
+        summary="<results>/benchmark/{dataset}/summary.json",
+    output:
+        "<results>/benchmark/{dataset}/leaks.json",
+    log:
+        "<logs>/benchmark/{dataset}.leaks.log",
+    benchmark:
+        "<logs>/benchmarks/benchmark/{dataset}.leaks.tsv"
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=6000,
+    params:
+        data=subpath(input.summary, parent=True),
+    shell:
+        r"""
+        python -m randommask.data.leaks \
+            --data {params.data:q} \
+            --output {output:q} >{log:q} 2>&1
         """
