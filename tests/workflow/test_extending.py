@@ -128,7 +128,7 @@ SMALL = (
 def clone(place):
     """The same with its targets made: the first as typed, the others in one run."""
     lines = commands("snakemake")
-    assert len(lines) == 6 and all(line.endswith(f" {FLAGS}") for line in lines)
+    assert len(lines) == 7 and all(line.endswith(f" {FLAGS}") for line in lines)
     typed(lines[0], place)
     targets = [line.split()[1] for line in lines[1:]]
     typed(f"snakemake {' '.join(targets)} {FLAGS} {SMALL}", place)
@@ -170,6 +170,8 @@ def metrics(clone, encoder, dataset):
 
 def test_a_dataset_is_one_row(clone):
     assert metrics(clone, "untrained", "my-marks")["rows"]["train"] == 24
+    path = clone / "results/demo/benchmark/my-marks/leaks.json"
+    assert json.loads(path.read_text())["leaks"]["exact"]["verdict"] == "none"
 
 
 def test_a_curriculum_is_one_entry(clone):
