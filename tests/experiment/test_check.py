@@ -75,6 +75,8 @@ BAD = [
     (("encoders", "randommask", "from", "encoder"), "untrained", "another of our"),
     (("roles", "baseline"), "untrained", "a control, expected one of ours"),
     (("tables", "table3", "rows", 7, "tokenization"), "non-overlapping", "every k-mer"),
+    (("tables", "table3", "rows", 8, "tokenization"), "overlapping", "at letters"),
+    (("encoders", "no-model", "k"), 6, "'k' has no meaning for control no-model"),
     (("encoders", "nt", "k"), 6, "'k' has no meaning for released weights"),
     (("curricula", "randommask", 1, "until"), 30000, "expected steps that grow"),
     (("curricula", "randommask", 1, "max_span"), 5, "expected at least min_span 6"),

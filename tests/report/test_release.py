@@ -408,10 +408,10 @@ def test_two_labels_of_the_same_runs_are_one_row(paper):
 
 def test_controls_are_table_3s_and_random_weights_of_its_architecture_and_k(paper):
     for encoder, controls, datasets in (
-        ("randommask", ["untrained", "kmer-linear"], 28),
-        ("dnabert-10k", ["untrained", "kmer-linear"], 5),
-        ("dnabert-mini", ["kmer-linear"], 5),
-        ("k3", ["kmer-linear"], 5),
+        ("randommask", ["untrained", "kmer-linear", "no-model"], 28),
+        ("dnabert-10k", ["untrained", "kmer-linear", "no-model"], 5),
+        ("dnabert-mini", ["kmer-linear", "no-model"], 5),
+        ("k3", ["kmer-linear", "no-model"], 5),
     ):
         found = releases.controls(check_config(paper), encoder)
         assert [row.encoder for row in found.rows] == controls

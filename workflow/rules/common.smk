@@ -17,9 +17,9 @@ MIRRORS = json.dumps(experiment.mirrors)
 DATASETS_LIST = at_hand(experiment.benchmark.datasets)
 GROUPS = experiment.ablations
 PARTIAL = "--partial" if experiment.partial else ""
-OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR = (
+OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR, NO_MODEL = (
     encoders.named(experiment, getattr(sections, kind))
-    for kind in ("Ours", "Milestone", "Released", "Untrained", "KmerLinear")
+    for kind in ("Ours", "Milestone", "Released", "Untrained", "KmerLinear", "NoModel")
 )
 GENOMES = {*experiment.genomes}.union(
     *(experiment.encoders[name].genomes for name in OURS)

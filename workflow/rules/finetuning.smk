@@ -110,3 +110,39 @@ rule kmer_linear:
             --predictions {output.predictions:q} \
             --history {output.history:q} >{log:q} 2>&1
         """
+
+
+rule no_model:
+    """A control: the best on dev of rules without a model; seeds change nothing."""
+    input:
+        train="<results>/benchmark/{dataset}/train.parquet",
+        dev="<results>/benchmark/{dataset}/dev.parquet",
+        test="<results>/benchmark/{dataset}/test.parquet",
+        summary="<results>/benchmark/{dataset}/summary.json",
+    output:
+        metrics="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/metrics.json",
+        predictions="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/predictions.parquet",
+        history="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/history.csv",
+    log:
+        "<logs>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.log",
+    benchmark:
+        "<logs>/benchmarks/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.tsv"
+    wildcard_constraints:
+        encoder=one_of(NO_MODEL),
+        tokenization="character",
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=8000,
+    params:
+        data=subpath(input.summary, parent=True),
+        hparams=finetuning_hparams,
+    shell:
+        r"""
+        python -m randommask.finetuning.no_model \
+            --data {params.data:q} \
+            --hparams {params.hparams:q} \
+            --metrics {output.metrics:q} \
+            --predictions {output.predictions:q} \
+            --history {output.history:q} >{log:q} 2>&1
+        """

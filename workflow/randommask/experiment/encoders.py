@@ -21,11 +21,13 @@ from randommask.experiment.sections import (
     Experiment,
     KmerLinear,
     Milestone,
+    NoModel,
     Ours,
     Phase,
     Released,
     Training,
     Untrained,
+    WithoutEncoder,
 )
 from randommask.files import WORKFLOW
 
@@ -82,7 +84,7 @@ def named(experiment: Experiment, *kinds: type) -> list[str]:
 
 def controls(experiment: Experiment) -> list[str]:
     """The encoders that learnt nothing beforehand, the untrained first."""
-    return named(experiment, Untrained, KmerLinear)
+    return named(experiment, Untrained, KmerLinear, NoModel)
 
 
 def kind(experiment: Experiment, encoder: str) -> str:
@@ -106,11 +108,11 @@ def k_of(experiment: Experiment, encoder: str) -> int:
 
 
 def family(experiment: Experiment, encoder: str) -> str | None:
-    """The family that reads an encoder; None for the linear control."""
+    """The family that reads an encoder; None where there is no encoder."""
     entry = experiment.encoders[encoder]
     if isinstance(entry, Released):
         return entry.released.family
-    return None if isinstance(entry, KmerLinear) else "bert"
+    return None if isinstance(entry, WithoutEncoder) else "bert"
 
 
 # --- What commands are told -----------------------------------------------------------

@@ -19,10 +19,10 @@ from randommask.experiment.runs import (
 )
 from randommask.experiment.sections import (
     Experiment,
-    KmerLinear,
     PublishedRow,
     Row,
     Untrained,
+    WithoutEncoder,
 )
 
 RUN = ("metrics.json", "predictions.parquet")
@@ -91,7 +91,7 @@ def _compares(experiment: Experiment, other: str, encoder: str) -> bool:
     if isinstance(entry, Untrained):
         one, two = (initial(experiment, name) for name in (other, encoder))
         return (one.architecture, one.k) == (two.architecture, two.k)
-    return isinstance(entry, KmerLinear)
+    return isinstance(entry, WithoutEncoder)
 
 
 def _named(experiment: Experiment, rows: Iterable[Row]) -> list[PublishedRow]:
@@ -99,7 +99,7 @@ def _named(experiment: Experiment, rows: Iterable[Row]) -> list[PublishedRow]:
     named: dict[tuple[str, str], PublishedRow] = {}
     for row in rows:
         label, tokens = row.label, row.tokenization
-        if not isinstance(experiment.encoders[row.encoder], KmerLinear):
+        if not isinstance(experiment.encoders[row.encoder], WithoutEncoder):
             label = f"{label} ({tokens} tokens)"
         found = PublishedRow(label=label, encoder=row.encoder, tokenization=tokens)
         named.setdefault((row.encoder, tokens), found)

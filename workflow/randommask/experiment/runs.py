@@ -8,13 +8,14 @@ from randommask.errors import InputError, known
 from randommask.experiment import datasets
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.encoders import keys
-from randommask.experiment.hparams import Counting, Finetuning, Shards
+from randommask.experiment.hparams import Counting, Finetuning, NoModelRun, Shards
 from randommask.experiment.sections import (
     Ablation,
     Experiment,
     KmerLinear,
     LocalCopy,
     Milestone,
+    NoModel,
     Ours,
     Released,
     Table2,
@@ -162,10 +163,12 @@ def told(
     tokenization: str,
     dataset: Dataset,
     seed: int,
-) -> Finetuning | Counting:
+) -> Finetuning | Counting | NoModelRun:
     """What the command of one run has to know, whichever it is."""
-    is_linear = isinstance(experiment.encoders[encoder], KmerLinear)
-    tell = counting if is_linear else finetuning
+    entry = experiment.encoders[encoder]
+    if isinstance(entry, NoModel):
+        return NoModelRun(**_run(encoder, tokenization, dataset, seed))
+    tell = counting if isinstance(entry, KmerLinear) else finetuning
     return tell(experiment, encoder, tokenization, dataset, seed)
 
 

@@ -25,13 +25,12 @@ from randommask.experiment.pages import MAPS, SPACES
 from randommask.experiment.runs import Table
 from randommask.experiment.sections import (
     NON_OVERLAPPING,
-    OVERLAPPING,
     Ablation,
     AblationRow,
     Experiment,
-    KmerLinear,
     Released,
     Row,
+    WithoutEncoder,
 )
 from randommask.files import at_hand
 
@@ -64,7 +63,7 @@ def _check_table(
         known(label, row.encoder, experiment.encoders, "encoder")
         _check_tokenization(experiment, label, row)
         _check_adapters(experiment, label, row)
-        if not isinstance(experiment.encoders[row.encoder], Released | KmerLinear):
+        if not isinstance(experiment.encoders[row.encoder], Released | WithoutEncoder):
             _check_lengths(experiment, label, row, rows)
     if table.datasets == "all":
         return
@@ -80,10 +79,11 @@ def _check_tokenization(experiment: Experiment, where: str, row: Row) -> None:
     tokens = row.tokenization
     reads = family(experiment, row.encoder)
     if reads is None:
-        if tokens != OVERLAPPING:
+        expected, why = experiment.encoders[row.encoder].reads
+        if tokens != expected:
             raise InputError(
-                f"{where}: tokenization {tokens}, expected overlapping: "
-                f"{row.encoder} counts every k-mer"
+                f"{where}: tokenization {tokens}, expected {expected}: "
+                f"{row.encoder} {why}"
             )
         return
     readable = tokenizations(reads)

@@ -73,8 +73,8 @@ def _column(values: np.ndarray) -> pa.Array:
 
 
 def write_history(
-    path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[float]]
+    path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[float | str]]
 ) -> None:
     """Write a line for each epoch, or for each model that was tried."""
-    lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
     files.write_text(path, "\n".join(lines) + "\n")

@@ -21,6 +21,7 @@ from randommask.experiment.hparams.jobs import (
     Embeddings,
     Finetuning,
     Initial,
+    NoModelRun,
     Preparation,
     Pretraining,
     PublishedEncoder,

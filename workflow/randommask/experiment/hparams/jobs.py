@@ -206,6 +206,13 @@ class Counting(Run):
     """Of the penalty, to try in this order: each fit begins at the one before."""
 
 
+class NoModelRun(Run):
+    """One run of the rules without a model: `randommask.finetuning.no_model`."""
+
+    tokenization: Literal["character"]
+    """rules look at letters"""
+
+
 # --- Measures -------------------------------------------------------------------------
 
 

@@ -29,17 +29,20 @@ from randommask.experiment.form import (
 )
 from randommask.experiment.sections.encoders import (
     KMER_LINEAR,
+    NO_MODEL,
     UNTRAINED,
     Branch,
     Encoder,
     Grid,
     KmerLinear,
     Milestone,
+    NoModel,
     Ours,
     OwnFinetune,
     Released,
     Untrained,
     Weights,
+    WithoutEncoder,
     encoder_kind,
 )
 from randommask.experiment.sections.pages import (

@@ -21,7 +21,7 @@ from randommask.experiment.sections.pretraining import Phase, Pretrain, Tokens
 from randommask.experiment.sections.sources import LocalCopy, Pin, Repository, one_of
 from randommask.experiment.sections.tuning import Lora
 
-UNTRAINED, KMER_LINEAR = "untrained", "kmer-linear"
+UNTRAINED, KMER_LINEAR, NO_MODEL = "untrained", "kmer-linear", "no-model"
 
 
 class Branch(Section):
@@ -161,6 +161,7 @@ class KmerLinear(Section):
     """A control: logistic or ridge regression on counts of overlapping k-mers."""
 
     about: ClassVar[str] = "control kmer-linear"
+    reads: ClassVar[tuple[str, str]] = ("overlapping", "counts every k-mer")
 
     control: Literal["kmer-linear"]
     """`kmer-linear`"""
@@ -168,12 +169,30 @@ class KmerLinear(Section):
     """`k` and `strength`"""
 
 
+class NoModel(Section):
+    """A control: the best on dev of rules such as length, GC, or a copy's label."""
+
+    about: ClassVar[str] = "control no-model"
+    reads: ClassVar[tuple[str, str]] = ("character", "looks at letters")
+
+    control: Literal["no-model"]
+    """`no-model`"""
+
+
+WithoutEncoder = KmerLinear | NoModel
+"""Controls that fine-tune nothing."""
+
+
 def encoder_kind(found: Any) -> str | None:
-    """Which of the five kinds an entry of `encoders` is, by its keys."""
+    """Which of the six kinds an entry of `encoders` is, by its keys."""
     if not isinstance(found, dict):
         return f"<{type(found).__name__}>" if isinstance(found, Section) else "<Ours>"
     if "control" in found:
-        kinds = {UNTRAINED: "<Untrained>", KMER_LINEAR: "<KmerLinear>"}
+        kinds = {
+            UNTRAINED: "<Untrained>",
+            KMER_LINEAR: "<KmerLinear>",
+            NO_MODEL: "<NoModel>",
+        }
         return kinds.get(str(found["control"]))
     if "released" in found:
         return "<Released>"
@@ -185,13 +204,14 @@ Encoder = Annotated[
     | Annotated[Released, Tag("<Released>")]
     | Annotated[Milestone, Tag("<Milestone>")]
     | Annotated[Untrained, Tag("<Untrained>")]
-    | Annotated[KmerLinear, Tag("<KmerLinear>")],
+    | Annotated[KmerLinear, Tag("<KmerLinear>")]
+    | Annotated[NoModel, Tag("<NoModel>")],
     Discriminator(
         encoder_kind,
         custom_error_type="refused",
         custom_error_message="{words}",
         custom_error_context={
-            "words": "another control, expected one of untrained, kmer-linear"
+            "words": "another control, expected one of untrained, kmer-linear, no-model"
         },
     ),
 ]
