@@ -17,7 +17,7 @@ from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 TITLE = "Statistics: each row of Table 3 against the baseline"
 
 
-def page(lines: list[Record], table3: list[Record], notice: str) -> Sheet:
+def sheet_of(lines: list[Record], table3: list[Record], notice: str) -> Sheet:
     """Over data sets, mean ranks, every data set; below it what is tested."""
     rows = dict.fromkeys(line["row"] for line in lines)
     by_group = {(x["over"], x["row"], x["group"]): x for x in lines}
