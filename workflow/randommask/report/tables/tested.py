@@ -60,14 +60,14 @@ def _ranks_grid(found: ranks.Ranks) -> Grid:
     best = found.ranks_DR.min(axis=1)
     lines = tuple(
         (
-            (found.rows[place],),
+            (found.rows[position],),
             (
                 Cell(f"{len(found.datasets)}"),
-                Cell(sheet.number(float(found.means[place]))),
-                Cell(f"{int((found.ranks_DR[:, place] == best).sum())}"),
+                Cell(sheet.number(float(found.means[position]))),
+                Cell(f"{int((found.ranks_DR[:, position] == best).sum())}"),
             ),
         )
-        for place in order
+        for position in order
     )
     return Grid(("Ranks over all data sets",), columns, lines)
 
