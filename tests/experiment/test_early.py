@@ -36,11 +36,6 @@ TWINS = {
         ["../chr1"],
         "expected a FASTA record's name",
     ),
-    ("data/sources.py", "_source"): (
-        "sources.deepstarr.files.1.name",
-        "Sequences_Train.fa",
-        "two files are called 'Sequences_Train.fa'",
-    ),
     ("data/windows.py", "__init__"): (
         "pretrain.held_out",
         ["chr23"],
