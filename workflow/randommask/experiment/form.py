@@ -237,6 +237,8 @@ def _one_line(error: ValidationError, prefix: str) -> str:
         close = difflib.get_close_matches(str(found), names.split(", "), 1)
         near = f"; did you mean {close[0]!r}?" if close else ""
     due = _PATTERNS.get(context.get("pattern"), due)
+    if "<text>" in first["loc"]:
+        due += ", or a list"
     return f"{where}: found {_shown(found)}, expected {due}{near}"
 
 
