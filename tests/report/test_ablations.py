@@ -43,13 +43,13 @@ def load(name):
 def group(*scores, series=None, at=None):
     """Rows, and runs of one data set whose scores are `scores[row][seed]`."""
     rows, found = [], []
-    for place, own in enumerate(scores):
+    for number, own in enumerate(scores):
         rows.append(
             ComparedRow.model_construct(
-                label=f"row {place}",
+                label=f"row {number}",
                 tokenization="overlapping",
-                series=series[place] if series else "",
-                at=at[place] if at else "",
+                series=series[number] if series else "",
+                at=at[number] if at else "",
             )
         )
         runs = {seed: Run(score) for seed, score in enumerate(own)}
@@ -151,7 +151,7 @@ def test_the_ends_of_the_axis_are_its_least_and_largest_numbers():
     # texts are in the order of the rows
     scores = group([50.0], [60.0], series=["A"] * 2, at=["slow", "fast"])
     assert answer.sentences(*scores, "speed")[1].startswith("A, from slow to fast (")
-    # one place has no ends
+    # a single point has no ends
     scores = group([50.0], [60.0], series=["A", "B"], at=[1, 1])
     assert answer.sentences(*scores, "x")[1:] == ["B over A at 1: +10.00 points."]
 
@@ -203,13 +203,13 @@ def test_nothing_to_compare_is_one_line():
 def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
     """Results and logs of a group as its jobs leave them; the rows of its hparams."""
     results, logs, rows = folder / "results", folder / "logs", []
-    for place, label in enumerate(labels):
-        encoder = f"encoder-{place}"
+    for number, label in enumerate(labels):
+        encoder = f"encoder-{number}"
         for name in SETS:
             for seed in seeds:
                 run = make_run(
                     results / "finetune", encoder, "overlapping", name, seed,
-                    score=0.5 + 0.1 * place + 0.001 * seed,
+                    score=0.5 + 0.1 * number + 0.001 * seed,
                     device="cpu", seconds=36.0,
                 )  # fmt: skip
                 write_benchmark(logs, run.relative_to(results).parent, 10.0, 5.0)
@@ -217,7 +217,9 @@ def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
         step.mkdir(parents=True)
         lines = ["step,span,validation_loss,bound"]
         for at in (10, 20):
-            lines += [f"{at},{span},{span / at + place},{span / 9}" for span in (6, 14)]
+            lines += [
+                f"{at},{span},{span / at + number},{span / 9}" for span in (6, 14)
+            ]
         (step / "spans.csv").write_text("\n".join(lines) + "\n")
         (step / "speed.csv").write_text("step,seconds,gpus\n10,3600,2\n20,3600,2\n")
         (step / "history.csv").write_text(
@@ -248,8 +250,8 @@ def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
     return rows
 
 
-def write_benchmark(logs, place, seconds, computed):
-    path = logs / "benchmarks" / f"{place}.tsv"
+def write_benchmark(logs, job, seconds, computed):
+    path = logs / "benchmarks" / f"{job}.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t1.0\t{computed}\n")
 
@@ -293,7 +295,7 @@ def test_a_group_becomes_a_table_a_figure_and_an_answer(tmp_path):
     mean = lines(tmp_path)["growing", "score", "mean"]
     low, high = stats.t.interval(0.95, 2, 70.2, stats.sem([70.1, 70.2, 70.3]))
     assert (float(mean["low"]), float(mean["high"])) == pytest.approx((low, high))
-    # of the step that is asked for, not of the last
+    # of the step that is named, not of the last
     assert value(tmp_path, "spans of 14", "loss", "14") == pytest.approx(2.4)
     assert value(tmp_path, "growing", "purity", "") == 0.75
     assert value(tmp_path, "growing", "cls_mass", "") == pytest.approx(0.3)
@@ -338,8 +340,8 @@ def test_twice_the_same_bytes(tmp_path):
 
 def test_rows_along_an_axis_and_rows_that_are_not_pretrained(tmp_path):
     rows = make_tree(tmp_path)
-    for place, row in enumerate(rows):
-        row |= {"series": "A" if place < 2 else "B", "at": (10, 2000, 2000)[place]}
+    for number, row in enumerate(rows):
+        row |= {"series": "A" if number < 2 else "B", "at": (10, 2000, 2000)[number]}
     rows[2] |= {"pretraining": None, "has_order": False}
     run(tmp_path, rows, axis="steps")
     text = (tmp_path / "out.md").read_text()
@@ -386,8 +388,8 @@ def drop(folder, encoder, dataset, seed):
 def test_a_partial_group_compares_what_there_is(tmp_path):
     rows = make_tree(tmp_path)
     results = tmp_path / "results"
-    for place in ("pretrain", "finetune"):
-        shutil.rmtree(results / place / "encoder-0")
+    for folder in ("pretrain", "finetune"):
+        shutil.rmtree(results / folder / "encoder-0")
     for measure in ("attention", "purity"):
         (results / "figures" / measure / "encoder-0.csv").unlink()
     drop(tmp_path, "encoder-1", "SSP", 2)
@@ -482,21 +484,21 @@ def drawn(rows, axis="", tokens=("6-mers, overlapping",), note=""):
     records = []
     rows = [
         ComparedRow.model_construct(
-            encoder=f"e{place}",
-            label=f"row {place}",
-            pretraining=Origin.model_construct(tokens=tokens[place % len(tokens)]),
+            encoder=f"e{number}",
+            label=f"row {number}",
+            pretraining=Origin.model_construct(tokens=tokens[number % len(tokens)]),
             **{"series": "", "at": "", **row},
         )
-        for place, row in enumerate(rows)
+        for number, row in enumerate(rows)
     ]
-    for place, row in enumerate(rows):
-        for of, score in (("a", 50 + place), ("b", 40 + 2 * place)):
+    for number, row in enumerate(rows):
+        for of, score in (("a", 50 + number), ("b", 40 + 2 * number)):
             base = 50 if of == "a" else 40
             records.append(measures.record(row, "difference", of, [score - base], note))
-        records.append(measures.record(row, "score", "mean", [45 + 1.5 * place]))
-        records.append(measures.record(row, "difference", "mean", [1.5 * place], note))
+        records.append(measures.record(row, "score", "mean", [45 + 1.5 * number]))
+        records.append(measures.record(row, "difference", "mean", [1.5 * number], note))
         for span in (6, 14):
-            records.append(measures.record(row, "loss", span, [span / 9 + place]))
+            records.append(measures.record(row, "loss", span, [span / 9 + number]))
     return picture.draw(rows, records, ["a", "b"], ["Said."], axis, "").axes
 
 
@@ -521,12 +523,12 @@ def test_marks_stand_where_their_differences_are():
 
 @pytest.mark.parametrize("at", [(13.4, 14.2, 15.7), (1, 10, 100), (3, 3, 3)])
 def test_lines_lie_inside_their_panel(at):
-    rows = [{"at": place, "series": "AB"[place > 2]} for place in at]
+    rows = [{"at": x, "series": "AB"[x > 2]} for x in at]
     scores = drawn(rows, axis="x")[0]
-    places = [x for own in marks(scores).values() for x, _, _ in own]
-    assert set(places) == set(at)
+    shown = [x for own in marks(scores).values() for x, _, _ in own]
+    assert set(shown) == set(at)
     ends = scores.transAxes.inverted().transform(
-        scores.transData.transform([(place, 0) for place in at])
+        scores.transData.transform([(x, 0) for x in at])
     )
     assert min(ends[:, 0]) > 0.02 and max(ends[:, 0]) < 0.98
     assert len(set(at)) == 1 or max(ends[:, 0]) - min(ends[:, 0]) > 0.8
