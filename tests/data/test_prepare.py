@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import ROOT
 
-from randommask.data import prepare, splits
+from randommask.data import alike, prepare, splits
 from randommask.errors import InputError
 from randommask.experiment import datasets
 from randommask.experiment.hparams import Preparation
+from randommask.experiment.sections import LEVELS
 
 ROWS = {"train": 12, "dev": 4, "test": 4}
 
@@ -295,6 +296,31 @@ def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
         assert rows_of(tmp_path / "clean", split) == rows_of(tmp_path / "out", split)
 
 
+def test_each_level_of_leaks_drops_what_those_before_drop_too(gue, tmp_path):
+    """Of train rows 0 to 3 test has a copy, another strand, a mutant, a shuffle."""
+    random = np.random.default_rng(0)
+    rows = ["".join(random.choice(list("ACGT"), 60)) for _ in range(24)]
+    blocks = [f"A{row[:8]}A" for row in rows[:6]]  # any order has the same 2-mers
+    rows[3], shuffled = "".join(blocks), "".join(blocks[::-1])
+    strand = rows[1][::-1].translate(str.maketrans("ACGT", "TGCA"))
+    test = [rows[0], strand, rows[2][:59] + "ACGT"["CATG".index(rows[2][59])], shuffled]
+    splits = {"train": rows[:12], "dev": rows[12:18], "test": test + rows[18:]}
+    for split, own in splits.items():
+        lines = [(sequence, i % 2) for i, sequence in enumerate(own)]
+        write_csv(gue / "mouse/0" / f"{split}.csv", lines)
+    for level, first in ((False, 0), (True, 1), ("exact", 1), ("near", 3)):
+        out = tmp_path / str(level)
+        summary = prepared(gue, out, {"drop_leaks": level})
+        assert rows_of(out, "train")["sequence"].to_pylist() == rows[first:12], level
+        assert rows_of(out, "test")["sequence"].to_pylist() == splits["test"]
+        assert summary["settings"]["drop_leaks"] == level
+    summary = prepared(gue, tmp_path / "partners", {"drop_leaks": "partners"})
+    assert summary["splits"]["train"]["rows"] == 8
+    said = "train: rows dropped because dev or test has their like: 4"
+    assert said in summary["warnings"]
+    assert tuple(alike.LEVELS) == LEVELS
+
+
 def test_a_training_split_that_leaks_as_a_whole_is_refused(gue, tmp_path):
     (gue / "mouse/0/train.csv").write_bytes((gue / "mouse/0/dev.csv").read_bytes())
     with pytest.raises(InputError, match="train has no row that is not in dev or test"):
@@ -466,7 +492,8 @@ def test_the_other_strand_of_the_other_strand_is_the_sequence(sequences):
         ('{"max_rows": 0}', "max_rows: found 0, expected at least 1"),
         ('{"max_rows": true}', "max_rows: found true"),
         ('{"k": null}', "k: found null"),
-        ('{"drop_leaks": 1}', "drop_leaks: found 1, expected true or false"),
+        ('{"drop_leaks": 1}', "drop_leaks: found 1, expected false, or one of exact"),
+        ('{"drop_leaks": "nere"}', 'found "nere", expected false, or one of exact'),
         ('{"rows": 3}', "unknown key 'rows'; did you mean 'max_rows'"),
         ("[1]", r"found \[1\], expected keys with values"),
         ("{", "not JSON"),

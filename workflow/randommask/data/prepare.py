@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from randommask import files
 from randommask.data import fetched, overlaps
+from randommask.data.alike import LEVELS, Alike
 from randommask.data.splits import letter_counts, read_split, values
 from randommask.errors import InputError, run
 from randommask.experiment import datasets
@@ -64,7 +65,7 @@ def prepare(
         is_whole = settings.max_rows is None
         warnings += _strands(tables, sequences if is_whole else {}, regions)
     if settings.drop_leaks:
-        warnings += _drop_leaks(tables, sequences, regions)
+        warnings += _drop_leaks(settings.drop_leaks, tables, sequences, regions)
     _check_trainable(source, dataset, tables["train"])
 
     with files.make_aside(output, *MADE) as aside:
@@ -100,16 +101,25 @@ def prepare(
 
 
 def _drop_leaks(
+    level: bool | str,
     tables: dict[str, pa.Table],
     sequences: dict[str, np.ndarray],
     regions: dict[str, np.ndarray],
 ) -> list[str]:
-    """Take the training rows away whose region dev or test has; say how many."""
+    """Take the training rows away that give away a row of dev or test; say how many.
+
+    True is what `exact` is: the same sequence, or region.
+    """
     leaked = np.isin(regions["train"], np.union1d(regions["dev"], regions["test"]))
+    if level in ("near", "partners"):
+        columns = {split: table["sequence"] for split, table in tables.items()}
+        alike = Alike({split: own.to_pylist() for split, own in columns.items()})
+        leaked |= alike.leaking("train", LEVELS[level])
     tables["train"] = tables["train"].filter(pa.array(~leaked))
     sequences["train"] = sequences["train"][~leaked]
     dropped = np.count_nonzero(leaked)
-    said = f"train: rows dropped because dev or test has them: {dropped}"
+    whose = "their like" if level in ("near", "partners") else "them"
+    said = f"train: rows dropped because dev or test has {whose}: {dropped}"
     return [said] if dropped else []
 
 

@@ -7,7 +7,6 @@ from pydantic import Discriminator, Field, RootModel, Tag
 from randommask.experiment.form import (
     Count,
     Different,
-    Flag,
     Hparams,
     K,
     Name,
@@ -25,6 +24,7 @@ from randommask.experiment.sections import (
     AttentionMaps,
     FilesOr,
     HubOr,
+    Level,
     LocalCopy,
     Phase,
     Replacement,
@@ -88,8 +88,9 @@ class Preparation(Hparams):
     max_rows: Count | None = None
     """At most so many rows of each split, chosen at random with the shares of the
     labels kept; None for all."""
-    drop_leaks: Flag = False
-    """Drop the training rows whose sequence stands in dev or test as well."""
+    drop_leaks: Level = False
+    """Drop the training rows whose like stands in dev or test: `exact` (or True),
+    `near` or `partners`, each with those before."""
     k: Count = 6
     """Shorter sequences hold no k-mer and are refused."""
     seed: Whole = 0

@@ -85,10 +85,12 @@ from randommask.experiment.sections.sources import (
     one_of,
 )
 from randommask.experiment.sections.tuning import (
+    LEVELS,
     PRINTED_RECIPES,
     Benchmark,
     Changes,
     Finetune,
+    Level,
     Lora,
     Recipe,
     Tuning,

@@ -1,6 +1,8 @@
 """How encoders are fine-tuned, and on what."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import PlainValidator
 
 from randommask.experiment.form import (
     Betas,
@@ -15,10 +17,21 @@ from randommask.experiment.form import (
     Text,
     Whole,
     either,
+    expected,
 )
 from randommask.experiment.sections.pretraining import Precision
 
 Limit = Count | None
+LEVELS = ("exact", "near", "partners")
+
+
+def _level(value: Any) -> bool | str:
+    if not isinstance(value, bool) and value not in LEVELS:
+        raise expected(f"false, or one of {', '.join(LEVELS)}")
+    return value
+
+
+Level = Annotated[bool | str, PlainValidator(_level)]
 
 
 class Lora(Section):
@@ -42,8 +55,10 @@ class Benchmark(Section):
     """`all`, `present` in the local folders, or a list of names"""
     max_rows: Limit = None
     """rows kept of each split, drawn evenly over the labels; `null`: all"""
-    drop_leaks: Flag = False
-    """`true`: training rows that are in dev or test are dropped"""
+    drop_leaks: Level = False
+    """training rows are dropped that are in dev or test (`exact`, or `true`), or
+    nearly so or on the other strand (`near`), or a shuffle of a row there
+    (`partners`); each level with those before"""
 
 
 class Tuning(Section):

@@ -180,7 +180,9 @@ def _lead(
     if rows:
         text += " Train and dev were cut to as many rows."
     if benchmark.drop_leaks:
-        text += " Training rows with a sequence of dev or test were dropped."
+        also = {"near": ", or nearly so,", "partners": ", nearly so, or shuffled,"}
+        like = also.get(benchmark.drop_leaks, "")
+        text += f" Training rows with a sequence{like} of dev or test were dropped."
     text += (
         " Data sets are named as in the paper: EAP is DeepSTARR, others are GUE's or"
         " the trainer's own."
