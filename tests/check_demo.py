@@ -40,7 +40,12 @@ def test_every_table_and_figure_is_there():
         *(f"tables/statistics.{form}" for form in ("csv", "md", "tex")),
         *(f"figures/ranks.{form}" for form in ("png", "pdf", "csv")),
         *("tables/audit.md", "tables/observations.md", "tables/observations.csv"),
-        *("tables/datasets.md", "tables/datasets.csv", "report.html"),
+        *(
+            "tables/datasets.md",
+            "tables/datasets.csv",
+            "tables/leaks.csv",
+            "report.html",
+        ),
     ]
     assert [path for path in expected if not (DEMO / path).stat().st_size] == []
 

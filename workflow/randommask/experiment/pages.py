@@ -31,7 +31,8 @@ NEEDED = {
 SEQUENCE = "ATGACGTTCAGGCTAACGTACTGA"
 """What Figure 1 tokenizes and masks: any would do, repeats would be hard to read."""
 
-TABLES = ("table1", "table2", "table3", "table4", "table5", "statistics", "datasets")
+TABLES = ("table1", "table2", "table3", "table4", "table5")
+TABLES += ("statistics", "datasets", "leaks")
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "datasets", "ranks")
 
 Told = dict[str, Any]
@@ -64,10 +65,22 @@ def table_files(experiment: Experiment, name: str) -> Files:
     """
     listed = experiment.benchmark.datasets
     if name == "datasets":
-        return {"summaries": _of_datasets(_names(experiment), "summary.json")}
-    if name not in ("table2", "table3", "statistics"):
+        names = _names(experiment)
+        return {
+            "summaries": _of_datasets(names, "summary.json"),
+            "leaks": _of_datasets(names, "leaks.json"),
+        }
+    if name not in ("table2", "table3", "statistics", "leaks"):
         return {"datasets": listed}
     table = _table(experiment, name)
+    if name == "leaks":
+        names = runs.table_datasets(experiment, table)
+        own = [*_of_datasets(names, "test.parquet"), *_of_datasets(names, "leaks.json")]
+        return {
+            "runs": of_runs(experiment, table),
+            "predictions": of_runs(experiment, table, "predictions.parquet"),
+            "benchmark": own,
+        }
     if name == "statistics":
         _role(experiment, name, "baseline")
         names = runs.table_datasets(experiment, table)

@@ -60,6 +60,7 @@ def html(
             pictures.figures(figures, (pictures.DATASETS,), measured)
             + sections.text(tables, "datasets"),
         ),
+        ("leaks", "What leaks, and the scores without it", table("leaks")),
         ("table1", "Table 1. The tasks", table("table1")),
         ("table4", "Table 4. Fine-tuning, first recipe", table("table4")),
         ("table5", "Table 5. Fine-tuning, second recipe", table("table5")),

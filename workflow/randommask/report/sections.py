@@ -12,11 +12,11 @@ import yaml
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from randommask.measures import observations, statistics
+from randommask.measures import leaks, observations, statistics
 from randommask.measures.records import Record, mean, percent, read_csv, tasks_of
 from randommask.measures.scores import averages
 from randommask.report import provenance as found
-from randommask.report.tables import recipes, scores, sheet, tested
+from randommask.report.tables import leaky, recipes, scores, sheet, tested
 from randommask.report.tables.observations import sheet as observations_sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
@@ -52,7 +52,11 @@ def answer(tables: Path) -> Markup:
         )
     text = " ".join(sentences) or "No row of Table 3 has all its runs yet."
     table = sheet.to_html(_answer_sheet(records, rows, means, won, compared))
-    return Markup('<p class="answer">{}</p>\n{}').format(text, Markup(table))
+    told = Markup('<p class="answer">{}</p>\n').format(text)
+    if (found := tables / "leaks.csv").exists():
+        meaning = leaks.meaning(read_csv(found, leaks.TEXTS, leaks.NUMBERS))
+        told += Markup('<p class="answer">{}</p>\n').format(meaning)
+    return told + Markup(table)
 
 
 def _table3(path: Path) -> list[Record]:
@@ -166,6 +170,8 @@ def table(tables: Path, name: str, controls: Sequence[str] = ()) -> Markup:
     elif name == "statistics":
         lines = read_csv(path, statistics.TEXTS, statistics.NUMBERS)
         made = tested.sheet_of(lines, _table3(tables / "table3.csv"), "")
+    elif name == "leaks":
+        made = leaky.sheet_of(read_csv(path, leaks.TEXTS, leaks.NUMBERS), "")
     elif name == "table1":
         made = recipes.table1_sheet(read_csv(path, recipes.TABLE1), "")
     elif name == "table2":

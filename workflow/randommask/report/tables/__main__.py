@@ -5,10 +5,10 @@ r"""Write one of the paper's tables.
         --hparams '{"experiment": {"name": "demo", "notice": ""}, "rows": [...], ...}' \
         --csv table3.csv --averages table3_averages.csv --md table3.md --tex table3.tex
 
-and likewise table1, table2, table4, table5, datasets and statistics. To encoders that
-are `controls`, the distance of the other rows is told below the table. A run that is
-missing or cannot be read leaves its cell empty; the table is written, and the command
-fails unless `--partial`.
+and likewise table1, table2, table4, table5, datasets, leaks and statistics. To encoders
+that are `controls`, the distance of the other rows is told below the table. A run that
+is missing or cannot be read leaves its cell empty; the table is written, and the
+command fails unless `--partial`.
 """
 
 import argparse
@@ -20,12 +20,13 @@ from randommask.errors import InputError, run
 from randommask.experiment.hparams import (
     Page,
     RecipePage,
+    Scores,
     Statistics,
     Table2Scores,
     Table3Scores,
     Tasks,
 )
-from randommask.measures import runs
+from randommask.measures import leaks, runs
 from randommask.measures.records import (
     read_csv,
     read_datasets,
@@ -34,7 +35,7 @@ from randommask.measures.records import (
     write_csv,
 )
 from randommask.measures.scores import averages, table2, table3
-from randommask.report.tables import datapage, recipes, scores, sheet, tested
+from randommask.report.tables import datapage, leaky, recipes, scores, sheet, tested
 
 
 def _table1(paths: argparse.Namespace) -> sheet.Sheet:
@@ -91,7 +92,16 @@ def _datasets(paths: argparse.Namespace) -> sheet.Sheet:
     summaries = datapage.read(paths.summaries)
     records = datapage.records(summaries)
     write_csv(paths.csv, records)
-    return datapage.sheet_of(summaries, records, hparams.experiment.notice)
+    found = [line for path in paths.leaks or () for line in leaks.of_file(path)]
+    return datapage.sheet_of(summaries, records, hparams.experiment.notice, found)
+
+
+def _leaks(paths: argparse.Namespace) -> sheet.Sheet:
+    hparams = Scores.parse(paths.hparams)
+    order = (hparams.rows, hparams.datasets, hparams.seeds)
+    records = leaks.over_rows(paths.runs, paths.benchmark, *order, paths.problems)
+    write_csv(paths.csv, records)
+    return leaky.sheet_of(records, hparams.experiment.notice)
 
 
 def _statistics(paths: argparse.Namespace) -> sheet.Sheet:
@@ -120,7 +130,8 @@ _TABLES = {
     "statistics": (_statistics, ("table3", "runs", "benchmark")),
     "table4": (_recipe, ("datasets",)),
     "table5": (_recipe, ("datasets",)),
-    "datasets": (_datasets, ("summaries",)),
+    "datasets": (_datasets, ("summaries", "leaks")),
+    "leaks": (_leaks, ("runs", "benchmark")),
 }
 
 
@@ -134,8 +145,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         command = commands.add_parser(name)
         command.set_defaults(make=make)
         for flag in inputs:
-            many = {"nargs": "+"} if flag == "summaries" else {}
-            command.add_argument(f"--{flag}", type=Path, required=True, **many)
+            many = {"nargs": "+"} if flag in ("summaries", "leaks") else {}
+            needed = flag != "leaks"
+            command.add_argument(f"--{flag}", type=Path, required=needed, **many)
         command.add_argument("--partial", action="store_true")
         command.set_defaults(problems=[])
         command.add_argument("--hparams", required=True)

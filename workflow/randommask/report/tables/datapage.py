@@ -12,6 +12,7 @@ from typing import Any
 from randommask import files
 from randommask.errors import InputError
 from randommask.experiment.datasets import SPLITS, rank
+from randommask.measures.leaks import meaning as leaks_mean
 from randommask.measures.records import Record
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
@@ -103,10 +104,16 @@ def _largest(summary: Summary, split: dict[str, Any]) -> float | None:
     return round(max(split["labels"].values()) / split["rows"], 4)
 
 
-def sheet_of(summaries: list[Summary], lines: list[Record], notice: str) -> Sheet:
+def sheet_of(
+    summaries: list[Summary],
+    lines: list[Record],
+    notice: str,
+    leaks: Sequence[Record] = (),
+) -> Sheet:
     """One line a data set: rows, lengths, balance, GC, duplicates and leaks.
 
-    Numbers of the splits are separated by slashes: train / dev / test.
+    Numbers of the splits are separated by slashes: train / dev / test. `leaks` are the
+    findings of `randommask.measures.leaks`.
     """
     names = ("task", "rows", "rows published", "bases", "bases published", "GC %")
     names += ("largest class %", "duplicates", "in train: dev / test", "in dev: test")
@@ -140,7 +147,7 @@ def sheet_of(summaries: list[Summary], lines: list[Record], notice: str) -> Shee
         notice=notice,
         grids=(Grid(("Data set",), columns, tuple(table)),),
         remarks=(counts, *warnings(summaries)),
-        lead=meaning(summaries),
+        lead=(*meaning(summaries), *([leaks_mean(leaks)] if leaks else [])),
     )
 
 
