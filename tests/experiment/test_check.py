@@ -280,6 +280,27 @@ def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
     assert not changed_segments(plain, paper)
 
 
+def test_what_the_head_reads_is_set_for_all_a_recipe_or_an_encoder(paper):
+    def asked(config, name="dnabert"):
+        experiment = check(config)
+        row = runs.benchmark(experiment)[0]
+        told = runs.finetuning(experiment, name, "overlapping", row, 1)
+        return told.values().get("pooling")
+
+    assert asked(paper) is None  # the default, which no run was told before
+    paper["encoders"]["untrained"]["finetune"] = {"pooling": "mean"}
+    assert asked(paper) is None and asked(paper, "untrained") == "mean"
+    paper["recipes"]["table5"] = {"EMP": {"pooling": "mean"}}
+    paper["encoders"]["untrained"]["finetune"] = {"pooling": "cls"}
+    assert asked(paper) == "mean" and asked(paper, "untrained") is None
+    paper["recipes"]["table5"] = {}
+    paper["finetune"]["pooling"] = "mean"
+    assert asked(paper) == "mean"
+    paper["finetune"]["pooling"] = "max"
+    with pytest.raises(InputError, match='found "max", expected one of cls, mean'):
+        check(paper)
+
+
 def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
     config = load("slice")
     (tmp_path / "EMP" / "H3").mkdir(parents=True)
