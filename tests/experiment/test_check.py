@@ -301,6 +301,33 @@ def test_what_the_head_reads_is_set_for_all_a_recipe_or_an_encoder(paper):
         check(paper)
 
 
+@pytest.mark.parametrize("name", ["config", "demo", "slice"])
+def test_the_pooling_group_compares_nothing_but_what_the_head_reads(name, tmp_path):
+    config = load(name)
+    if name == "slice":
+        (tmp_path / "EMP" / "H3").mkdir(parents=True)
+        (tmp_path / "EMP" / "H3" / "train.csv").write_text("sequence,label\n")
+        config["sources"]["gue"]["path"] = str(tmp_path)
+    experiment = check(config)
+    rows = experiment.ablations["pooling"].rows
+    dataset = runs.benchmark(experiment)[0]
+    told = [
+        runs.finetuning(experiment, row.encoder, row.tokenization, dataset, 1)
+        for row in rows
+    ]
+    read = {"[CLS]": "cls", "mean": "mean"}
+    assert [one.pooling for one in told] == [read[row.at] for row in rows]
+    for first, second in zip(told[::2], told[1::2], strict=True):
+        changed = {"encoder": second.encoder, "pooling": second.pooling}
+        assert first.model_copy(update=changed) == second
+        # the same weights: of one step, or drawn from one seed
+        weights = [ablations.weights(experiment, x.encoder) for x in (first, second)]
+        assert weights[0] == weights[1]
+        if weights[0] is None:
+            drawn = [encoders.initial(experiment, x.encoder) for x in (first, second)]
+            assert drawn[0] == drawn[1]
+
+
 def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
     config = load("slice")
     (tmp_path / "EMP" / "H3").mkdir(parents=True)

@@ -586,10 +586,10 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     ("name", "groups"),
     [
         ("config", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                    "size", "steps"}),
+                    "size", "steps", "pooling"}),
         ("demo", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                  "size", "steps"}),
-        ("slice", {"curriculum", "masking-rate"}),
+                  "size", "steps", "pooling"}),
+        ("slice", {"curriculum", "masking-rate", "pooling"}),
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):
