@@ -100,8 +100,8 @@ def test_equals_a_plain_loop(batch, length, min_span, extra, p, seed, step, firs
 
 @given(st.data(), st.integers(1, 4), st.integers(1, 50))
 def test_cover_is_the_union_of_the_windows(data, batch, length):
-    places = st.integers(0, batch * length - 1)
-    centers = sorted(data.draw(st.sets(places)))
+    positions = st.integers(0, batch * length - 1)
+    centers = sorted(data.draw(st.sets(positions)))
     spans = [data.draw(st.integers(1, 20)) for _ in centers]
     union = set()
     for i, m in zip(centers, spans, strict=True):

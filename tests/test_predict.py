@@ -83,9 +83,9 @@ def test_fasta_and_csv_give_the_runs_predictions(
     predict.predict(model, tmp_path / "fasta.tsv", fasta=fasta)
     predict.predict(model, tmp_path / "csv.tsv", table=table)
     for name, prefix in (("fasta.tsv", "s"), ("csv.tsv", "")):
-        header, places, values = read(tmp_path / name)
+        header, windows, values = read(tmp_path / name)
         assert header == ["id", "start", "end", *names]
-        assert places == [
+        assert windows == [
             (f"{prefix}{row}", 0, len(sequence))
             for row, sequence in enumerate(sequences)
         ]
@@ -103,9 +103,9 @@ def test_values_are_in_the_targets_units(tmp_path):
     rows = "".join(f"{s},{'abc'[i % 3]}\n" for i, s in enumerate(splits["test"][0]))
     table.write_text("sequence,id\n" + rows)
     predict.predict(model, tmp_path / "out.tsv", table=table)
-    header, places, values = read(tmp_path / "out.tsv")
+    header, windows, values = read(tmp_path / "out.tsv")
     assert header[3:] == names == ["y_dev", "y_hk"]
-    assert [place[0] for place in places] == list("abc" * 8)
+    assert [window[0] for window in windows] == list("abc" * 8)
     assert np.allclose(values, expected, rtol=1e-5, atol=1e-5) and values[0, 0] > 50
 
 
@@ -141,10 +141,10 @@ def test_long_sequences_are_cut_into_windows(classifier, tmp_path):
     [sequence], _ = planted(7, 1, 2, bases=3 * BASES + 5)
     fasta = write_fasta(tmp_path / "long.fa", [sequence, sequence[:10]])
     predict.predict(model, tmp_path / "long.tsv", fasta=fasta)
-    _, places, values = read(tmp_path / "long.tsv")
+    _, windows, values = read(tmp_path / "long.tsv")
     half, last = BASES // 2, 2 * BASES + 5
     starts = [0, half, 2 * half, 3 * half, 4 * half, last]
-    assert places == [("s0", s, s + BASES) for s in starts] + [("s1", 0, 10)]
+    assert windows == [("s0", s, s + BASES) for s in starts] + [("s1", 0, 10)]
     pieces = [sequence[start : start + BASES] for start in starts]
     table = write_csv(tmp_path / "pieces.csv", [*pieces, sequence[:10]])
     predict.predict(model, tmp_path / "pieces.tsv", table=table)

@@ -9,19 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from made import ROOT
 
 from randommask.data import prepare
-from randommask.encoders import bert
 from randommask.errors import InputError
-from randommask.experiment import check as checker
-from randommask.experiment import datasets, runs
+from randommask.experiment import datasets, file, runs
+from randommask.experiment.check import check
+from randommask.experiment.hparams import Run
 from randommask.finetuning import examples
 
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
-SIZES = bert.EncoderConfig(1, 8, 1, 8, 64, 6, "overlapping", 0.0)
 
 ROWS = {  # name: task, classes, targets, metric
     "mine-five": ("cells", "5", "", "mcc"),
@@ -71,15 +68,23 @@ def prepared(own, name):
         "--output": own / "out" / name,
     }
     prepare.main([str(word) for pair in flags.items() for word in pair])
-    bert.save(bert.Encoder(SIZES), own / "encoder")
-    return examples.read(own / "out" / name, "overlapping", own / "encoder")
+    row = datasets.find(datasets.read(listed), name, listed)
+    run = Run(
+        encoder="any",
+        tokenization="overlapping",
+        dataset=name,
+        task=row.task,
+        metric=row.metric,
+        seed=1,
+    )
+    return examples.read(own / "out" / name, run)
 
 
 def test_five_classes_become_what_finetuning_takes(own):
     data = prepared(own, "mine-five")
     assert (data.type, data.classes, data.outputs) == ("classification", 5, 5)
     assert data.splits["dev"].labels.tolist() == [0, 1, 2, 3, 4] * 2
-    assert data.splits["train"].ids_NT.shape == (20, 30 - 6 + 3)
+    assert [len(row) for row in data.splits["train"].sequences] == [30] * 20
     summary = json.loads((own / "out/mine-five/summary.json").read_text())
     assert summary["task"] == "cells"
     assert summary["published"] == {"train": None, "dev": None, "test": None}
@@ -107,32 +112,32 @@ def test_a_target_that_no_column_has_is_named(own):
 def paper(own, monkeypatch):
     """The paper's config beside the datasets of one's own, in that folder."""
     monkeypatch.chdir(own)
-    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    return file.whole(file.read(ROOT / "config" / "config.yaml"))
 
 
 def test_the_check_takes_own_tasks_and_wants_their_files(own, paper):
     paper["recipes"]["table5"] = {"cells": {"epochs": 3}}
-    checker.check(paper, SCHEMA)
-    rows = {row.dataset: row for row in runs.benchmark(paper)}
-    assert runs.recipe(paper, "table5", rows["mine-five"])["epochs"] == 3
-    assert runs.recipe(paper, "table5", rows["SSP"])["epochs"] == 10
+    experiment = check(paper)
+    rows = {row.dataset: row for row in runs.benchmark(experiment)}
+    assert runs.recipe(experiment, "table5", rows["mine-five"])["epochs"] == 3
+    assert runs.recipe(experiment, "table5", rows["SSP"])["epochs"] == 10
     for row in rows.values():
         assert bool(runs.own_files(row)) == row.dataset.startswith("mine")
 
     (own / "data" / "mine-one" / "dev.csv").unlink()
     message = "mine-one: data/mine-one/dev.csv: no such file"
     with pytest.raises(InputError, match=re.escape(message)):
-        checker.check(paper, SCHEMA)
+        check(paper)
     # what is not there is left out where the config says so
     paper["benchmark"]["include"] = "present"
-    assert "mine-one" not in [row.dataset for row in runs.benchmark(paper)]
-    assert "mine-two" in [row.dataset for row in runs.benchmark(paper)]
+    present = [row.dataset for row in runs.benchmark(check(paper))]
+    assert "mine-one" not in present and "mine-two" in present
 
 
 def test_the_workflow_prepares_it_and_again_where_a_file_is_edited(own):
     for name in ("Snakefile", "workflow", "profiles", "envs"):
         (own / name).symlink_to(ROOT / name)
-    for name in ("config.yaml", "published"):
+    for name in ("config.yaml", "ablations.yaml", "published"):
         (own / "config" / name).symlink_to(ROOT / "config" / name)
 
     def run(*words):

@@ -56,24 +56,24 @@ def test_bert_loads_the_folder_with_identical_logits(folder, batch):
 def test_only_what_is_wanted_is_the_same(folder, batch, bf16):
     ids, keep = batch
     model = bert.load(folder).eval()
-    places = torch.tensor([89, 0, 31, 31])
+    positions = torch.tensor([89, 0, 31, 31])
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         whole, part = model(ids, keep), model(ids, keep, wanted=1)
-        some = model(ids, keep, wanted=places)
+        some = model(ids, keep, wanted=positions)
     assert part.shape == (3, 1, 32) and some.shape == (4, 32)
     atol = 0.05 if bf16 else 1e-6
     assert torch.allclose(part, whole[:, :1], atol=atol)
-    assert torch.allclose(some, whole.flatten(0, 1)[places], atol=atol)
+    assert torch.allclose(some, whole.flatten(0, 1)[positions], atol=atol)
 
 
 def test_gradients_do_not_depend_on_how_the_head_is_asked(folder, batch):
     ids, _ = batch
     model = bert.load(folder, dropout=0.0).train()
-    places = torch.tensor([2, 3, 40, 88])
+    positions = torch.tensor([2, 3, 40, 88])
     gradients = []
-    for hidden in (model(ids, wanted=places), model(ids).flatten(0, 1)[places]):
+    for hidden in (model(ids, wanted=positions), model(ids).flatten(0, 1)[positions]):
         model.zero_grad()
-        loss(model.head(hidden), ids.flatten()[places]).backward()
+        loss(model.head(hidden), ids.flatten()[positions]).backward()
         gradients.append([p.grad.clone() for p in model.parameters()])
     for found, expected in zip(*gradients, strict=True):
         assert torch.allclose(found, expected, atol=1e-5)
@@ -84,20 +84,20 @@ def test_gradients_do_not_depend_on_how_the_head_is_asked(folder, batch):
 def test_a_training_step_is_one_graph_compiled_once(folder, batch, backend, rate):
     model = bert.load(folder, dropout=rate).train()
 
-    def step(ids, places, labels):
-        return loss(model.head(model(ids, wanted=places)), labels)
+    def step(ids, positions, labels):
+        return loss(model.head(model(ids, wanted=positions)), labels)
 
     torch._dynamo.reset()
     compiled = torch.compile(step, fullgraph=True, dynamic=False, backend=backend)
     found = []
     for number, stance in enumerate(("default", "fail_on_recompile")):
         ids = batch[0].roll(number, 1)
-        places = torch.randperm(90, generator=torch.manual_seed(number))[:20]
+        positions = torch.randperm(90, generator=torch.manual_seed(number))[:20]
         for function in (step, compiled):
             model.zero_grad()
             torch.manual_seed(5)
             with torch.compiler.set_stance(stance):
-                value = function(ids, places, ids.flatten()[places])
+                value = function(ids, positions, ids.flatten()[positions])
             value.backward()
             found.append((value.item(), model.word.weight.grad.norm().item()))
     assert found[0] == found[1] and found[2] == found[3] and found[0] != found[2]

@@ -119,13 +119,13 @@ def test_the_transform_is_long_enough_and_quick(length):
 
 
 @given(st.integers(1, 40))
-def test_no_position_sees_what_comes_after(place):
+def test_no_position_sees_what_comes_after(position):
     model, ids = tiny().eval(), bases(2, 41)
     other = ids.clone()
-    other[:, place:] = bases(2, 41 - place, seed=1)
+    other[:, position:] = bases(2, 41 - position, seed=1)
     with torch.no_grad():
         torch.testing.assert_close(
-            model(ids)[:, :place], model(other)[:, :place], atol=1e-5, rtol=0
+            model(ids)[:, :position], model(other)[:, :position], atol=1e-5, rtol=0
         )
 
 
@@ -168,7 +168,7 @@ def test_filters_are_kept_until_weights_or_length_change(monkeypatch):
     with torch.no_grad():
         filters.bias += 1  # in place, as an optimizer does
         assert not torch.allclose(model(ids), changed)
-    model(ids).sum().backward()  # evaluation mode, but a gradient is asked
+    model(ids).sum().backward()  # evaluation mode, but a gradient is wanted
     assert filters.bias.grad is not None
 
 
@@ -334,8 +334,8 @@ def planted(rows, seed):
     letters = rng.integers(7, 11, (rows, 40))
     labels = np.arange(rows) % 2
     for row in np.flatnonzero(labels):
-        place = rng.integers(0, 32)
-        letters[row, place : place + 8] = [10, 7, 10, 7, 7, 7, 9, 9]  # TATAAAGG
+        position = rng.integers(0, 32)
+        letters[row, position : position + 8] = [10, 7, 10, 7, 7, 7, 9, 9]  # TATAAAGG
     return torch.from_numpy(letters), torch.from_numpy(labels)
 
 

@@ -46,6 +46,7 @@ def put(config, path, value):
 
 
 ROW = {"label": "a", "encoder": "k5", "tokenization": "overlapping"}
+ADAPTERS = {"rank": 8, "alpha": 16, "dropout": 0.05}
 LABELLED = {"label": "a", "encoder": "dnabert", "tokenization": "overlapping"}
 PAPERS = ROW | {"encoder": "phases-paper"}
 BAD = [
@@ -166,6 +167,14 @@ BAD = [
     (("pathvars", "results"), "../results", "results: found .* without '..' in its"),
     (("pathvars", "results"), "/", 'results: found "/", expected a folder'),
     (("pathvars", "logs"), "~/logs", "without '~'"),
+    (
+        ("sources", "deepstarr", "files", 1, "name"),
+        "Sequences_Train.fa",
+        "two files ar",
+    ),
+    (("finetune", "lora"), ADAPTERS, "lora, expected null for hyenadna: the family"),
+    (("encoders", "hyenadna", "finetune"), {"lora": ADAPTERS}, "has no layers for ad"),
+    (("roles", "randommask"), "dnabert", "ends with max_span 6, expected more than pr"),
     (("sources",), {"hg38": {"path": "a"}}, "no source 'gue', which EMP-H3 in config"),
 ]
 

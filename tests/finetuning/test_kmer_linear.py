@@ -125,11 +125,13 @@ def test_ridge_is_scikit_learns_in_blocks_of_any_size(monkeypatch, strength):
     sequences, values = measured(150, 0)
     codes, k = kmer_linear._padded(sequences), 3
     raw, scaler = standardised(codes, k)
-    due = Ridge(alpha=strength * 150).fit(scaler.transform(raw), values)
+    expected = Ridge(alpha=strength * 150).fit(scaler.transform(raw), values)
     monkeypatch.setattr(linear, "BLOCK", 64)
     models = linear.regressions(codes, values, k, [10.0, strength])
     found = linear.predict(models, codes, metrics.REGRESSION)[1]
-    np.testing.assert_allclose(found, due.predict(scaler.transform(raw)), atol=1e-5)
+    np.testing.assert_allclose(
+        found, expected.predict(scaler.transform(raw)), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -137,12 +139,12 @@ def test_logistic_is_scikit_learns(classes):
     sequences, labels = planted(150, 0, classes)
     codes, k = kmer_linear._padded(sequences), 2
     raw, scaler = standardised(codes, k)
-    due = LogisticRegression(C=1 / (0.1 * 150), tol=1e-6, max_iter=1000)
-    due.fit(scaler.transform(raw), labels)
+    expected = LogisticRegression(C=1 / (0.1 * 150), tol=1e-6, max_iter=1000)
+    expected.fit(scaler.transform(raw), labels)
     models = linear.classifiers(codes, labels, classes, k, [1.0, 0.1])
     found = linear.predict(models, codes, metrics.CLASSIFICATION)[1]
     np.testing.assert_allclose(
-        found, due.predict_proba(scaler.transform(raw)), atol=5e-3
+        found, expected.predict_proba(scaler.transform(raw)), atol=5e-3
     )
 
 
@@ -168,8 +170,8 @@ def test_it_finds_a_planted_motif_and_says_how(dataset, tmp_path):
     assert list(predictions) == ["row", "label", "p0", "p1"]
     values = np.stack([predictions["p0"], predictions["p1"]], axis=1)
     labels = np.array(predictions["label"])
-    due = metrics.score("classification", labels, values)
-    assert due == pytest.approx(record["test"])
+    expected = metrics.score("classification", labels, values)
+    assert expected == pytest.approx(record["test"])
     assert history[0] == "k,strength,dev_mcc" and len(history) == 1 + 3 * 4
     tried = [[float(cell) for cell in line.split(",")] for line in history[1:]]
     best = max(tried, key=lambda line: line[2])  # the first of equals
@@ -246,8 +248,8 @@ def test_untrained_weights_are_those_pretraining_starts_from(tmp_path):
     folder = tmp_path / "none"
     untrained.main(["--hparams", json.dumps(hparams), "--output", str(folder)])
     found = bert.load(folder)
-    due = bert.Encoder(found.config)
-    due.initialise(bert.torch.Generator().manual_seed(5))
-    for name, tensor in due.state_dict().items():
+    expected = bert.Encoder(found.config)
+    expected.initialise(bert.torch.Generator().manual_seed(5))
+    for name, tensor in expected.state_dict().items():
         assert bert.torch.equal(found.state_dict()[name], tensor)
     assert found.config.k == 2 and found.config.positions == 12

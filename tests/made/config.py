@@ -20,9 +20,9 @@ def micro(folder: Path, results: Path | None = None) -> dict:
         "rows": {"train": 24, "dev": 12, "test": 12},
     }
     made = Path(config["pathvars"]["results"]) / "world"
-    for source, name in (("synthetic", "genome"), ("gue", "GUE"), ("deepstarr",) * 2):
-        place = "DeepSTARR" if name == "deepstarr" else name
-        config["sources"][source] = {"path": str(made / place)}
+    folders = {"synthetic": "genome", "gue": "GUE", "deepstarr": "DeepSTARR"}
+    for source, name in folders.items():
+        config["sources"][source] = {"path": str(made / name)}
     phases = zip((8, 12, 16, 20, 24), (4, 6, 8, 10, 12), strict=True)
     config["curricula"] = {
         "dnabert": [{"until": 24, "max_span": 4}],

@@ -193,8 +193,8 @@ def test_a_second_time_gives_the_same_bytes(made):
 def change(path, **columns):
     table = pq.read_table(path)
     for name, values in columns.items():
-        place = table.schema.get_field_index(name)
-        table = table.set_column(place, name, pa.array(values))
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, name, pa.array(values))
     pq.write_table(table, path)
 
 
@@ -290,9 +290,9 @@ def test_a_table_without_the_baseline_is_refused(tmp_path):
 def table3(values):
     """Lines of Table 3 from rows by data sets."""
     return [
-        {"row": f"r{row}", "dataset": f"d{place}", "mean": value}
+        {"row": f"r{row}", "dataset": f"d{index}", "mean": value}
         for row, own in enumerate(values)
-        for place, value in enumerate(own)
+        for index, value in enumerate(own)
     ]
 
 
@@ -314,8 +314,8 @@ def test_nemenyi_and_friedman():
         found = ranks.rank(table3(scores.tolist()))
         naive = [sorted(own, reverse=True).index(own[0]) + 1 for own in scores.T]
         assert found.means[0] == np.mean(naive)
-        due = quantile * np.sqrt(rows * (rows + 1) / (6 * 14))
-        assert ranks.critical_difference(found) == pytest.approx(due, abs=1e-3)
+        expected = quantile * np.sqrt(rows * (rows + 1) / (6 * 14))
+        assert ranks.critical_difference(found) == pytest.approx(expected, abs=1e-3)
         chi = (
             12
             * 14
@@ -323,8 +323,8 @@ def test_nemenyi_and_friedman():
             * ((found.means**2).sum() - rows * (rows + 1) ** 2 / 4)
         )
         statistic = 13 * chi / (14 * (rows - 1) - chi)
-        due = stats.f.sf(statistic, rows - 1, 13 * (rows - 1))
-        assert ranks.friedman(found) == pytest.approx(due)
+        expected = stats.f.sf(statistic, rows - 1, 13 * (rows - 1))
+        assert ranks.friedman(found) == pytest.approx(expected)
     best = ranks.rank(table3([[3.0] * 12, [2.0] * 12, [1.0] * 12]))
     assert ranks.friedman(best) == 0
     alike = ranks.rank(table3([[1.0] * 12] * 3))

@@ -99,11 +99,11 @@ def test_gradients_stay_parts_of_one(corpus):
     made = trainer.Trainer(settings(), [corpus])
     losses(made, range(2))
     first = made.gradient.data_ptr()
-    place = 0
+    offset = 0
     for parameter in made.model.parameters():
-        assert parameter.grad.data_ptr() == first + 4 * place
-        place += -(-parameter.numel() // trainer.ALIGNED) * trainer.ALIGNED
-    assert place == len(made.gradient)
+        assert parameter.grad.data_ptr() == first + 4 * offset
+        offset += -(-parameter.numel() // trainer.ALIGNED) * trainer.ALIGNED
+    assert offset == len(made.gradient)
 
 
 def test_the_gradient_is_the_sum_of_what_backward_gives(corpus):

@@ -9,19 +9,18 @@ import statistics
 import struct
 
 import pytest
-import yaml
 from made import ROOT
 from made.results import EXPERIMENT, make_attention, make_run, metrics_path
 from matplotlib.colors import same_color, to_rgb
 from scipy import stats
 
 from randommask.errors import InputError
-from randommask.experiment import ablations
+from randommask.experiment import ablations, file
+from randommask.experiment.check import check
 from randommask.experiment.hparams import ComparedRow, Origin
 from randommask.report.ablations import __main__ as command
 from randommask.report.ablations import answer, hours, measures, picture
 
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SETS = ["EMP-H3", "EMP-H4", "SSP"]
 LABELS = ("spans of 6", "spans of 14", "growing")
 FORMS = ("csv", "md", "tex", "png", "pdf")
@@ -33,7 +32,9 @@ def in_the_repository(monkeypatch):
 
 
 def load(name):
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    """A config's experiment, as if its local data were here."""
+    config = file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
+    return check({**config, "benchmark": config["benchmark"] | {"include": "all"}})
 
 
 # --- The answer -----------------------------------------------------------------------
@@ -42,13 +43,13 @@ def load(name):
 def group(*scores, series=None, at=None):
     """Rows, and runs of one data set whose scores are `scores[row][seed]`."""
     rows, found = [], []
-    for place, own in enumerate(scores):
+    for number, own in enumerate(scores):
         rows.append(
             ComparedRow.model_construct(
-                label=f"row {place}",
+                label=f"row {number}",
                 tokenization="overlapping",
-                series=series[place] if series else "",
-                at=at[place] if at else "",
+                series=series[number] if series else "",
+                at=at[number] if at else "",
             )
         )
         runs = {seed: Run(score) for seed, score in enumerate(own)}
@@ -150,7 +151,7 @@ def test_the_ends_of_the_axis_are_its_least_and_largest_numbers():
     # texts are in the order of the rows
     scores = group([50.0], [60.0], series=["A"] * 2, at=["slow", "fast"])
     assert answer.sentences(*scores, "speed")[1].startswith("A, from slow to fast (")
-    # one place has no ends
+    # a single point has no ends
     scores = group([50.0], [60.0], series=["A", "B"], at=[1, 1])
     assert answer.sentences(*scores, "x")[1:] == ["B over A at 1: +10.00 points."]
 
@@ -202,13 +203,13 @@ def test_nothing_to_compare_is_one_line():
 def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
     """Results and logs of a group as its jobs leave them; the rows of its hparams."""
     results, logs, rows = folder / "results", folder / "logs", []
-    for place, label in enumerate(labels):
-        encoder = f"encoder-{place}"
+    for number, label in enumerate(labels):
+        encoder = f"encoder-{number}"
         for name in SETS:
             for seed in seeds:
                 run = make_run(
                     results / "finetune", encoder, "overlapping", name, seed,
-                    score=0.5 + 0.1 * place + 0.001 * seed,
+                    score=0.5 + 0.1 * number + 0.001 * seed,
                     device="cpu", seconds=36.0,
                 )  # fmt: skip
                 write_benchmark(logs, run.relative_to(results).parent, 10.0, 5.0)
@@ -216,7 +217,9 @@ def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
         step.mkdir(parents=True)
         lines = ["step,span,validation_loss,bound"]
         for at in (10, 20):
-            lines += [f"{at},{span},{span / at + place},{span / 9}" for span in (6, 14)]
+            lines += [
+                f"{at},{span},{span / at + number},{span / 9}" for span in (6, 14)
+            ]
         (step / "spans.csv").write_text("\n".join(lines) + "\n")
         (step / "speed.csv").write_text("step,seconds,gpus\n10,3600,2\n20,3600,2\n")
         (step / "history.csv").write_text(
@@ -247,8 +250,8 @@ def make_tree(folder, seeds=(1, 2, 3), labels=LABELS):
     return rows
 
 
-def write_benchmark(logs, place, seconds, computed):
-    path = logs / "benchmarks" / f"{place}.tsv"
+def write_benchmark(logs, job, seconds, computed):
+    path = logs / "benchmarks" / f"{job}.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t1.0\t{computed}\n")
 
@@ -292,7 +295,7 @@ def test_a_group_becomes_a_table_a_figure_and_an_answer(tmp_path):
     mean = lines(tmp_path)["growing", "score", "mean"]
     low, high = stats.t.interval(0.95, 2, 70.2, stats.sem([70.1, 70.2, 70.3]))
     assert (float(mean["low"]), float(mean["high"])) == pytest.approx((low, high))
-    # of the step that is asked for, not of the last
+    # of the step that is named, not of the last
     assert value(tmp_path, "spans of 14", "loss", "14") == pytest.approx(2.4)
     assert value(tmp_path, "growing", "purity", "") == 0.75
     assert value(tmp_path, "growing", "cls_mass", "") == pytest.approx(0.3)
@@ -337,8 +340,8 @@ def test_twice_the_same_bytes(tmp_path):
 
 def test_rows_along_an_axis_and_rows_that_are_not_pretrained(tmp_path):
     rows = make_tree(tmp_path)
-    for place, row in enumerate(rows):
-        row |= {"series": "A" if place < 2 else "B", "at": (10, 2000, 2000)[place]}
+    for number, row in enumerate(rows):
+        row |= {"series": "A" if number < 2 else "B", "at": (10, 2000, 2000)[number]}
     rows[2] |= {"pretraining": None, "has_order": False}
     run(tmp_path, rows, axis="steps")
     text = (tmp_path / "out.md").read_text()
@@ -385,8 +388,8 @@ def drop(folder, encoder, dataset, seed):
 def test_a_partial_group_compares_what_there_is(tmp_path):
     rows = make_tree(tmp_path)
     results = tmp_path / "results"
-    for place in ("pretrain", "finetune"):
-        shutil.rmtree(results / place / "encoder-0")
+    for folder in ("pretrain", "finetune"):
+        shutil.rmtree(results / folder / "encoder-0")
     for measure in ("attention", "purity"):
         (results / "figures" / measure / "encoder-0.csv").unlink()
     drop(tmp_path, "encoder-1", "SSP", 2)
@@ -410,7 +413,7 @@ def test_a_partial_group_compares_what_there_is(tmp_path):
 
 def test_two_rows_of_one_name_are_refused(tmp_path):
     rows = make_tree(tmp_path, labels=("a", "a"))
-    with pytest.raises(InputError, match="row 2: a second a overlapping"):
+    with pytest.raises(InputError, match="row 2: a second 'a' with 'overlapping'"):
         run(tmp_path, rows)
 
 
@@ -441,8 +444,9 @@ def test_constant_predictions_are_flagged(tmp_path):
 
 
 def spent(folder, jobs, own=None):
-    row = {"label": "a", "encoder": "a", "tokenization": "overlapping"}
-    row["pretraining"] = {"jobs": jobs}
+    row = ComparedRow.model_construct(
+        label="a", encoder="a", pretraining=Origin.model_construct(jobs=jobs)
+    )
     found = hours.hours_records(folder / "results", folder / "logs", row, own)
     return [record["value"] for record in found]
 
@@ -480,21 +484,21 @@ def drawn(rows, axis="", tokens=("6-mers, overlapping",), note=""):
     records = []
     rows = [
         ComparedRow.model_construct(
-            encoder=f"e{place}",
-            label=f"row {place}",
-            pretraining=Origin.model_construct(tokens=tokens[place % len(tokens)]),
+            encoder=f"e{number}",
+            label=f"row {number}",
+            pretraining=Origin.model_construct(tokens=tokens[number % len(tokens)]),
             **{"series": "", "at": "", **row},
         )
-        for place, row in enumerate(rows)
+        for number, row in enumerate(rows)
     ]
-    for place, row in enumerate(rows):
-        for of, score in (("a", 50 + place), ("b", 40 + 2 * place)):
+    for number, row in enumerate(rows):
+        for of, score in (("a", 50 + number), ("b", 40 + 2 * number)):
             base = 50 if of == "a" else 40
             records.append(measures.record(row, "difference", of, [score - base], note))
-        records.append(measures.record(row, "score", "mean", [45 + 1.5 * place]))
-        records.append(measures.record(row, "difference", "mean", [1.5 * place], note))
+        records.append(measures.record(row, "score", "mean", [45 + 1.5 * number]))
+        records.append(measures.record(row, "difference", "mean", [1.5 * number], note))
         for span in (6, 14):
-            records.append(measures.record(row, "loss", span, [span / 9 + place]))
+            records.append(measures.record(row, "loss", span, [span / 9 + number]))
     return picture.draw(rows, records, ["a", "b"], ["Said."], axis, "").axes
 
 
@@ -519,12 +523,12 @@ def test_marks_stand_where_their_differences_are():
 
 @pytest.mark.parametrize("at", [(13.4, 14.2, 15.7), (1, 10, 100), (3, 3, 3)])
 def test_lines_lie_inside_their_panel(at):
-    rows = [{"at": place, "series": "AB"[place > 2]} for place in at]
+    rows = [{"at": x, "series": "AB"[x > 2]} for x in at]
     scores = drawn(rows, axis="x")[0]
-    places = [x for own in marks(scores).values() for x, _, _ in own]
-    assert set(places) == set(at)
+    shown = [x for own in marks(scores).values() for x, _, _ in own]
+    assert set(shown) == set(at)
     ends = scores.transAxes.inverted().transform(
-        scores.transData.transform([(place, 0) for place in at])
+        scores.transData.transform([(x, 0) for x in at])
     )
     assert min(ends[:, 0]) > 0.02 and max(ends[:, 0]) < 0.98
     assert len(set(at)) == 1 or max(ends[:, 0]) - min(ends[:, 0]) > 0.8
@@ -593,44 +597,42 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):
-    config = load(name)
-    assert set(config["ablations"]) == groups
-    for found in config["ablations"].values():
-        assert found["question"].endswith("?")
-        assert len(found["datasets"]) <= (3 if name == "demo" else 7)
-        series = {"at" in row for row in found["rows"]}
-        assert series == {"axis" in found}
+    experiment = load(name)
+    assert set(experiment.ablations) == groups
+    for found in experiment.ablations.values():
+        assert found.question.endswith("?")
+        assert len(found.datasets) <= (3 if name == "demo" else 7)
+        has_axis = {row.at is not None for row in found.rows}
+        assert has_axis == {found.axis is not None}
 
 
 def test_shares_beside_the_masking_rate_are_the_maskers():
-    """The places on the axis, which the config states, against the exact shares.
+    """The positions on the axis, which the config states, against the exact shares.
 
-    Rows with one target share a place, though their spans differ at the rows' ends.
+    Rows with one target share one, though their spans differ at the rows' ends.
     """
+    from randommask import masking
     from randommask.experiment import encoders
-    from randommask.pretraining import curriculum
 
     for name in ("config", "demo", "slice"):
-        config = load(name)
-        for row in config["ablations"]["masking-rate"]["rows"]:
-            end = encoders.segment_ends(config, row["encoder"])[-1]
-            keys = encoders.settings(config, row["encoder"], end)
-            exact = 100 * curriculum.masked_share(keys)
-            near = 0.05 if keys["target_share"] is None else 0.15
-            assert row["at"] == pytest.approx(exact, abs=near), (name, row)
+        experiment = load(name)
+        for row in experiment.ablations["masking-rate"].rows:
+            end = encoders.segment_ends(experiment, row.encoder)[-1]
+            settings = encoders.settings(experiment, row.encoder, end)
+            exact = 100 * masking.masked_share(settings)
+            near = 0.05 if settings.target_share is None else 0.15
+            assert row.at == pytest.approx(exact, abs=near), (name, row)
 
 
 def test_weights_beside_the_sizes_are_the_encoders():
-    from randommask.encoders import bert, cost
+    from randommask.encoders import cost
     from randommask.experiment import encoders
+    from randommask.kmers import vocab_size
 
     for name in ("config", "demo"):
-        config = load(name)
-        for row in config["ablations"]["size"]["rows"]:
-            keys = encoders.merged(config, row["encoder"])
-            sizes = config["architectures"][keys["architecture"]]
-            made = bert.EncoderConfig(
-                **sizes, k=keys["k"], tokenization=keys["tokenization"]
-            )
-            weights = cost.parameters(made, made.vocab_size) / 1e6
-            assert row["at"] == pytest.approx(weights, rel=0.05)
+        experiment = load(name)
+        for row in experiment.ablations["size"].rows:
+            keys = encoders.keys(experiment, row.encoder)
+            sizes = experiment.architectures[keys.architecture]
+            weights = cost.parameters(sizes, vocab_size(keys.k)) / 1e6
+            assert row.at == pytest.approx(weights, rel=0.05)

@@ -20,6 +20,7 @@ from randommask.encoders.folder import ENCODER_FILES
 from randommask.errors import InputError
 from randommask.experiment import file, releases
 from randommask.experiment.check import check as check_config
+from randommask.experiment.sections import License
 from randommask.report.release import __main__ as command
 from randommask.report.release import card, reproduce
 
@@ -104,8 +105,15 @@ def release(sources, *words, rows=ROWS, benchmark=None, **changes):
             "encoder": "mine",
             "pretrained_as": "mine",
             "step": 30,
-            "pretraining": {"genomes": ["hg38"]},
-            "benchmark": {"max_rows": None, "drop_leaks": False} | (benchmark or {}),
+            "pretraining": {
+                "genomes": ["hg38"],
+                "curriculum": [{"until": 30, "max_span": 6}],
+                "architecture": {},
+            },
+            "chromosomes": {"hg38": None},
+            "random_weights": {},
+            "benchmark": benchmark or {},
+            "finetuning": {},
             "seeds": SEEDS,
         },
     }
@@ -208,12 +216,12 @@ def test_a_hub_reads_license_and_scores_in_the_head(sources):
 
 def test_the_license_of_the_config_is_the_heads():
     assert card.license_of(None) == {"license": "unknown"}
-    assert card.license_of({"id": "CC-BY-4.0"}) == {"license": "cc-by-4.0"}
-    own = {"id": "our-terms", "link": "https://example.org/terms"}
+    assert card.license_of(License(id="CC-BY-4.0")) == {"license": "cc-by-4.0"}
+    own = License(id="our-terms", link="https://example.org/terms")
     assert set(card.license_of(own).items()) == {
         ("license", "other"),
-        ("license_name", own["id"]),
-        ("license_link", own["link"]),
+        ("license_name", own.id),
+        ("license_link", own.link),
     }
 
 

@@ -308,9 +308,9 @@ def test_an_unknown_published_row_or_dataset_is_refused(tmp_path):
         table3(tmp_path, tmp_path, [ROWS3[1] | {"published": "BERT"}], ["SSP"])
     with pytest.raises(InputError, match="no dataset EMP-H9"):
         table3(tmp_path, tmp_path, ROWS3, ["EMP-H9"])
-    with pytest.raises(InputError, match="unknown 'colour'"):
+    with pytest.raises(InputError, match="unknown key 'colour'"):
         table(tmp_path, "table1", {"datasets": ["SSP"], "colour": "red"})
-    with pytest.raises(InputError, match="second DNABERT"):
+    with pytest.raises(InputError, match="a second 'DNABERT'"):
         table3(tmp_path, tmp_path, [ROWS3[1], ROWS3[1]], ["SSP"])
 
 

@@ -130,7 +130,7 @@ def test_a_rule_runs_in_the_container_where_asked(tmp_path):
     fake.write_text(
         "#!/bin/sh\n"
         '[ "$1" = --version ] && { echo apptainer version 1.3.0; exit; }\n'
-        f'while [ "$1" != bash ]; do echo "$1" >> {image}; shift; done\n'
+        f'while [ "$1" != bash ]; do echo "$1" >> "{image}"; shift; done\n'
         'exec "$@"\n'
     )
     fake.chmod(0o755)

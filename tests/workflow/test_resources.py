@@ -28,7 +28,7 @@ NETWORK = {"httpx2", "huggingface_hub", "requests", "urllib", "http", "ftplib"}
 
 PACKAGE = ROOT / "workflow" / "randommask"
 # what fetches, and the doctor, who looks whether anything could be fetched
-ONLINE = {"data.download", "data.hub", "data.transfer", "doctor.experiment"}
+ONLINE = {"data.download", "data.hub", "data.transfer", "doctor.needs"}
 
 
 def imported(path):

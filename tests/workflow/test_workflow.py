@@ -16,6 +16,8 @@ from made import ROOT
 from made.config import micro
 from made.encoders import publish_esm
 
+from randommask.experiment.pages import FIGURES, TABLES
+
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 
 PAPER_JOBS = {
@@ -116,6 +118,31 @@ def test_a_release_plans_what_stands_in_it(clone):
         assert f"{target}: {kind}, expected" in done.stdout + done.stderr
 
 
+def planned_commands(folder, *targets, config="config/config.yaml"):
+    """What the jobs of a dry run would run."""
+    words = ("-n", "--logger", "plan", "--configfile", config)
+    done = subprocess.run(
+        [SNAKEMAKE, *words, "--", *targets],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(folder / "workflow" / "plugins")},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    jobs = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
+    return [job["command"] for job in jobs if job["command"]]
+
+
+def test_no_argument_of_the_papers_commands_is_long(clone):
+    """What is longer, the report's config, is in a file that is there."""
+    targets = ("all", "ablations", "results/release/randommask-100k")
+    commands = planned_commands(clone, *targets)
+    words = [word for command in commands for word in shlex.split(command)]
+    assert max(len(word.encode()) for word in words) <= 8192
+    files = {word[1:] for word in words if word.startswith("@")}
+    assert files and all((clone / name).stat().st_size > 8000 for name in files)
+
+
 def test_every_path_in_a_command_is_quoted(clone):
     """Places with a space and an apostrophe; of a segment that goes on, too."""
     place = "results of mine's/x"
@@ -131,16 +158,7 @@ def test_every_path_in_a_command_is_quoted(clone):
     made = ["report.html", "ablations/curriculum.csv", "release/randommask"]
     made.append("models/dnabert/overlapping/TF-H-0")
     targets = [f"{place}/{name}" for name in made]
-    done = subprocess.run(
-        [SNAKEMAKE, "-n", *targets, "--logger", "plan", "--configfile", "mine.yaml"],
-        cwd=clone,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(clone / "workflow" / "plugins")},
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    jobs = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
-    commands = [job["command"] for job in jobs if job["command"]]
+    commands = planned_commands(clone, *targets, config="mine.yaml")
     assert len(commands) > 100
     starts = set()
     for command in commands:
@@ -278,7 +296,9 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "it's here"
     folder.mkdir()
     config = micro(folder, results_of(folder))
-    rows = config["tables"]["table3"]["rows"][:2]
+    keys = ("label", "encoder", "tokenization")
+    first = config["tables"]["table3"]["rows"][:2]
+    rows = [{key: row[key] for key in keys} for row in first]
     taken = {
         "label": "on the way",
         "encoder": "dnabert-4",
@@ -341,6 +361,17 @@ def test_every_rule_runs(world):
     assert json.loads(run.read_text())["encoder"] == "randommask"
     # the model is the same run again: nothing of it is planned a second time
     assert "Nothing to be done" in small(world, "-n", *targets).stdout
+    small(world, *targets, "--report", "shown.html")
+    shown = (world / "shown.html").read_text()
+    listed = re.search(r"var categories = (\{.*?\});", shown)[1]
+    listed = {name: parts["Other"] for name, parts in json.loads(listed).items()}
+    assert listed.keys() == {"Report", "Tables", "Figures", "Ablations"}
+    expected = {f"{name}.csv" for name in (*TABLES, "observations")} | {"audit.md"}
+    assert {Path(path).name for path in listed["Tables"]} == expected
+    expected = {f"{name}.png" for name in FIGURES}
+    assert {Path(path).name for path in listed["Figures"]} == expected
+    for words in ("<strong>Table 3.</strong>", "<strong>Figure 5.</strong>"):
+        assert words in shown.replace("\\u003c", "<").replace("\\u003e", ">")
 
 
 def test_another_number_of_gpus_retrains_nothing(world):

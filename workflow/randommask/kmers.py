@@ -18,7 +18,9 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 NUM_SPECIAL = len(SPECIALS)
 OVERLAPPING, NON_OVERLAPPING = "overlapping", "non-overlapping"
 MAX_K = 7  # 4**8 ids and the specials would not fit into uint16
-BLOCK = 4096  # rows tokenized at once: their codes stay in the processor's cache
+# Rows tokenized at once. All rows together would be read from memory again for each of
+# the passes below; the codes of so many stay in the processor's cache.
+BLOCK = 4096
 
 
 def vocab_size(k: int) -> int:
@@ -60,7 +62,8 @@ def kmer_ids(codes: np.ndarray, k: int = 6, stride: int = 1) -> np.ndarray:
     numbers = _numbers(codes, k, stride, count)
     numbers += np.uint16(NUM_SPECIAL)
     if codes.max(initial=0) > 3:
-        # counts of non-nucleotides before each position: a k-mer without one adds none
+        # Count the letters that are no nucleotides before each position: over a k-mer
+        # without one the count stays what it was.
         before = np.zeros((*codes.shape[:-1], codes.shape[-1] + 1), np.int32)
         np.cumsum(codes > 3, axis=-1, out=before[..., 1:])
         spoilt = before[..., k:] > before[..., :-k]

@@ -88,7 +88,8 @@ def pearsons(labels_nO: np.ndarray, predictions_nO: np.ndarray) -> np.ndarray:
     sides = []
     for values in (labels_nO, predictions_nO):
         centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
-        centred[:, (values == values[:1]).all(0)] = 0  # rounding leaves a trace
+        # A constant minus its mean is 0 but for rounding, which must not correlate.
+        centred[:, (values == values[:1]).all(0)] = 0
         length = np.linalg.norm(centred, axis=0)
         sides.append(centred / np.where(length > 0, length, 1))
     return np.clip((sides[0] * sides[1]).sum(0), -1, 1)
@@ -127,7 +128,7 @@ def _curves(positive: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     """Area under the ROC curve, average precision; `positive` (n,) holds both kinds."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    hits = np.cumsum(positive[order])[last]  # at each threshold: one for all that tie
+    hits = np.cumsum(positive[order])[last]  # equal scores share one threshold
     misses = last + 1 - hits
     right, wrong = hits / hits[-1], misses / misses[-1]
     steps = np.diff(wrong, prepend=0.0)

@@ -38,7 +38,9 @@ from randommask.finetuning import heads, purpose, tuning
 from randommask.finetuning.purpose import Purpose
 from randommask.training.precision import autocast
 
-CHUNK = 1024  # windows tokenized together
+# Windows tokenized together: enough to keep the tokenizer's cost a window low, and
+# few enough that a genome is never in memory as text.
+CHUNK = 1024
 # What reading a table raises that is cut off, packed badly, or no text.
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, csv.Error, UnicodeDecodeError)
 _LETTERS = str.maketrans("", "", genome.IUPAC + genome.IUPAC.lower())
@@ -85,7 +87,7 @@ class FineTuned:
             ids_BT = torch.from_numpy(ids[first : first + most, :longest])
             with self.autocast:
                 parts.append(self.model(ids_BT.to(self.device).long(), keep_BT).float())
-        # the saved head gives values in their own unit
+        # The saved head gives values in their own unit, so nothing is scaled here.
         return tuning.predictions(self.purpose.type, torch.cat(parts), 1.0, 0.0)
 
 
@@ -163,7 +165,7 @@ def table_windows(path: str | Path, window: int, least: int) -> Iterator[Window]
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     """The rows of a csv file, plain or gzip, that has a column `sequence`."""
-    csv.field_size_limit(sys.maxsize)  # a sequence is a field
+    csv.field_size_limit(sys.maxsize)  # else a field ends at 131,072 bases
     try:
         with open(path, "rb") as raw:
             is_gzip = raw.peek(len(genome.GZIP_MAGIC)).startswith(genome.GZIP_MAGIC)

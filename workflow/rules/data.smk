@@ -67,6 +67,7 @@ use rule download_genome as download_gue with:
         directory("<resources>/gue"),
     log:
         "<logs>/download/gue.log",
+    cache: "omit-software"
     params:
         checksums=CHECKSUMS,
         name="gue",
@@ -82,6 +83,7 @@ use rule download_genome as download_deepstarr with:
         directory("<resources>/deepstarr"),
     log:
         "<logs>/download/deepstarr.log",
+    cache: "omit-software"
     params:
         checksums=CHECKSUMS,
         name="deepstarr",

@@ -9,6 +9,7 @@ use rule download_genome as download_encoder with:
         directory("<resources>/encoders/{released}"),
     log:
         "<logs>/download/encoders/{released}.log",
+    cache: "omit-software"
     params:
         checksums=CHECKSUMS,
         name=source_name,

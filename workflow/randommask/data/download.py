@@ -35,6 +35,7 @@ from randommask.data import archive, checksums, fetched, hub, sources
 from randommask.data.sources import RefusedError, RemoteFile, Source
 from randommask.data.transfer import Fetched, fetch, open_client
 from randommask.errors import InputError, run
+from randommask.experiment import flags
 
 Find = Callable[[], Sequence[RemoteFile]]
 Got = Sequence[tuple[RemoteFile, Fetched]]
@@ -207,7 +208,7 @@ def main(argv: list[str] | None = None) -> None:
     values = []
     for flag in ("hparams", "mirrors"):
         try:
-            values.append(json.loads(getattr(args, flag)))
+            values.append(json.loads(flags.read(getattr(args, flag))))
         except ValueError as error:
             raise InputError(f"{flag}: not JSON ({error})") from None
     spec, mirrors = values

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LEVELS = 2**16  # of the number drawn for an element
+LEVELS = 2**16  # numbers that can be drawn for an element, so a rate is some of these
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:
@@ -26,5 +26,5 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     words = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 4),))
     numbers = words.view(torch.int16)[: x.numel()]  # each from -2**15 to 2**15 - 1
     is_kept = numbers.view(x.shape).lt_(kept_levels - LEVELS // 2)
-    # the scale apart from the mask: bf16 would round 1 / 0.9 to 1.109
+    # Scaled apart from the mask: a mask in bf16 would round 1 / 0.9 to 1.109.
     return (x * is_kept.to(x.dtype)).mul_(LEVELS / kept_levels)

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from randommask.encoders.pooling import chosen, mean
 
 PAD = 4
-SHIFT = 0.05  # of the modulation: what is left of a filter at any distance
+# What is left of a filter however far it reaches: its decay goes to this, not to 0.
+SHIFT = 0.05
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class Filter(nn.Module):
         self.bias = nn.Parameter(torch.randn(config.hidden))
         position, features = _positions(config)
         self.pos_emb = Constants(t=position, z=features)
-        # decay to 1 % within 0.3 to 1.5 of the longest sequence
+        # The units' filters decay at rates between two: to 1 % within 0.3, and within
+        # 1.5, of the longest sequence.
         slow, fast = math.log(0.01) / 1.5, math.log(0.01) / 0.3
         deltas = torch.linspace(slow, fast, config.hidden)
         self.modulation = Constants(deltas=deltas[None, None])
@@ -174,7 +176,8 @@ class Operator(nn.Module):
         """Convolve each hidden unit with its filter, in float32 whatever comes in."""
         length = x_BHT.shape[-1]
         points = fft_length(length)
-        # bf16 has no Fourier transform, and the sines' large arguments need the digits
+        # There is no Fourier transform of bf16, and the sines in the filters take large
+        # arguments, whose last digits bf16 does not have.
         with torch.autocast(x_BHT.device.type, enabled=False):
             spectrum = torch.fft.rfft(x_BHT.float(), n=points)
             spectrum = spectrum * self.filter_fn.spectrum(length)

@@ -35,21 +35,31 @@ FAMILIES = sorted(path.stem for path in _FAMILIES.glob("[a-z]*.py"))
 
 
 @cache
-def tokenizations(family: str) -> tuple[str, ...] | None:
-    """What a family's module calls its `TOKENIZATIONS`, read without importing it.
-
-    They are constants such as `kmers.NON_OVERLAPPING`, named after their words. None
-    where it says so in another way.
-    """
+def _constants(family: str) -> dict[str, tuple[str, ...]]:
+    """The tuples of names that a family's module begins with, without importing it."""
     text = (_FAMILIES / f"{family}.py").read_text(encoding="utf-8")
+    found = {}
     for node in ast.parse(text).body:
         match node:
-            case ast.Assign([ast.Name("TOKENIZATIONS")], ast.Tuple(elements)):
+            case ast.Assign([ast.Name(name)], ast.Tuple(elements)):
                 words = [ast.unparse(one).rpartition(".")[2] for one in elements]
-                return tuple(
-                    word.strip("'\"").lower().replace("_", "-") for word in words
-                )
-    return None
+                found[name] = tuple(word.strip("'\"") for word in words)
+    return found
+
+
+def tokenizations(family: str) -> tuple[str, ...] | None:
+    """The tokens that a family's encoders read; None where its module hides them.
+
+    They are constants such as `kmers.NON_OVERLAPPING`, named after their words.
+    """
+    words = _constants(family).get("TOKENIZATIONS")
+    return words and tuple(word.lower().replace("_", "-") for word in words)
+
+
+def takes_adapters(family: str) -> bool:
+    """Whether a family names layers that low-rank adapters go on."""
+    text = (_FAMILIES / f"{family}.py").read_text(encoding="utf-8")
+    return "LORA_TARGETS" in text
 
 
 # --- Which encoder is what ------------------------------------------------------------

@@ -17,6 +17,8 @@ from randommask.experiment.encoders import (
     k_of,
     keys,
     kind,
+    phases,
+    takes_adapters,
     tokenizations,
 )
 from randommask.experiment.pages import MAPS, SPACES
@@ -61,6 +63,7 @@ def _check_table(
         label = f"{where} row {row.label!r}"
         known(label, row.encoder, experiment.encoders, "encoder")
         _check_tokenization(experiment, label, row)
+        _check_adapters(experiment, label, row)
         if not isinstance(experiment.encoders[row.encoder], Released | KmerLinear):
             _check_lengths(experiment, label, row, rows)
     if table.datasets == "all":
@@ -88,6 +91,18 @@ def _check_tokenization(experiment: Experiment, where: str, row: Row) -> None:
         raise InputError(
             f"{where}: tokenization {tokens} does not fit encoder {row.encoder}, "
             f"expected {' or '.join(readable)}"
+        )
+
+
+def _check_adapters(experiment: Experiment, where: str, row: Row) -> None:
+    """An encoder that is fine-tuned by adapters has layers for them."""
+    reads = family(experiment, row.encoder)
+    own = getattr(experiment.encoders[row.encoder], "finetune", None)
+    lora = (own.given() if own else {}).get("lora", experiment.finetune.lora)
+    if reads and lora and not takes_adapters(reads):
+        raise InputError(
+            f"{where}: finetune.lora, expected null for {row.encoder}: the family "
+            f"{reads} has no layers for adapters"
         )
 
 
@@ -194,6 +209,13 @@ def _check_roles(experiment: Experiment) -> None:
             least = " from 4 on" if role in SPACES else ""
             raise InputError(
                 f"{where}: {name} has k {k}, expected an even number{least}"
+            )
+    if "randommask" in roles:  # Figure 1 draws a span that is longer than a k-mer's
+        longest = phases(experiment, roles["randommask"])[-1].max_span
+        if longest <= (k := experiment.pretrain.k):
+            raise InputError(
+                f"roles.randommask: {roles['randommask']} ends with max_span "
+                f"{longest}, expected more than pretrain.k {k}"
             )
     baseline, rows = roles.get("baseline"), experiment.tables.table3.rows
     if baseline and rows and baseline not in [row.encoder for row in rows]:

@@ -39,7 +39,9 @@ from randommask.training.state import StateFolder
 
 VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
 WEIGHTS = ("config.json", "model.safetensors")
-SAVE_SECONDS = 600.0  # between two states kept; writing one takes a second or two
+# Between two checkpoints: a kill costs ten minutes at most, and runs that are shorter
+# write none.
+SAVE_SECONDS = 600.0
 
 
 def finetune(
@@ -166,7 +168,8 @@ def _make_deterministic() -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time
+    # Nothing here reads memory that it has not written, so filling it only costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -50,7 +50,8 @@ def window(family: Any, tokenization: str, config: Any, bases: int) -> int:
     """
 
     def tokens(length: int) -> int:
-        # a shorter sequence may have more tokens: a remainder in single letters
+        # A shorter sequence may have more tokens, where a remainder is read in single
+        # letters; so all lengths of the last k are looked at.
         lengths = range(max(1, length - config.k + 1), length + 1)
         made = ["A" * length for length in lengths]
         return int(family.tokenize(made, tokenization, config)[1].max())

@@ -41,10 +41,13 @@ from randommask.training.precision import autocast, keep_exact
 # A CPU is fastest while the attention scores of a layer, all heads of all rows
 # together, stay in its cache.
 SCORES_BYTES = 2**24
-PREDICTED_ROWS = 512  # rows predicted at once on a GPU
+# Rows that a GPU predicts at once: no gradient is kept, so more than a batch fit.
+PREDICTED_ROWS = 512
 # Compiling takes about half a minute, which shorter runs do not win back.
 COMPILED_STEPS = 2000
-COMPILER = {"mode": "reduce-overhead", "dynamic": False}  # a CUDA graph of each pass
+# Forward and backward pass are each one CUDA graph: small kernels would otherwise wait
+# for Python to start the next.
+COMPILER = {"mode": "reduce-overhead", "dynamic": False}
 
 
 def order(seed: int, epoch: int, rows: int) -> np.ndarray:

@@ -27,8 +27,8 @@ from randommask.pretraining.segment import Segment
 from randommask.pretraining.trainer import Trainer
 from randommask.training.state import STATE_FILE, STOPPED, StateFolder
 
-# Between two checkpoints, whichever comes first. A kill so costs ten minutes at most;
-# writing BERT-base's 1.1 GB in the background costs training nothing to speak of.
+# Between two checkpoints, whichever comes first: a kill costs ten minutes at most. One
+# of BERT-base is 1.1 GB, which a thread writes while training goes on.
 SAVE_SECONDS, SAVE_STEPS = 600.0, 5000
 
 
@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", required=True, nargs="+", help="manifest.json")
-    # not --start: torchrun would take it for an abbreviation of its own
+    # Not --start: torchrun would take that for an abbreviation of a flag of its own.
     parser.add_argument("--from", dest="start", type=Path, help="folder to go on from")
     parser.add_argument("--hparams", required=True, help="JSON: see Pretraining")
     parser.add_argument("--output", required=True, type=Path)

@@ -89,8 +89,9 @@ def write(
     Phases that begin later are left out. `encoder` is the name in the config; `sources`
     are (genome, file, sha256) of what the corpus was made from, as in its manifests.
     """
-    phases = phases_until(settings.curriculum, max(step, 1))  # 0: before the first
-    settings = settings.model_copy(update={"curriculum": phases})
+    *whole, last = phases_until(settings.curriculum, max(step, 1))
+    cut = last.model_copy(update={"until": step})  # also at 0, where no phase can end
+    settings = settings.model_copy(update={"curriculum": (*whole, cut)})
     config = EncoderConfig.of(settings)
     loading = LOADING.format(
         dna="ACGTTGCATGACCTGA",

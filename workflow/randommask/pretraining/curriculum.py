@@ -43,7 +43,8 @@ def information_bound(
     masked = labels >= 0
     hidden_token = masked & (inputs != ids)
     bases = np.ones((samples, (tokens - 1) * stride + k), bool)
-    for offset in range(k):  # a base is seen when any token over it is seen
+    # A base is hidden only where all k tokens over it are.
+    for offset in range(k):
         last = offset + (tokens - 1) * stride + 1
         bases[:, offset:last:stride] &= hidden_token
     worth = np.zeros((samples, tokens))

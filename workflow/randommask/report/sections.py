@@ -211,11 +211,10 @@ def _close_table(*_: Any) -> str:
     return "</table></div>"
 
 
-def settings(config: Any) -> Markup:
-    """The configuration as YAML; one that is text stays as it is."""
-    if not isinstance(config, str):
-        config = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=88)
-    return Markup('<pre class="scroll" tabindex="0">{}</pre>').format(config)
+def settings(config: dict[str, Any]) -> Markup:
+    """The configuration as YAML."""
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=88)
+    return Markup('<pre class="scroll" tabindex="0">{}</pre>').format(text)
 
 
 def provenance(paths: dict[str, Path]) -> Markup:

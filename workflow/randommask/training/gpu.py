@@ -44,6 +44,8 @@ class Locks:
     """Locks on the GPUs of a machine, in a folder that its processes share.
 
     A lock is an open file: it is let go when the last process that has it open ends.
+    It is `flock` itself and not `files.lock`, because a GPU is held by several commands
+    at once, and by the command that replaces this process.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -122,7 +124,7 @@ def execute(count: int, share: int, command: list[str]) -> None:
     default = Path(tempfile.gettempdir()) / f"randommask-gpus-{os.getuid()}"
     locks = Locks(Path(os.environ.get("RANDOMMASK_LOCKS", default)))
     if not {"RANDOMMASK_GPUS", "CUDA_VISIBLE_DEVICES"} & os.environ.keys():
-        # nvidia-smi counts so; CUDA's own order is another
+        # nvidia-smi numbers GPUs by their bus, CUDA by their speed unless told.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(locks.acquire(names, count, share))
     try:

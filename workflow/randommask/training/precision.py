@@ -4,7 +4,9 @@ from contextlib import nullcontext
 
 import torch
 
-CUDNN_LEVELS = 16  # of some of cuDNN's attention kernels (pytorch/pytorch#174245)
+# Some of cuDNN's attention kernels round a dropout rate to sixteenths
+# (pytorch/pytorch#174245).
+CUDNN_LEVELS = 16
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast | nullcontext:

@@ -39,7 +39,7 @@ from torch import Tensor
 from randommask import files
 from randommask.errors import InputError, differences
 
-KEPT = 2  # checkpoints; the one before serves where the last is damaged
+KEPT = 2  # checkpoints: the one before serves where the last is damaged
 STATE_FILE = "state.safetensors"  # in a finished segment: what the next starts from
 STOPPED = 128 + signal.SIGTERM  # exit status of a run that was asked to stop
 
@@ -74,7 +74,7 @@ class StateFolder:
 
     def __exit__(self, *error: object) -> None:
         if self._thread is not None:
-            self._thread.shutdown()  # before the lock is let go
+            self._thread.shutdown()  # waits: the lock is let go when nothing writes
         self._stack.__exit__(*error)
 
     def open(self) -> None:

@@ -37,12 +37,12 @@ from randommask.errors import InputError
 from randommask.experiment.encoders import FAMILIES
 from randommask.files import read_json
 
-MODULES = {"bert": "bert", "esm": "esm", "hyenadna": "hyena"}  # by model_type
-# One's own module serves the model_type of its own name.
+# The module that reads each model_type; one's own serves that of its own name.
+MODULES = {"bert": "bert", "esm": "esm", "hyenadna": "hyena"}
 MODULES |= {name: name for name in FAMILIES if name not in MODULES.values()}
 NEEDED = ("TOKENIZATIONS", "read_config", "tokenize", "load", "save", "from_released")
-# tanh(x / 4096) * 4096 is x, to 6e-6 of it up to |x| = 17; a power of two, so that
-# scaling rounds nothing.
+# Small inputs pass tanh almost unchanged: tanh(x / 4096) * 4096 is x, to 6e-6 of it up
+# to |x| = 17. A power of two rounds nothing when it scales.
 SMALL = 2.0**-12
 
 

@@ -24,7 +24,7 @@ from randommask.errors import InputError
 __all__ = ["read_config", "save"]  # as the encoder itself has them
 
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
-# query, key and value are one layer here, so their adapters share the first factor
+# Query, key and value are one layer here, so their adapters share the first factor.
 LORA_TARGETS = ("qkv", "out", "up", "down")
 POOLINGS = BOTH
 CLASSIFIER = "BertForSequenceClassification"
@@ -52,7 +52,7 @@ DROPPED = (
     "bert.pooler.dense.weight",
     "bert.pooler.dense.bias",
 )
-# Copies that old checkpoints keep of tied weights, and the weights.
+# Old checkpoints hold tied weights twice: the copy's name, and the name that is kept.
 TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",

@@ -125,7 +125,8 @@ def _sizes(config: dict[str, Any], k: int) -> Sizes:
         hidden=config["hidden_size"],
         heads=config["num_attention_heads"],
         feed_forward=config["intermediate_size"],
-        # transformers counts positions from the padding's id + 1
+        # Transformers numbers positions from the padding's id + 1 on, so that many of
+        # the embedding's rows are never used.
         positions=config["max_position_embeddings"] - PAD - 1,
         k=k,
         dropout=config["hidden_dropout_prob"],
@@ -266,7 +267,7 @@ def from_released(
     k = families.bases_of_token(config, len(SPECIALS) + len(LETTERS), source)
     weights = {n: t for n, t in weights.items() if not n.startswith(DROPPED)}
     expected = _empty(_sizes(published, k), published).state_dict()
-    for name in CONTACTS:  # never used, and not in every checkpoint
+    for name in CONTACTS:  # a head we never use, and not in every checkpoint
         weights.setdefault(name, torch.zeros(expected[name].shape))
     check_weights(expected, weights, source)
     return {**published, "k": k}, weights

@@ -31,7 +31,6 @@ from randommask.experiment.hparams.jobs import (
     SpanMasking,
     World,
 )
-from randommask.experiment.hparams.objects import read_hparams, read_object
 from randommask.experiment.hparams.pages import (
     AblationPage,
     ComparedRow,

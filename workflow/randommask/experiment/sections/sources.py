@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 
 from randommask.experiment.form import (
     Count,
@@ -13,6 +13,7 @@ from randommask.experiment.form import (
     Some,
     Text,
     Url,
+    refused,
 )
 
 BENCHMARK = ("gue", "deepstarr")
@@ -71,12 +72,21 @@ class LocalCopy(Section):
     """a file or a folder; it must be there, or be made below `results`"""
 
 
+def _names(files: tuple[PublishedFile, ...]) -> tuple[PublishedFile, ...]:
+    names = [file.name for file in files]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise refused(f"two files are called {twice!r}")
+    return files
+
+
 class Files(Section):
     """Files to download, all from the same publisher."""
 
     unpack: Literal["zip"] | None = None
     """`zip` for an archive, of which the members are wanted"""
-    files: Annotated[tuple[PublishedFile, ...], Field(min_length=1)]
+    files: Annotated[
+        tuple[PublishedFile, ...], Field(min_length=1), AfterValidator(_names)
+    ]
     """each with `name`, `urls`, and `md5`, `sha256`, `bytes` where known"""
 
 

@@ -19,14 +19,11 @@ LABEL = 0.26, 0.16  # inches: room that a label needs
 
 
 def draw(
-    embeddings: dict[str, str],
-    purity: dict[str, str],
-    notice: str,
-    cluster: str | None = None,
+    embeddings: dict[str, str], purity: dict[str, str], notice: str
 ) -> tuple[Figure, pd.DataFrame]:
-    """The last step of one role, and the cluster of two central nucleotides enlarged.
+    """The last step of one role, and its densest cluster enlarged.
 
-    Without `cluster`, the densest is taken. Returns the points drawn.
+    A cluster has two central nucleotides in common. Returns the points drawn.
     """
     if len(embeddings) != 1:
         raise InputError(f"--embeddings: {len(embeddings)} roles, expected one")
@@ -36,10 +33,7 @@ def draw(
     if unknown := sorted(set(last["center"]) - set(style.PAIRS)):
         raise InputError(f"{path}: center {unknown[0]!r}, expected two of ACGT")
     middles = {pair: medoid(group) for pair, group in last.groupby("center")}
-    if cluster is None:
-        cluster = min(middles, key=lambda pair: _window(last, pair, middles[pair]))
-    if cluster not in middles:
-        raise InputError(f"cluster: {cluster!r}, expected one of {sorted(middles)}")
+    cluster = min(middles, key=lambda pair: _window(last, pair, middles[pair]))
 
     figure = style.new(style.TWO_COLUMNS, WHOLE + 0.3, notice)
     whole = style.place(figure, 0.08, 0.22, WHOLE, WHOLE)

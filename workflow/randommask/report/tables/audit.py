@@ -17,6 +17,7 @@ from randommask.experiment.datasets import TASKS
 from randommask.experiment.hparams import Page
 from randommask.measures import audit
 from randommask.measures.audit import BASELINE, CENT, OURS, PROMOTERS, Printed, verdict
+from randommask.report.tables.sheet import markdown_rows
 
 _WORDS = {
     "agrees": "agrees",
@@ -165,7 +166,7 @@ def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     rows = [[str(cell).replace("NT*", r"NT\*") for cell in line] for line in lines]
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     sides = ["---:" if any(map(_is_number, column)) else "---" for column in columns]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, sides, *rows])
+    return markdown_rows([header, sides, *rows])
 
 
 def _is_number(text: str) -> bool:

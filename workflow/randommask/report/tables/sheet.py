@@ -7,7 +7,7 @@ itself and one for below its group.
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -128,6 +128,11 @@ def _markdown_grid(grid: Grid) -> str:
     lines = [[_md(text) for text in header], align]
     for stubs, cells in grid.lines:
         lines.append([*map(_md, stubs), *map(_markdown_cell, cells)])
+    return markdown_rows(lines)
+
+
+def markdown_rows(lines: Iterable[Sequence[str]]) -> str:
+    """Lines of cells as GitHub's Markdown; the second line says how columns are set."""
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -229,8 +234,8 @@ def _tex(text: str) -> str:
     """LaTeX for a text; numbers with a sign are set as mathematics, for its minus."""
     parts = _SIGNED.split(text)
     return "".join(
-        f"${part}$" if place % 2 else "".join(_TEX.get(c, c) for c in part)
-        for place, part in enumerate(parts)
+        f"${part}$" if number % 2 else "".join(_TEX.get(c, c) for c in part)
+        for number, part in enumerate(parts)
     )
 
 
