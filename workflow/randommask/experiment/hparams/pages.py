@@ -68,6 +68,8 @@ class Table3Scores(Scores):
 
     controls: tuple[Name, ...] = ()
     """encoders that learnt nothing beforehand"""
+    untrained: tuple[Name, ...] = ()
+    """those of them with random weights, which the gains are over"""
 
 
 class Statistics(Scores):

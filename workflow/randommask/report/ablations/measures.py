@@ -20,7 +20,6 @@ A record says one thing of one row: `measure` is
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,11 @@ from typing import Any
 from randommask.errors import InputError
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.hparams import ComparedRow
-from randommask.measures import runs
+from randommask.measures import margins, runs
+from randommask.measures.margins import LEVEL
 from randommask.measures.records import Record, read_csv, tasks_of
 
 MEAN = "mean"
-LEVEL = 0.95  # of every interval
 KEYS = ("row", "encoder", "tokenization", "series", "at")
 Scores = dict[str, dict[int, runs.Run]]
 """A row's runs by data set and seed; their scores are per cent."""
@@ -124,14 +123,8 @@ def margin(found: Sequence[Sequence[float]]) -> float | None:
     if rows < 2 or seeds < 2:
         return None
     variance = statistics.fmean(map(statistics.variance, found))
-    return _studentized_range(rows, seeds) * math.sqrt(variance / seeds)
-
-
-@cache
-def _studentized_range(rows: int, seeds: int) -> float:
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(LEVEL, rows, rows * (seeds - 1)))
+    tukeys = margins.studentized_range(rows, rows * (seeds - 1))
+    return tukeys * math.sqrt(variance / seeds)
 
 
 def score_records(

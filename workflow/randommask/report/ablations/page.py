@@ -7,7 +7,7 @@ from randommask.experiment.datasets import Dataset
 from randommask.experiment.hparams import AblationPage
 from randommask.measures.records import Record, tasks_of
 from randommask.report.ablations.measures import MEAN
-from randommask.report.tables import sheet
+from randommask.report.tables import marks, sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 _MEASURES = {
@@ -73,7 +73,7 @@ def _scores(values: dict, stubs: list, datasets: Sequence[Dataset]) -> Grid:
         found = [values[*stub, "score", name] for name in names]
         numbers.append([record["value"] for record in found])
         lines.append([_score(record) for record in found])
-    ranked = sheet.rank_cells(lines, numbers)
+    ranked = marks.rank_cells(lines, numbers)
     return _grid(stubs, [Column(name) for name in names], list(map(list, ranked)))
 
 
