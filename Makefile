@@ -48,7 +48,7 @@ test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
 lint: $(READY)  ## check style and workflow
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	snakemake --lint
 
 bench: $(READY)  ## measure speeds beside the usual ways, into results/performance.md

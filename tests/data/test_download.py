@@ -383,7 +383,7 @@ FILE = {"name": "a", "urls": ["https://example.org/a"], "md5": "0" * 32}
         ({"files": []}, "files: found [], expected a list of at least 1"),
         ({"files": [FILE], "unpack": "tar"}, 'unpack: found "tar", expected zip'),
         ({"files": ["a"]}, 'files.0: found "a"'),
-        ({"files": [FILE, FILE]}, "two files have the same name"),
+        ({"files": [FILE, FILE]}, "files: two files are called 'a'"),
         ({"files": [FILE | {"name": "../a"}]}, 'name: found "../a"'),
         ({"files": [FILE | {"name": ".a"}]}, 'name: found ".a"'),
         ({"files": [FILE | {"urls": []}]}, "files.0.urls: found []"),

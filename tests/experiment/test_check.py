@@ -359,8 +359,8 @@ def test_an_ablations_setting_changes_its_own_encoder_only(paper):
     other["encoders"]["phases-100"]["replacement"] = {"mask": 0.95, "random": 0.0}
     other["encoders"]["phases-10"]["curriculum"][-1]["max_span"] = 15
     ends = (6250, 10000, 20000, 50000, 100000)
-    due = {*(f"phases-100/step-{end}" for end in ends), "phases-10/step-100000"}
-    assert changed_segments(paper, other) == due
+    expected = {*(f"phases-100/step-{end}" for end in ends), "phases-10/step-100000"}
+    assert changed_segments(paper, other) == expected
 
 
 def test_a_milestone_has_the_settings_of_its_encoder(paper):
@@ -400,7 +400,7 @@ def test_dnabert2s_recipe_is_the_scripts(paper):
     paper["finetune"]["recipe"] = "dnabert2"
     experiment = check(paper)
     rows = {row.dataset: row for row in runs.benchmark(experiment)}
-    due = {
+    expected = {
         "EMP-H3": (3, None, 50),
         "TF-M-3": (5, 1000, 30),
         "TF-H-0": (3, None, 30),
@@ -410,7 +410,7 @@ def test_dnabert2s_recipe_is_the_scripts(paper):
         "CPD-tata": (10, None, 50),
         "SSP": (5, None, 50),
     }
-    for name, numbers in due.items():
+    for name, numbers in expected.items():
         run = runs.finetuning(experiment, "dnabert", "overlapping", rows[name], 1)
         assert (run.epochs, run.max_steps, run.warmup_steps) == numbers
         assert (run.batch_size, run.learning_rate) == (32, 3e-5)

@@ -15,8 +15,8 @@ from randommask.report.figures import __main__ as command
 from randommask.report.figures import (
     clusters,
     curves,
-    datapage,
     milestones,
+    prepared,
     ranking,
     style,
     tokens,
@@ -65,7 +65,7 @@ def write_datasets(path):
         ("EAP", "EAP", 402296, "dev:0.1+-1.2 hk:0.0+-1.0", "", 0),
         ("a-name-that-is-far-too-long", "mine", 30, "0:9 1:2 2:3 3:4 4:1", 9 / 19, 0),
     ]
-    rows = [",".join([*datapage.COLUMNS, "sha256"])]
+    rows = [",".join([*prepared.COLUMNS, "sha256"])]
     for name, task, size, labels, largest, leaks in kinds:
         published = "" if task == "mine" else 12000
         shared = [name, task, "{}", size, published, 90, 100, 0.4, labels, largest]
@@ -157,7 +157,7 @@ def test_the_numbers_of_the_data_page_are_kept_as_they_are(folder):
     _, _, csv = draw(folder, "datasets", [], "data")
     given = pd.read_csv(folder / "datasets.csv", dtype=str, keep_default_na=False)
     kept = pd.read_csv(csv, dtype=str, keep_default_na=False)
-    whole = [name for name in datapage.COLUMNS if name not in ("gc", "largest_class")]
+    whole = [name for name in prepared.COLUMNS if name not in ("gc", "largest_class")]
     assert kept[whole].equals(given[whole])
 
 
@@ -170,14 +170,14 @@ def test_a_data_page_without_a_split_is_refused(folder):
 
 def test_what_to_look_at_is_coloured(folder):
     with style.applied():
-        figure, _ = datapage.draw(str(folder / "datasets.csv"), "")
+        figure, _ = prepared.draw(str(folder / "datasets.csv"), "")
     rows, _, labels, *_ = figure.axes
     train = rows.collections[1].get_facecolors()
-    marked = [to_hex(colour).upper() == datapage._ACCENT for colour in train]
+    marked = [to_hex(colour).upper() == prepared._ACCENT for colour in train]
     assert marked == [False, True, False, True]
     bars = {
         number: [
-            to_hex(bar.get_facecolor()).upper() == datapage._ACCENT for bar in line
+            to_hex(bar.get_facecolor()).upper() == prepared._ACCENT for bar in line
         ]
         for number, line in enumerate(labels.containers)
     }

@@ -108,12 +108,24 @@ def test_the_workflow_is_deployed(tmp_path):
         'min_version("6.10.0")\n\n'
         'configfile: "config/config.yaml"\n\n'
         "module randommask:\n"
-        f"    snakefile:\n        {str(ROOT / 'Snakefile')!r}\n"
+        f"    snakefile:\n        {str(ROOT / 'workflow' / 'Snakefile')!r}\n"
         "    config:\n        config\n\n\n"
         "use rule * from randommask\n"
     )
-    assert jobs(snakemake(tmp_path, "-n"))["total"] == 1112
+    assert jobs(snakemake(tmp_path, "-n", "all"))["total"] == 1112
+    assert jobs(snakemake(tmp_path, "-n"))["finetune"] == 11 * 28 * 3
     listed = tmp_path / "config" / "datasets.tsv"
     lines = listed.read_text().splitlines(keepends=True)
     listed.write_text("".join(line for line in lines if not line.startswith("EAP")))
     assert jobs(snakemake(tmp_path, "-n"))["prepare"] == 27
+
+
+def test_the_catalog_finds_what_it_looks_for():
+    """Its rules for standardized usage, and that a report can be made."""
+    shown = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())
+    assert shown["usage"]["report"] is True
+    assert shown["usage"]["software-stack-deployment"]["conda"] is True
+    for path in ("workflow/Snakefile", "config/README.md", "workflow/rules"):
+        assert (ROOT / path).exists()
+    words = (ROOT / "README.md").read_text().lower()
+    assert "snakemake" in words and "workflow" in words

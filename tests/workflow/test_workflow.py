@@ -321,16 +321,27 @@ def small(world, *words, **options):
     return snakemake(*words, *flags, *told, folder=world, **options)
 
 
-def test_every_rule_runs(world):
+def targets_of(world):
+    """What together takes every rule."""
     results = results_of(world)
-    targets = [
+    return [
         results / "report.html",
         results / "ablations" / "spans.csv",
         results / "models" / "randommask" / "overlapping" / "CPD-tata",
         results / "release" / "randommask",
     ]
-    small(world, *targets)
-    for target in targets:
+
+
+@pytest.fixture(scope="module")
+def finished(world):
+    """The same with every rule run."""
+    small(world, *targets_of(world))
+    return world
+
+
+def test_every_rule_runs(finished):
+    results = results_of(finished)
+    for target in targets_of(finished):
         assert target.exists()
     for number in range(1, 6):
         assert (results / "tables" / f"table{number}.tex").stat().st_size
@@ -360,9 +371,12 @@ def test_every_rule_runs(world):
     assert any(kept.iterdir())
     assert json.loads(run.read_text())["encoder"] == "randommask"
     # the model is the same run again: nothing of it is planned a second time
-    assert "Nothing to be done" in small(world, "-n", *targets).stdout
-    small(world, *targets, "--report", "shown.html")
-    shown = (world / "shown.html").read_text()
+    assert "Nothing to be done" in small(finished, "-n", *targets_of(finished)).stdout
+
+
+def test_snakemakes_report_shows_every_table_and_figure(finished):
+    small(finished, *targets_of(finished), "--report", "shown.html")
+    shown = (finished / "shown.html").read_text()
     listed = re.search(r"var categories = (\{.*?\});", shown)[1]
     listed = {name: parts["Other"] for name, parts in json.loads(listed).items()}
     assert listed.keys() == {"Report", "Tables", "Figures", "Ablations"}
@@ -374,28 +388,24 @@ def test_every_rule_runs(world):
         assert words in shown.replace("\\u003c", "<").replace("\\u003e", ">")
 
 
-def test_another_number_of_gpus_retrains_nothing(world):
-    report = results_of(world) / "report.html"
-    if not report.exists():
-        pytest.skip("test_every_rule_runs made no results")
+def test_another_number_of_gpus_retrains_nothing(finished):
+    report = results_of(finished) / "report.html"
     flags = ("--snakefile", ROOT / "Snakefile", "--configfile", "config.yaml")
     gpus = ("--set-resources", "pretrain:gpu=4", "--resources", "gpu=4")
-    done = snakemake("-n", report, *flags, *gpus, folder=world)
+    done = snakemake("-n", report, *flags, *gpus, folder=finished)
     assert "Nothing to be done" in done.stdout
 
 
-def test_partial_tables_are_of_the_runs_there_are(world):
-    results = results_of(world)
+def test_partial_tables_are_of_the_runs_there_are(finished):
+    results = results_of(finished)
     table = results / "tables" / "table3.csv"
-    if not table.exists():
-        pytest.skip("test_every_rule_runs made no results")
     run = results / "finetune/randommask/overlapping/CPD-tata/seed1"
     aside = run.with_name("aside")
     run.rename(aside)
     try:
         published = results / "release" / "randommask"
         targets = (table, results / "tables" / "statistics.csv", published)
-        small(world, *targets, "--config", "partial=True")
+        small(finished, *targets, "--config", "partial=True")
         with open(table, newline="") as file:
             empty = [row for row in csv.DictReader(file) if not row["mean"]]
         assert [(x["encoder"], x["dataset"]) for x in empty] == [
@@ -404,20 +414,18 @@ def test_partial_tables_are_of_the_runs_there_are(world):
         assert "No run, so the cell is empty" in (published / "README.md").read_text()
     finally:
         aside.rename(run)
-    small(world, results / "report.html")
-    assert "Nothing to be done" in small(world, "-n", results / "report.html").stdout
+    small(finished, results / "report.html")
+    assert "Nothing to be done" in small(finished, "-n", results / "report.html").stdout
 
 
-def test_changing_one_encoder_replans_it_and_its_descendants_only(world):
-    if not (results_of(world) / "report.html").exists():
-        pytest.skip("test_every_rule_runs made no results")
-    path = world / "config.yaml"
+def test_changing_one_encoder_replans_it_and_its_descendants_only(finished):
+    path = finished / "config.yaml"
     before = path.read_text()
     config = yaml.safe_load(before)
     config["encoders"]["nonoverlapping"]["learning_rate"] = 1e-3
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     try:
-        output = small(world, "-n", results_of(world) / "report.html").stdout
+        output = small(finished, "-n", results_of(finished) / "report.html").stdout
     finally:
         path.write_text(before)
     touched = set(re.findall(r"(?:segment|encoder|milestone)=([\w-]+)", output))

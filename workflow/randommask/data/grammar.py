@@ -151,7 +151,7 @@ def decoys(site: str) -> list[Codes]:
 
 
 # -------------------------------------------------------------------------------------
-# What makes a dataset: a writer, its place in GUE, labels (n,) and a length in bases
+# What makes a dataset: a writer, its folder in GUE, labels (n,) and a length in bases
 # in, codes (n, bases) out.
 
 Recipe = Callable[[Writer, str, np.ndarray, int], Codes]

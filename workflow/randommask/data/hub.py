@@ -178,18 +178,18 @@ def on_mirror(
     )
 
 
-def _is_there(client: httpx2.Client, place: str) -> bool:
-    if not re.match("https?://", place):
-        return Path(place).is_file()
+def _is_there(client: httpx2.Client, address: str) -> bool:
+    if not re.match("https?://", address):
+        return Path(address).is_file()
 
     def ask() -> bool:
-        with client.stream("GET", place) as response:
+        with client.stream("GET", address) as response:
             if response.status_code in (403, 404, 410):
                 return False
             check_status(response)
             return True
 
-    return persist(place, ask)
+    return persist(address, ask)
 
 
 def _endpoint() -> str | None:

@@ -63,8 +63,8 @@ def shared(numbers: Numbers, first: str, second: str) -> dict[str, int]:
     """
     size = 1 + max(numbers[split].max() for split in (first, second))
     stands = np.zeros((2, size), bool)
-    for place, split in enumerate((first, second)):
-        stands[place, numbers[split]] = True
+    for position, split in enumerate((first, second)):
+        stands[position, numbers[split]] = True
     both = stands.all(0)
     return {
         "sequences": int(np.count_nonzero(both)),

@@ -64,13 +64,7 @@ def prepare(
         is_whole = settings.max_rows is None
         warnings += _strands(tables, sequences if is_whole else {}, regions)
     if settings.drop_leaks:
-        leaked = np.isin(regions["train"], np.union1d(regions["dev"], regions["test"]))
-        tables["train"] = tables["train"].filter(pa.array(~leaked))
-        sequences["train"] = sequences["train"][~leaked]
-        if dropped := np.count_nonzero(leaked):
-            warnings.append(
-                f"train: rows dropped because dev or test has them: {dropped}"
-            )
+        warnings += _drop_leaks(tables, sequences, regions)
     _check_trainable(source, dataset, tables["train"])
 
     with files.make_aside(output, *MADE) as aside:
@@ -103,6 +97,20 @@ def prepare(
         )
     for warning in warnings:
         print(f"warning: {dataset.dataset} {warning}", file=sys.stderr)
+
+
+def _drop_leaks(
+    tables: dict[str, pa.Table],
+    sequences: dict[str, np.ndarray],
+    regions: dict[str, np.ndarray],
+) -> list[str]:
+    """Take the training rows away whose region dev or test has; say how many."""
+    leaked = np.isin(regions["train"], np.union1d(regions["dev"], regions["test"]))
+    tables["train"] = tables["train"].filter(pa.array(~leaked))
+    sequences["train"] = sequences["train"][~leaked]
+    dropped = np.count_nonzero(leaked)
+    said = f"train: rows dropped because dev or test has them: {dropped}"
+    return [said] if dropped else []
 
 
 def _read_cut(

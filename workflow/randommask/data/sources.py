@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from randommask.data import archive
-from randommask.errors import InputError
 from randommask.experiment.form import Section, read
 from randommask.experiment.hparams import Download, PublishedEncoder
 from randommask.experiment.sections import Hub, LocalCopy, Weights
@@ -125,11 +124,10 @@ class Source:
 
 def parse(name: str, spec: Any) -> Source:
     """Check the spec of the source called `name`; raise `InputError` naming the key."""
-    where = f"source {name}"
-    return _source(where, read(Download, spec, where).root)
+    return _source(read(Download, spec, f"source {name}").root)
 
 
-def _source(where: str, found: Section) -> Source:
+def _source(found: Section) -> Source:
     if isinstance(found, PublishedEncoder):
         found = found.encoder
     if isinstance(found, LocalCopy):
@@ -138,7 +136,7 @@ def _source(where: str, found: Section) -> Source:
         known = {pin.name: _remote_file(pin) for pin in found.files}
         repository = Repository("model", found.repository, found.revision, known=known)
         return Source(repository=repository)
-    otherwise = tuple(_source(where, o) for o in getattr(found, "otherwise", ()))
+    otherwise = tuple(map(_source, getattr(found, "otherwise", ())))
     if isinstance(found, Hub):
         hub = found.hub
         repository = Repository("dataset", hub.repository, hub.revision, hub.rename)
@@ -147,8 +145,6 @@ def _source(where: str, found: Section) -> Source:
         replace(_remote_file(file, file.urls), is_archive=found.unpack == "zip")
         for file in found.files
     )
-    if len({file.name for file in files}) < len(files):
-        raise InputError(f"{where}: two files have the same name")
     return Source(files=files, otherwise=otherwise)
 
 

@@ -52,8 +52,8 @@ class Corpus:
                 holds = counts > 0
                 if not holds.any():
                     continue
-                place = np.full(holds.sum(), len(self.shards))
-                table = np.stack([place, runs[holds, 0], counts[holds]], axis=1)
+                position = np.full(holds.sum(), len(self.shards))
+                table = np.stack([position, runs[holds, 0], counts[holds]], axis=1)
                 held = chromosome["name"] in held_out
                 (validation if held else training).append(table)
                 self.shards.append(_map(path.parent / chromosome["file"], chromosome))
@@ -90,13 +90,13 @@ class Corpus:
         """The windows that random `words` (B,) uint64 choose: (B, n) uint8."""
         table, ends = self._places[purpose]
         start = ((words >> np.uint64(11)) * 2.0**-53 * ends[-1]).astype(np.int64)
-        place = np.searchsorted(ends, start, side="right")
-        start += table[place, 1] + table[place, 2] - ends[place]
+        position = np.searchsorted(ends, start, side="right")
+        start += table[position, 1] + table[position, 2] - ends[position]
         # slices of memoryviews cost a fraction of an array's
         pieces = [
             self.shards[shard][first : first + self.bases]
             for shard, first in zip(
-                table[place, 0].tolist(), start.tolist(), strict=True
+                table[position, 0].tolist(), start.tolist(), strict=True
             )
         ]
         codes = np.frombuffer(bytearray().join(pieces), np.uint8)

@@ -151,8 +151,8 @@ def write_gue(
 ) -> None:
     """Write `<source>/{train,dev,test}.csv` of each dataset of GUE."""
     for dataset in sets:
-        place = folder / dataset.source
-        place.mkdir(parents=True)
+        own = folder / dataset.source
+        own.mkdir(parents=True)
         for split in SPLITS:
             codes, labels = classified(seed, dataset, split, rows[split])
             lines = [
@@ -160,7 +160,7 @@ def write_gue(
                 for sequence, label in zip(codes, labels, strict=True)
             ]
             text = "sequence,label\n" + "".join(lines)
-            (place / f"{split}.csv").write_text(text, newline="")
+            (own / f"{split}.csv").write_text(text, newline="")
 
 
 def classified(

@@ -163,10 +163,10 @@ def limits() -> Iterator[Finding]:
         yield Finding("warning", "open files", found, advice)
     else:
         yield Finding("ok", "open files", f"at most {files} at once")
-    place = tempfile.gettempdir()
-    free = shutil.disk_usage(place).free
-    found = f"{amount(free, 'B')} free in {place}"
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    found = f"{amount(free, 'B')} free in {folder}"
     if free < TMP_BYTES:
-        yield Finding("warning", "tmp", found, "set TMPDIR to a place with 1 GiB")
+        yield Finding("warning", "tmp", found, "set TMPDIR to a folder with 1 GiB")
     else:
         yield Finding("ok", "tmp", found)

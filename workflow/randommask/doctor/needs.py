@@ -141,7 +141,7 @@ def sources(experiment: Experiment, offline: bool) -> Iterator[Finding]:
 
 
 def _specs(experiment: Experiment) -> dict[str, Any]:
-    """What is fetched, by its place in `resources`."""
+    """What is fetched, by its folder in `resources`."""
     released = {
         f"encoders/{name}": encoders.released(experiment, name)
         for name in encoders.named(experiment, Released)
@@ -156,14 +156,14 @@ def _answering(name: str, source: Source, mirrors: list[str]) -> str | None:
     for mirror in mirrors:
         if (Path(mirror) / name).is_dir():
             return mirror
-    for place in (source, *source.otherwise):
-        if place.repository:
-            found = [_reached([_address(place.repository)])]
+    for one in (source, *source.otherwise):
+        if one.repository:
+            found = [_reached([_address(one.repository)])]
         else:
-            near = [[f"{m}/{name}/{f.name}" for m in mirrors] for f in place.files]
+            near = [[f"{m}/{name}/{f.name}" for m in mirrors] for f in one.files]
             found = [
                 _reached([url for url in (*urls, *file.urls) if "://" in url])
-                for urls, file in zip(near, place.files, strict=True)
+                for urls, file in zip(near, one.files, strict=True)
             ]
         if all(found):
             return ", ".join(dict.fromkeys(found))

@@ -218,7 +218,8 @@ def _one_line(error: ValidationError, prefix: str) -> str:
     """The key, what was found and what was expected; never the model."""
     first = error.errors(include_url=False)[0]
     kind, context = first["type"], first.get("ctx", {})
-    parts = list(_written(first["loc"]))
+    is_name = first["loc"][-1:] == ("[key]",)
+    parts = list(_written(first["loc"][:-2] if is_name else first["loc"]))
     if kind == "missing":
         return f"{_joined(prefix, parts[:-1])}: no key {parts[-1]!r}"
     where = _joined(prefix, parts)
@@ -237,6 +238,10 @@ def _one_line(error: ValidationError, prefix: str) -> str:
         close = difflib.get_close_matches(str(found), names.split(", "), 1)
         near = f"; did you mean {close[0]!r}?" if close else ""
     due = _PATTERNS.get(context.get("pattern"), due)
+    if is_name and kind == "string_type":
+        due = NAMED
+    if "<text>" in first["loc"]:
+        due += ", or a list"
     return f"{where}: found {_shown(found)}, expected {due}{near}"
 
 

@@ -102,14 +102,14 @@ def _table(experiment: Experiment, name: str) -> Table2 | Table3:
     key = "table2" if name == "table2" else "table3"
     table = getattr(experiment.tables, key)
     if not table.rows:
-        raise InputError(f"tables.{key}.rows: found none, and {name} is asked for")
+        raise InputError(f"tables.{key}.rows: found none, which {name} needs")
     return table
 
 
 def _role(experiment: Experiment, name: str, role: str) -> str:
     """The encoder in a role that a page shows."""
     if (encoder := getattr(experiment.roles, role)) is None:
-        raise InputError(f"roles: no key {role!r}, and {name} shows that encoder")
+        raise InputError(f"roles: no key {role!r}, whose encoder {name} shows")
     return encoder
 
 

@@ -39,7 +39,7 @@ TITLES = {
 HOLDS, FAILS, UNMEASURED = "holds", "does not hold", "not measured"
 
 _LINES = 3
-"""Lines of a loss history whose mean counts as the loss at one place."""
+"""Lines of a loss history whose mean counts as the loss at one step."""
 
 Lines = list[dict[str, float]]
 

@@ -57,17 +57,17 @@ def read_csv(
     lines = list(csv.DictReader(io.StringIO(Path(path).read_text("utf-8"))))
     texts, numbers = tuple(texts), tuple(numbers)
     records = []
-    for place, line in enumerate(lines, start=2):
+    for number, line in enumerate(lines, start=2):
         for name in (*texts, *numbers):
             if line.get(name) is None:
-                raise InputError(f"{path}: line {place}: no column {name!r}")
+                raise InputError(f"{path}: line {number}: no column {name!r}")
         record = {name: line[name] for name in texts}
         for name in numbers:
             try:
                 record[name] = float(line[name]) if line[name] else None
             except ValueError:
                 raise InputError(
-                    f"{path}: line {place}: {name}: found {line[name]!r},"
+                    f"{path}: line {number}: {name}: found {line[name]!r},"
                     " expected a number"
                 ) from None
         records.append(record)

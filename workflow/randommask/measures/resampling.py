@@ -132,8 +132,8 @@ def _draws_of_numbers(
     means = np.concatenate(sums).reshape(resamples, -1, labels_NO.shape[1]) / rows
     label_1, label_2 = means[:, 0], means[:, 1] - means[:, 0] ** 2
     scores = []
-    for place in range(2, means.shape[1], 3):
-        first, second, both = (means[:, place + i] for i in range(3))
+    for position in range(2, means.shape[1], 3):
+        first, second, both = (means[:, position + i] for i in range(3))
         spread = label_2 * (second - first**2)
         known = spread > 1e-24
         covariance = both - first * label_1

@@ -110,12 +110,12 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     >>> holm([0.01, None, 0.04])
     [0.02, None, 0.04]
     """
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    known = sorted((p, number) for number, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
-    for done, (p, place) in enumerate(known):
+    for done, (p, number) in enumerate(known):
         highest = max(highest, min(1.0, p * (len(known) - done)))
-        adjusted[place] = float(f"{highest:.4g}")
+        adjusted[number] = float(f"{highest:.4g}")
     return adjusted
 
 

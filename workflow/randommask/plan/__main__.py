@@ -320,10 +320,10 @@ def main(argv: list[str] | None = None) -> None:
     rate = flags.tflops and flags.tflops * 1e12
     if flags.tokens_per_second is not None:
         rate = speeds.given(experiment, flags.tokens_per_second)
-    asked = max(job.gpus for job in planned)
-    gpus = flags.gpus if flags.gpus and asked else asked
+    largest = max(job.gpus for job in planned)
+    gpus = flags.gpus if flags.gpus and largest else largest
     planned = [replace(job, gpus=min(job.gpus, gpus)) for job in planned]
-    cores = flags.cores or (math.inf if asked else os.cpu_count())
+    cores = flags.cores or (math.inf if largest else os.cpu_count())
     estimator = Estimator(experiment, rate)
     print("\n".join(report(planned, estimator, gpus, cores, flags.watts)))
 

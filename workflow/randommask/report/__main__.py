@@ -26,7 +26,7 @@ from randommask.report import captions, pictures, sections
 _HERE = Path(__file__).parent
 
 
-def page(
+def html(
     tables: Path, figures: Path, hparams: ReportPage, paths: dict[str, Path]
 ) -> str:
     """The whole page, from the tables' csv and Markdown and the figures' PNG files.
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     hparams = ReportPage.parse(flags.hparams)
     paths = {name: getattr(flags, name) for name in sources}
-    write_text(flags.output, page(flags.tables, flags.figures, hparams, paths))
+    write_text(flags.output, html(flags.tables, flags.figures, hparams, paths))
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def table(tables: Path, name: str, controls: Sequence[str] = ()) -> Markup:
         made = observations_sheet(_observations(path), "")
     elif name == "statistics":
         lines = read_csv(path, statistics.TEXTS, statistics.NUMBERS)
-        made = tested.page(lines, _table3(tables / "table3.csv"), "")
+        made = tested.sheet_of(lines, _table3(tables / "table3.csv"), "")
     elif name == "table1":
         made = recipes.table1_sheet(read_csv(path, recipes.TABLE1), "")
     elif name == "table2":

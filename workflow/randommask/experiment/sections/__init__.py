@@ -190,7 +190,7 @@ class Experiment(Section):
     synthetic: Synthetic | None = None
     """only in the demo: seed and sizes of the made world"""
     mirrors: Different[Text] = ()
-    """folders or addresses that are asked before all published ones"""
+    """folders or addresses that are tried before all published ones"""
     sources: dict[Name, Source] = Field(default_factory=dict)
     """where the bytes come from"""
     genomes: dict[Name, Genome] = Field(default_factory=dict)

@@ -81,7 +81,7 @@ class Training(Section):
     """All that decides an encoder's weights, but its curriculum and architecture."""
 
     genomes: Some[Name]
-    """the corpus, by names in `sources`; without it, all that are no benchmark"""
+    """the corpus, by names in `sources`; without it all genomes there"""
     held_out: Different[Record] = ()
     """chromosomes kept out of training (validation then comes from them alone)"""
     reverse_complement: Flag = False
@@ -103,7 +103,7 @@ class Training(Section):
     `null`: off"""
     replacement: Replacement = Field(default_factory=Replacement)
     """shares of the masked tokens that become [MASK] (`mask`) and any token of the
-    vocabulary (`random`); the rest is kept"""
+    vocabulary (`random`); the rest is kept; without it 0.8 and 0.1"""
     steps: Count = 480_000
     """optimizer steps"""
     batch: Count = 512

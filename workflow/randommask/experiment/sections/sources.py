@@ -101,7 +101,11 @@ def one_of(kinds: tuple[str, ...], words: str = "") -> Discriminator:
     """Choose the form of a value by its key: exactly one of `kinds` is there."""
 
     def kind_of(found: Any) -> str | None:
-        named = found if isinstance(found, dict) else type(found).model_fields
+        named = (
+            found
+            if isinstance(found, dict)
+            else getattr(type(found), "model_fields", ())
+        )
         kinds_found = [kind for kind in kinds if kind in named]
         return f"<{kinds_found[0]}>" if len(kinds_found) == 1 else None
 

@@ -74,8 +74,8 @@ def best(
 def odd(rows: Sequence[ComparedRow], scores: Sequence[Scores]) -> list[str]:
     """A sentence for each thing that is odd about runs: how many, and of which rows."""
     counts = Counter(
-        (flag, place)
-        for place, own in enumerate(scores)
+        (flag, position)
+        for position, own in enumerate(scores)
         for found in own.values()
         for run in found.values()
         for flag in run.flags
@@ -83,8 +83,8 @@ def odd(rows: Sequence[ComparedRow], scores: Sequence[Scores]) -> list[str]:
     said = []
     for flag in dict.fromkeys(flag for flag, _ in counts):
         parts = [
-            f"{runs(count)} of {name(rows, place)}"
-            for (own, place), count in counts.items()
+            f"{runs(count)} of {name(rows, position)}"
+            for (own, position), count in counts.items()
             if own == flag
         ]
         said.append(f"{flag[0].upper()}{flag[1:]} in {', '.join(parts)}.")
@@ -103,14 +103,14 @@ def runs(count: int) -> str:
 def along(
     rows: Sequence[ComparedRow], found: Sequence[list[float]], axis: str
 ) -> list[str]:
-    """For each series, what the last place on the axis gives over the first."""
+    """For each series, what the last position on the axis gives over the first."""
     said = []
     for series in dict.fromkeys(row.series for row in rows):
-        own = [place for place, row in enumerate(rows) if row.series == series]
+        own = [position for position, row in enumerate(rows) if row.series == series]
         if is_numeric(rows):
-            own.sort(key=lambda place: rows[place].at)
+            own.sort(key=lambda position: rows[position].at)
         first, last = own[0], own[-1]
-        start, end = (shown(rows[place].at) for place in (first, last))
+        start, end = (shown(rows[position].at) for position in (first, last))
         if start != end:
             subject = f"{series}, from" if series else "From"
             change = verdict(found, last, first)
@@ -119,27 +119,27 @@ def along(
 
 
 def is_numeric(rows: Sequence[ComparedRow]) -> bool:
-    """Whether all places on the axis are numbers; texts are in the order of rows."""
+    """Whether all positions on the axis are numbers; texts are in the order of rows."""
     return all(isinstance(row.at, int | float) for row in rows)
 
 
 def between(rows: Sequence[ComparedRow], found: Sequence[list[float]]) -> list[str]:
-    """At each place that the first series shares with another, their difference."""
+    """At each position that the first series shares with another, their difference."""
     reference = rows[0].series
     said = []
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         for other, beside in enumerate(rows):
             same = beside.at == row.at and beside.series == reference
             if same and row.series != reference:
                 said.append(
                     f"{row.series} over {reference} at {shown(row.at)}: "
-                    f"{verdict(found, place, other)}."
+                    f"{verdict(found, position, other)}."
                 )
     return said
 
 
 def shown(at: float | str) -> str:
-    """A place on the axis as printed."""
+    """A position on the axis as printed."""
     return at if isinstance(at, str) else f"{at:,.10g}"
 
 
@@ -171,15 +171,15 @@ def gaps(
     """
     said = []
     if None in scores:
-        due = len(made[0]) * len(seeds)
+        expected = len(made[0]) * len(seeds)
         left = [
-            f"{name(rows, place)} ({sum(map(len, own.values()))} of {due})"
-            for place, own in enumerate(made)
-            if scores[place] is None
+            f"{name(rows, position)} ({sum(map(len, own.values()))} of {expected})"
+            for position, own in enumerate(made)
+            if scores[position] is None
         ]
         text = f"Left out, with less than half of the runs: {', '.join(left)}"
         if scores[0] is None:
-            first = next(place for place, own in enumerate(scores) if own)
+            first = next(position for position, own in enumerate(scores) if own)
             text += f"; the reference is {name(rows, first)}"
         said.append(f"{text}.")
     kept = next(own for own in scores if own)
@@ -194,9 +194,9 @@ def gaps(
     return said
 
 
-def name(rows: Sequence[ComparedRow], place: int) -> str:
+def name(rows: Sequence[ComparedRow], position: int) -> str:
     """A row's label, with its tokenization where another row has the same."""
-    label = rows[place].label
+    label = rows[position].label
     if sum(row.label == label for row in rows) > 1:
-        return f'"{label}" ({rows[place].tokenization})'
+        return f'"{label}" ({rows[position].tokenization})'
     return f'"{label}"'

@@ -6,7 +6,7 @@ A record says one thing of one row: `measure` is
   `mean`, the mean over the data sets; `low` and `high` are the 95 % interval over
   seeds of fine-tuning;
 - `difference`: the score less the reference's, with Tukey's interval (`margin`);
-- `masked`: tokens asked for in pretraining, per cent, the mean over all its steps;
+- `masked`: tokens masked in pretraining, per cent, the mean over all its steps;
 - `loss`: validation loss with all spans of `of` tokens, nats a masked token;
 - `purity`, `silhouette`: order of the embeddings, where it is measured;
 - `cls_mass`, `entropy`: attention on [CLS], and how widely it spreads, in nats: means
@@ -63,8 +63,8 @@ def common(scores: Sequence[Scores], seeds: Sequence[int]) -> list[Scores | None
     Of several choices of seeds and data sets it is the one with the most runs. Raises
     `InputError` where nothing is left.
     """
-    due = len(scores[0]) * len(seeds)
-    is_kept = [2 * sum(map(len, own.values())) >= due for own in scores]
+    expected = len(scores[0]) * len(seeds)
+    is_kept = [2 * sum(map(len, own.values())) >= expected for own in scores]
     kept = [own for own, here in zip(scores, is_kept, strict=True) if here]
     names: list[str] = []
     best: tuple[int, ...] = ()
@@ -236,13 +236,13 @@ def pretraining_records(results: Path, row: ComparedRow, partial: bool) -> list[
 
 
 def _masked(history: Iterable[Record], last: int) -> list[float]:
-    """Per cent of tokens asked for up to a step; nothing where no step was taken.
+    """Per cent of tokens masked up to a step; nothing where no step was taken.
 
     A history goes back to the first step, through all segments and branches.
     """
-    done, asked = 0, 0.0
+    done, masked = 0, 0.0
     for line in history:
         step = min(int(line["step"]), last)
-        asked += 100 * line["masked_share"] * (step - done)
+        masked += 100 * line["masked_share"] * (step - done)
         done = step
-    return [asked / done] if done else []
+    return [masked / done] if done else []

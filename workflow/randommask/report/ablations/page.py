@@ -93,27 +93,27 @@ def _losses(values: dict, stubs: list, spans: list[int]) -> Grid:
 
 
 def _others(values: dict, stubs: list) -> Grid:
-    columns = {name: (key, "", places) for key, (name, places) in _MEASURES.items()}
+    columns = {name: (key, "", digits) for key, (name, digits) in _MEASURES.items()}
     for of in ("pretraining", "fine-tuning"):
         columns |= {f"{of}, {name}": (key, of, 3) for key, name in _HOURS.items()}
     columns = {
-        name: place
-        for name, place in columns.items()
-        if any((values.get((*stub, *place[:2])) or {}).get("value") for stub in stubs)
+        name: column
+        for name, column in columns.items()
+        if any((values.get((*stub, *column[:2])) or {}).get("value") for stub in stubs)
     }
     lines = [
         [
-            _number(values.get((*stub, key, of)), places)
-            for key, of, places in columns.values()
+            _number(values.get((*stub, key, of)), digits)
+            for key, of, digits in columns.values()
         ]
         for stub in stubs
     ]
     return _grid(stubs, [Column(name) for name in columns], lines)
 
 
-def _number(record: Record | None, places: int) -> Cell:
+def _number(record: Record | None, digits: int) -> Cell:
     value = record and record["value"]
-    return Cell() if value is None else Cell(f"{value:.{places}f}")
+    return Cell() if value is None else Cell(f"{value:.{digits}f}")
 
 
 def _remarks(

@@ -36,8 +36,8 @@ LETTERS, SMALL_LETTERS = 140, 176  # of a line above the panels, and below
 LINE = 0.125  # inches of height
 LETTER = 0.06  # inches of width, of a tick's label
 BESIDE, POINTS_PER_INCH = 4, 72  # points from one series to the next, side by side
-AROUND = 0.06  # of the axis, before the first place and after the last
-LIGHTEST = 0.3  # share of a series' colour at its first place on the axis
+AROUND = 0.06  # of the axis, before the first position and after the last
+LIGHTEST = 0.3  # share of a series' colour at its first position on the axis
 
 
 def draw(
@@ -59,7 +59,7 @@ def draw(
     below = textwrap.wrap(_caption(rows, records, datasets, kinds, axis), SMALL_LETTERS)
     top = 0.42 + LINE * len(above)
     height = 2.2 if axis else max(1.7, 0.19 * len(rows) + 0.25)
-    caption = top + height + 0.38 + (LINE if axis else 0)  # places may need two lines
+    caption = top + height + 0.38 + (LINE if axis else 0)  # ticks may need two lines
     whole = caption + 0.04 + LINE * len(below)
     figure = style.new(style.TWO_COLUMNS, whole, notice)
     _write(figure, above, 0.1, 6.5)
@@ -75,17 +75,17 @@ def draw(
     style.panel_title(scores, "a", "test score less the reference's, points")
     left += width + 0.5
     columns = min(len(kinds), 2)
-    for place, (tokens, curves) in enumerate(kinds.items()):
+    for position, (tokens, curves) in enumerate(kinds.items()):
         lines = -(-len(kinds) // columns)
         wide = (style.TWO_COLUMNS - 0.1 - left - 0.4 * (columns - 1)) / columns
         high = (height - 0.5 * (lines - 1)) / lines
-        down, across = divmod(place, columns)
+        down, across = divmod(position, columns)
         corner = (left + across * (wide + 0.4), top + down * (high + 0.5))
         axes = style.place(figure, *corner, wide, high)
         _losses(axes, rows, curves, bool(axis))
         title = tokens if len(kinds) > 1 else "validation loss by length of the spans"
-        style.panel_title(axes, chr(ord("b") + place), title)
-        if place + columns >= len(kinds):
+        style.panel_title(axes, chr(ord("b") + position), title)
+        if position + columns >= len(kinds):
             axes.set_xlabel("tokens of a span")
         if across == 0:
             axes.set_ylabel("nats a masked token")
@@ -95,8 +95,8 @@ def draw(
 def _write(figure: Figure, lines: Sequence[str], top: float, size: float) -> None:
     """Lines of text, the first `top` inches below the figure's upper edge."""
     width, height = figure.get_size_inches()
-    for place, line in enumerate(lines):
-        y = 1 - (top + LINE * (place + 0.5)) / height
+    for position, line in enumerate(lines):
+        y = 1 - (top + LINE * (position + 0.5)) / height
         figure.text(0.08 / width, y, line, va="center", fontsize=size)
 
 
@@ -126,8 +126,8 @@ def _caption(
         last = chr(ord("a") + len(kinds))
         text += ". b" if len(kinds) == 1 else f". b-{last}, which do not compare"
         text += ": validation loss with all spans of one length"
-        places = [{rows[i].at for i, _ in curves} for curves in kinds.values()]
-        if any(len(own) > 1 for own in places):
+        positions = [{rows[i].at for i, _ in curves} for curves in kinds.values()]
+        if any(len(own) > 1 for own in positions):
             text += f", from light to dark along the axis ({axis})"
     return f"{text}."
 
@@ -157,16 +157,16 @@ def _marks(
     order: int,
     upright: Transform | None = None,
 ) -> None:
-    """A row's marks and its interval at a place, lying or, as said where, upright."""
+    """A row's marks and its interval at a position, upright where so told."""
     colour, marker = _style(order)
     mean, single = found
 
-    def draw_at(place: float, values: Sequence[float], **options: float | str) -> None:
-        places = [place] * len(values)
+    def draw_at(at: float, values: Sequence[float], **options: float | str) -> None:
+        positions = [at] * len(values)
         if upright is None:
-            axes.plot(values, places, **options)
+            axes.plot(values, positions, **options)
         else:
-            axes.plot(places, values, transform=upright, **options)
+            axes.plot(positions, values, transform=upright, **options)
 
     for one in single if len(single) > 1 else ():
         fill = "none" if one["note"] else colour
@@ -187,9 +187,9 @@ def _style(order: int) -> tuple[str, str]:
 
 def _listed(axes: Axes, rows: Sequence[ComparedRow], found: Sequence[tuple]) -> None:
     """One line a row, the first row on top."""
-    for place, one in enumerate(found):
-        _marks(axes, one, place, place)
-    names = [answer.name(rows, place).replace('"', "") for place in range(len(rows))]
+    for position, one in enumerate(found):
+        _marks(axes, one, position, position)
+    names = [answer.name(rows, number).replace('"', "") for number in range(len(rows))]
     axes.axvline(0, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
     axes.set(yticks=range(len(rows)), yticklabels=names, xlim=_limits(found))
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -211,11 +211,11 @@ def _limits(found: Sequence[tuple]) -> tuple[float, float]:
 def _against(
     axes: Axes, rows: Sequence[ComparedRow], found: Sequence[tuple], axis: str
 ) -> None:
-    """A line a series, against the place on the axis, in its order where it is text."""
+    """A line a series, against the axis; texts stand in their order."""
     at = [row.at for row in rows]
     if answer.is_numeric(rows):
-        places = [float(place) for place in at]
-        low, high = min(places), max(places)
+        positions = [float(position) for position in at]
+        low, high = min(positions), max(positions)
         if low > 0 and high / low > 10:
             axes.set_xscale("log")
             factor = (high / low) ** AROUND
@@ -225,7 +225,7 @@ def _against(
             axes.set_xlim(low - around, high + around)
     else:
         ticks = list(dict.fromkeys(at))
-        places = [float(ticks.index(place)) for place in at]
+        positions = [float(ticks.index(position)) for position in at]
         axes.set(xlim=(-0.4, len(ticks) - 0.6))
     shift = BESIDE / POINTS_PER_INCH
     for order, series in enumerate(_series(rows)):
@@ -235,15 +235,15 @@ def _against(
             aside, 0, axes.get_figure().dpi_scale_trans
         )
         own = [i for i, row in enumerate(rows) if row.series == series]
-        own.sort(key=lambda i: places[i])
+        own.sort(key=lambda i: positions[i])
         for i in own:
-            _marks(axes, found[i], places[i], order, beside)
-        line = [[places[i] for i in own], [found[i][0]["value"] for i in own]]
+            _marks(axes, found[i], positions[i], order, beside)
+        line = [[positions[i] for i in own], [found[i][0]["value"] for i in own]]
         axes.plot(*line, color=colour, transform=beside)
         if series:
             axes.plot([], [], marker=marker, ms=4, color=colour, label=series)
     axes.axhline(0, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
-    axes.set_xticks(*_staggered(axes, dict(zip(places, at, strict=True))))
+    axes.set_xticks(*_staggered(axes, dict(zip(positions, at, strict=True))))
     axes.minorticks_off()
     axes.set(xlabel=axis, ylim=_limits(found))
     if any(_series(rows)):
@@ -254,19 +254,19 @@ def _staggered(
     axes: Axes, ticks: dict[float, float | str]
 ) -> tuple[list[float], list[str]]:
     """Ticks and their labels, on a second line where they would touch."""
-    places = sorted(ticks)
+    positions = sorted(ticks)
     axis = axes.transData + axes.transAxes.inverted()
     width = axes.get_position().width * style.TWO_COLUMNS
     labels, ends = [], [-math.inf, -math.inf]  # of what stands on each line, inches
-    for place, (share, _) in zip(
-        places, axis.transform([(p, 0) for p in places]), strict=True
+    for position, (share, _) in zip(
+        positions, axis.transform([(p, 0) for p in positions]), strict=True
     ):
-        text = answer.shown(ticks[place])
+        text = answer.shown(ticks[position])
         half = len(text) * LETTER / 2
         line = 0 if share * width - half > ends[0] or not labels else 1
         ends[line] = share * width + half + LETTER
         labels.append("\n" * line + text)
-    return places, labels
+    return positions, labels
 
 
 def _series(rows: Sequence[ComparedRow]) -> list[str]:
@@ -274,19 +274,19 @@ def _series(rows: Sequence[ComparedRow]) -> list[str]:
 
 
 def _kinds(rows: Sequence[ComparedRow], records: Sequence[Record]) -> dict[str, list]:
-    """By what losses compare, k and tokenization: (row's place, its losses).
+    """By what losses compare, k and tokenization: (row's position, its losses).
 
     Fine-tuned in two ways, an encoder was pretrained once.
     """
     kinds: dict[str, list] = {}
     drawn = set()
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         own = sorted(_of(records, row, "loss").items())
         losses = [(span, record["value"]) for span, record in own]
         if losses and row.encoder not in drawn:
             drawn.add(row.encoder)
             tokens = row.pretraining.tokens
-            kinds.setdefault(tokens, []).append((place, losses))
+            kinds.setdefault(tokens, []).append((position, losses))
     return kinds
 
 
@@ -295,10 +295,10 @@ def _losses(
 ) -> None:
     """A line a row; along an axis in its series' colour, lighter where it begins."""
     series = _series(rows)
-    for place, losses in curves:
-        colour, marker = _style(place)
+    for position, losses in curves:
+        colour, marker = _style(position)
         if has_axis:
-            row = rows[place]
+            row = rows[position]
             beside = [rows[i].at for i, _ in curves]
             order = list(dict.fromkeys(beside))
             if answer.is_numeric(rows):
@@ -313,7 +313,7 @@ def _losses(
     axes.set_xlim(spans[0] - 0.6, spans[-1] + 0.6)
 
 
-def _lighter(colour: str, place: int, places: int) -> tuple[float, ...]:
-    """A colour mixed with white, itself at the last of the places."""
-    share = 1 if places == 1 else LIGHTEST + (1 - LIGHTEST) * place / (places - 1)
+def _lighter(colour: str, position: int, count: int) -> tuple[float, ...]:
+    """A colour mixed with white, itself at the last of `count` positions."""
+    share = 1 if count == 1 else LIGHTEST + (1 - LIGHTEST) * position / (count - 1)
     return tuple(share * part + (1 - share) for part in to_rgb(colour))

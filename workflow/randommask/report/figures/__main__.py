@@ -29,9 +29,9 @@ from randommask.measures import readers
 from randommask.report.figures import (
     clusters,
     curves,
-    datapage,
     maps,
     milestones,
+    prepared,
     ranking,
     style,
     tokens,
@@ -43,7 +43,7 @@ FIGURES = {
     "fig3": (clusters.draw, ("embeddings", "purity"), Drawing),
     "fig4": (maps.draw, ("attention", "summary"), Drawing),
     "fig5": (curves.draw, ("history",), Drawing),
-    "datasets": (datapage.draw, ("table",), Drawing),
+    "datasets": (prepared.draw, ("table",), Drawing),
     "ranks": (ranking.draw, ("table",), Ranks),
 }
 """What draws a figure, the files that it reads, and what it is told."""

@@ -69,12 +69,12 @@ def medoid(group: pd.DataFrame) -> np.ndarray:
     return points[apart.sum(axis=1).argmin()]
 
 
-def spread(places: np.ndarray, room: tuple[float, float]) -> np.ndarray:
-    """Move labels at `places` (n, 2) apart until each has `room` (width, height).
+def spread(positions: np.ndarray, room: tuple[float, float]) -> np.ndarray:
+    """Move labels at `positions` (n, 2) apart until each has `room` (width, height).
 
     Two that overlap are pushed apart along the axis where less is needed.
     """
-    placed = places.copy()
+    placed = positions.copy()
     for _ in range(500):
         moved = False
         for first in range(len(placed)):
@@ -102,11 +102,11 @@ def _draw_whole(
     labels = spread(
         np.array(list(middles.values())), (LABEL[0] * inch, LABEL[1] * inch)
     )
-    for pair, middle, place in zip(middles, middles.values(), labels, strict=True):
-        if np.abs(place - middle).max() > LABEL[1] * inch:
-            axes.plot(*zip(middle, place, strict=True), color=style.INK, lw=0.5)
+    for pair, middle, position in zip(middles, middles.values(), labels, strict=True):
+        if np.abs(position - middle).max() > LABEL[1] * inch:
+            axes.plot(*zip(middle, position, strict=True), color=style.INK, lw=0.5)
         axes.text(
-            *place,
+            *position,
             pair,
             ha="center",
             va="center",

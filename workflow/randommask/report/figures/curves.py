@@ -26,8 +26,8 @@ def draw(history: dict[str, str], notice: str) -> tuple[Figure, pd.DataFrame]:
         table.insert(4, "smoothed", smooth(table))
     figure = style.new(style.TWO_COLUMNS, 2.95, notice)
     axes = style.place(figure, 0.42, 0.42, style.TWO_COLUMNS - 0.55, 2.1)
-    for place, (role, table) in enumerate(tables.items()):
-        _draw_run(axes, role, table, _shared(table, list(tables.values())[:place]))
+    for position, (role, table) in enumerate(tables.items()):
+        _draw_run(axes, role, table, _shared(table, list(tables.values())[:position]))
     last = max(table["step"].iloc[-1] for table in tables.values())
     axes.set(xlim=(0, last), ylim=(0, None), xlabel="step", ylabel="loss (nats)")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _thousands(step)))
@@ -92,11 +92,11 @@ def _draw_phases(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
     widest = (ends - starts).argmax()  # it has room for words
     for start in starts[1:]:
         axes.axvline(start, color=style.GREY, lw=0.6, ls=(0, (1, 1.5)), zorder=0)
-    for place, span in enumerate(phases["max_span"]):
+    for position, span in enumerate(phases["max_span"]):
         axes.text(
-            (starts[place] + ends[place]) / 2,
+            (starts[position] + ends[position]) / 2,
             1.01,
-            f"span up to {span}" if place == widest else f"{span}",
+            f"span up to {span}" if position == widest else f"{span}",
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="bottom",

@@ -54,8 +54,8 @@ def draw(
     figure = style.new(style.TWO_COLUMNS, bottom + 1.82, notice)
     norm = LogNorm(0.1 / max(array.shape[-1] for array in arrays.values()), 1)
     right = 0.0
-    for place, (role, array) in enumerate(arrays.items()):
-        row, block = divmod(place, blocks)
+    for position, (role, array) in enumerate(arrays.items()):
+        row, block = divmod(position, blocks)
         left = LEFT + block * (layers * (side + GAP) - GAP + BLOCK_GAP)
         top = TOP + row * (side + BELOW)
         for column, layer in enumerate(_choose(len(array), layers)):
@@ -69,7 +69,7 @@ def draw(
             axes.set_xlabel(f"[CLS] {100 * mass:.0f} %", labelpad=2, fontsize=6.5)
             if column == 0:
                 label, colour = LABELS[role], style.COLOURS[role]
-                style.panel_title(axes, "abcd"[place], label, lift=15, colour=colour)
+                style.panel_title(axes, "abcd"[position], label, lift=15, colour=colour)
     bar = style.place(figure, right + 0.12, TOP, 0.09, bottom - 0.2 - TOP)
     figure.colorbar(image, cax=bar, extend="min")
     bar.set_title("weight", pad=4, fontsize=6)

@@ -56,8 +56,8 @@ def draw(
     height = len(pictures) * (block + BLOCK_GAP) - BLOCK_GAP + 0.44
     figure = style.new(style.TWO_COLUMNS, height, notice)
     highest = max(table["loss"].max() for table in losses.values())
-    for place, (role, picture) in enumerate(pictures.items()):
-        top = place * (block + BLOCK_GAP)
+    for position, (role, picture) in enumerate(pictures.items()):
+        top = position * (block + BLOCK_GAP)
         rows = numbers[numbers["role"] == role]
         panels = _draw_panels(figure, top + 0.36, panel, picture, rows)
         curve = style.place(
@@ -71,7 +71,7 @@ def draw(
         _connect(figure, panels, curve, rows)
         style.panel_title(
             panels[0],
-            "abcd"[place],
+            "abcd"[position],
             LABELS[role],
             lift=15,
             colour=style.COLOURS[role],

@@ -39,10 +39,10 @@ def draw(table: str, notice: str, roles: dict[str, str]) -> tuple[Figure, pd.Dat
     left = 0.2 + LETTER * max(map(len, found.rows))
     width = style.ONE_COLUMN - left - RIGHT
     axes = style.place(figure, left, ABOVE, width, height - ABOVE - BELOW)
-    for place, column in enumerate(order):
+    for position, column in enumerate(order):
         row = found.rows[column]
         colour = colours[first[row]["encoder"]]
-        _draw_row(axes, place, row, found.ranks_DR[:, column], colour)
+        _draw_row(axes, position, row, found.ranks_DR[:, column], colour)
     _draw_bars(axes, np.sort(found.means), joined)
     _draw_frame(axes, found, len(joined))
     return figure, numbers
@@ -64,11 +64,11 @@ def _numbers(found: Ranks, first: dict[str, dict]) -> pd.DataFrame:
             first[row]["encoder"],
             first[row]["tokenization"],
             dataset,
-            found.ranks_DR[place, column],
+            found.ranks_DR[position, column],
             round(float(found.means[column]), 4),
         )
         for column, row in enumerate(found.rows)
-        for place, dataset in enumerate(found.datasets)
+        for position, dataset in enumerate(found.datasets)
     ]
     return pd.DataFrame(lines, columns=columns)
 
@@ -86,13 +86,13 @@ def _groups(means: np.ndarray, critical: float | None) -> list[tuple[int, int]]:
 
 
 def _draw_row(
-    axes: Axes, place: int, row: str, ranks_D: np.ndarray, colour: str
+    axes: Axes, position: int, row: str, ranks_D: np.ndarray, colour: str
 ) -> None:
     values, counts = np.unique(ranks_D, return_counts=True)
-    axes.axhline(place, color=style.FAINT, lw=0.5, zorder=0)
+    axes.axhline(position, color=style.FAINT, lw=0.5, zorder=0)
     axes.scatter(
         values,
-        np.full(len(values), place),
+        np.full(len(values), position),
         s=AREA * counts,
         color=colour,
         alpha=0.35,
@@ -100,17 +100,17 @@ def _draw_row(
         clip_on=False,
     )
     mean = ranks_D.mean()
-    axes.plot(mean, place, "|", color=colour, ms=13, mew=2.2, clip_on=False)
+    axes.plot(mean, position, "|", color=colour, ms=13, mew=2.2, clip_on=False)
     beside = axes.get_yaxis_transform()
     side = dict(transform=beside, va="center", fontsize=6.5)
-    axes.text(-0.08, place, row, ha="right", **side)
-    axes.text(1.08, place, f"{mean:.2f}", **side)
+    axes.text(-0.08, position, row, ha="right", **side)
+    axes.text(1.08, position, f"{mean:.2f}", **side)
 
 
 def _draw_bars(axes: Axes, means: np.ndarray, joined: list[tuple[int, int]]) -> None:
     """Below the rows, from the best to the worst mean rank that do not differ."""
-    for place, (first, last) in enumerate(joined):
-        height = len(means) - 0.35 + 0.36 * place
+    for position, (first, last) in enumerate(joined):
+        height = len(means) - 0.35 + 0.36 * position
         axes.plot(means[[first, last]], [height] * 2, color=style.INK, lw=2.4)
 
 

@@ -74,12 +74,12 @@ def mask(
         center_probability=CENTER_PROBABILITY,
         vocab_size=kmers.vocab_size(k),
     )
-    asked = labels >= 0
-    count = asked.sum(axis=1)
-    edges = (np.diff(asked.astype(np.int8), axis=1) != 0).sum(axis=1)
-    inside = ~asked[:, 1] & ~asked[:, -2] & (edges == 2)
+    masked = labels >= 0
+    count = masked.sum(axis=1)
+    edges = (np.diff(masked.astype(np.int8), axis=1) != 0).sum(axis=1)
+    inside = ~masked[:, 1] & ~masked[:, -2] & (edges == 2)
     whole = (count >= shortest) & (count <= longest)
-    hidden = np.where(asked, inputs == kmers.MASK, True).all(axis=1)
+    hidden = np.where(masked, inputs == kmers.MASK, True).all(axis=1)
     found = np.flatnonzero(inside & whole & hidden)
     if not len(found):
         raise InputError(f"seed: {seed}, expected one that gives a single inner span")
@@ -90,7 +90,7 @@ def mask(
             "tokenization": tokenization,
             "start": np.arange(ids.shape[1] - 2) * kmers.stride(tokenization, k),
             "token": [names[token] for token in ids[0, 1:-1]],
-            "state": np.where(asked[sample, 1:-1], "masked", "visible"),
+            "state": np.where(masked[sample, 1:-1], "masked", "visible"),
             "input": [names[token] for token in inputs[sample, 1:-1]],
         }
     )
@@ -107,20 +107,20 @@ def _draw_tokens(
     for start in tokens["start"]:
         covered[start : start + k] = True
     hidden = covered & ~seen
-    for place, base in enumerate(sequence):
-        if hidden[place]:
+    for position, base in enumerate(sequence):
+        if hidden[position]:
             axes.add_patch(
-                Rectangle((place, -0.1), 1, 1.1, color=style.COLOURS[role], lw=0)
+                Rectangle((position, -0.1), 1, 1.1, color=style.COLOURS[role], lw=0)
             )
         axes.text(
-            place + 0.5,
+            position + 0.5,
             0.45,
             base,
             ha="center",
             va="center",
             fontsize=6,
             fontweight="bold",
-            color="white" if hidden[place] else style.INK,
+            color="white" if hidden[position] else style.INK,
         )
     overlapping = tokens["tokenization"].iloc[0] == kmers.OVERLAPPING
     for row, token in enumerate(tokens.itertuples()):
@@ -161,9 +161,9 @@ def _draw_token(axes: Axes, token: tuple, row: float, k: int, role: str) -> None
             color="white",
         )
         return
-    for place, base in enumerate(token.input):
+    for position, base in enumerate(token.input):
         axes.text(
-            token.start + place + 0.5,
+            token.start + position + 0.5,
             row + 0.53,
             base,
             ha="center",
@@ -181,11 +181,11 @@ def _draw_key(axes: Axes, top: float) -> None:
     ]
     for row, (colour, text, meaning) in enumerate(lines):
         width = 1 if len(text) == 1 else 5
-        place = top + 1.7 * row
-        axes.add_patch(Rectangle((0, place), width, 1, color=colour, lw=0))
+        position = top + 1.7 * row
+        axes.add_patch(Rectangle((0, position), width, 1, color=colour, lw=0))
         axes.text(
             width / 2,
-            place + 0.5,
+            position + 0.5,
             text,
             ha="center",
             va="center",
@@ -193,4 +193,4 @@ def _draw_key(axes: Axes, top: float) -> None:
             fontweight="normal" if width > 1 else "bold",
             color="white",
         )
-        axes.text(5.8, place + 0.5, meaning, va="center", fontsize=6)
+        axes.text(5.8, position + 0.5, meaning, va="center", fontsize=6)

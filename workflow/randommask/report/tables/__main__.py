@@ -106,7 +106,7 @@ def _datasets(paths: argparse.Namespace) -> sheet.Sheet:
     summaries = datapage.read(paths.summaries)
     records = datapage.records(summaries)
     write_csv(paths.csv, records)
-    return datapage.page(summaries, records, hparams.experiment.notice)
+    return datapage.sheet_of(summaries, records, hparams.experiment.notice)
 
 
 def _statistics(paths: argparse.Namespace) -> sheet.Sheet:
@@ -125,7 +125,7 @@ def _statistics(paths: argparse.Namespace) -> sheet.Sheet:
         paths.problems,
     )
     write_csv(paths.csv, records)
-    return tested.page(records, table3, hparams.experiment.notice)
+    return tested.sheet_of(records, table3, hparams.experiment.notice)
 
 
 _TABLES = {

@@ -26,7 +26,7 @@ _WORDS = {
 }
 
 
-def page(printed: Printed) -> str:
+def text(printed: Printed) -> str:
     """The whole page."""
     base, mini = map(audit.parameters, (audit.BASE, audit.MINI))
     parts = (
@@ -191,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True)
     flags = parser.parse_args(argv)
     Page.parse(flags.hparams)
-    files.write_text(flags.output, page(audit.read(flags.published)))
+    files.write_text(flags.output, text(audit.read(flags.published)))
 
 
 if __name__ == "__main__":

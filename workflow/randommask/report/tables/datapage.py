@@ -103,7 +103,7 @@ def _largest(summary: Summary, split: dict[str, Any]) -> float | None:
     return round(max(split["labels"].values()) / split["rows"], 4)
 
 
-def page(summaries: list[Summary], lines: list[Record], notice: str) -> Sheet:
+def sheet_of(summaries: list[Summary], lines: list[Record], notice: str) -> Sheet:
     """One line a data set: rows, lengths, balance, GC, duplicates and leaks.
 
     Numbers of the splits are separated by slashes: train / dev / test.

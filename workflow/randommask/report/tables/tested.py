@@ -17,7 +17,7 @@ from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 TITLE = "Statistics: each row of Table 3 against the baseline"
 
 
-def page(lines: list[Record], table3: list[Record], notice: str) -> Sheet:
+def sheet_of(lines: list[Record], table3: list[Record], notice: str) -> Sheet:
     """Over data sets, mean ranks, every data set; below it what is tested."""
     rows = dict.fromkeys(line["row"] for line in lines)
     by_group = {(x["over"], x["row"], x["group"]): x for x in lines}
@@ -60,14 +60,14 @@ def _ranks_grid(found: ranks.Ranks) -> Grid:
     best = found.ranks_DR.min(axis=1)
     lines = tuple(
         (
-            (found.rows[place],),
+            (found.rows[position],),
             (
                 Cell(f"{len(found.datasets)}"),
-                Cell(sheet.number(float(found.means[place]))),
-                Cell(f"{int((found.ranks_DR[:, place] == best).sum())}"),
+                Cell(sheet.number(float(found.means[position]))),
+                Cell(f"{int((found.ranks_DR[:, position] == best).sum())}"),
             ),
         )
-        for place in order
+        for position in order
     )
     return Grid(("Ranks over all data sets",), columns, lines)
 

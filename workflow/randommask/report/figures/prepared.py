@@ -112,20 +112,21 @@ def _frame(axes: dict[str, Axes], tasks: pd.Series) -> None:
 
 
 def _rows(axes: Axes, by_split: dict[str, pd.DataFrame]) -> None:
-    place = np.arange(len(by_split["train"]))
+    position = np.arange(len(by_split["train"]))
     counts = {split: table["rows"].to_numpy() for split, table in by_split.items()}
     small = counts["train"] < SMALL
     low = np.minimum(counts["dev"], counts["test"])
-    axes.hlines(place, low, counts["train"], color=style.FAINT, lw=0.8, zorder=1)
+    axes.hlines(position, low, counts["train"], color=style.FAINT, lw=0.8, zorder=1)
     colours = np.where(small, _ACCENT, _PLAIN)
     for split, marker in _MARKERS.items():
         size = 13 if split == "train" else 12
-        axes.scatter(counts[split], place, size, colours, marker=marker, linewidths=0.9)
+        look = {"marker": marker, "linewidths": 0.9}
+        axes.scatter(counts[split], position, size, colours, **look)
     published = by_split["train"]["published"].to_numpy()
     differs = np.isfinite(published) & (published != counts["train"])
     axes.scatter(
         published[differs],
-        place[differs],
+        position[differs],
         13,
         facecolors="none",
         edgecolors=style.GREY,
@@ -147,9 +148,9 @@ def _short(value: float, _: int = 0) -> str:
 def _bases(axes: Axes, by_split: dict[str, pd.DataFrame]) -> None:
     lowest = np.min([table["min_bases"] for table in by_split.values()], axis=0)
     highest = np.max([table["max_bases"] for table in by_split.values()], axis=0)
-    for place, (low, high) in enumerate(zip(lowest, highest, strict=True)):
-        axes.plot([low, high], [place, place], color=_PLAIN, lw=0.9)
-        axes.plot(high, place, "s", color=_PLAIN, ms=2.6)
+    for position, (low, high) in enumerate(zip(lowest, highest, strict=True)):
+        axes.plot([low, high], [position, position], color=_PLAIN, lw=0.9)
+        axes.plot(high, position, "s", color=_PLAIN, ms=2.6)
     axes.set_xlim(0, 1.08 * highest.max())
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.grid(axis="x", color=style.FAINT, lw=0.4)
@@ -157,7 +158,7 @@ def _bases(axes: Axes, by_split: dict[str, pd.DataFrame]) -> None:
 
 def _labels(axes: Axes, train: pd.DataFrame) -> None:
     """Shares of the classes as stacked bars; ticks where even shares would end."""
-    for place, (labels, largest) in enumerate(
+    for position, (labels, largest) in enumerate(
         zip(train["labels"], train["largest_class"], strict=True)
     ):
         parts = [part.rpartition(":") for part in labels.split()]
@@ -165,7 +166,7 @@ def _labels(axes: Axes, train: pd.DataFrame) -> None:
             names = [name for name, _, _ in parts]
             text = f"numbers: {', '.join(names)}"
             text = text if len(text) < 22 else f"{len(names)} numbers"
-            axes.text(0, place, text, va="center", fontsize=5.5, color=style.GREY)
+            axes.text(0, position, text, va="center", fontsize=5.5, color=style.GREY)
             continue
         counts = np.array([int(count) for _, _, count in parts])
         shares = counts / counts.sum()
@@ -175,9 +176,9 @@ def _labels(axes: Axes, train: pd.DataFrame) -> None:
             is_marked = unbalanced and number == shares.argmax()
             colour = _ACCENT if is_marked else _PLAIN
             shade = 0.35 + 0.4 * (number % 2) if not is_marked else 0.85
-            axes.barh(place, share, 0.62, start, color=colour, alpha=shade, lw=0)
+            axes.barh(position, share, 0.62, start, color=colour, alpha=shade, lw=0)
         even = np.arange(1, len(counts)) / len(counts)
-        axes.vlines(even, place - 0.42, place + 0.42, color=style.INK, lw=0.6)
+        axes.vlines(even, position - 0.42, position + 0.42, color=style.INK, lw=0.6)
     axes.set(xlim=(0, 1), xticks=[0, 0.5, 1], xticklabels=["0", "50", "100"])
 
 
@@ -229,16 +230,16 @@ def _cells(axes: Axes, columns: Cells) -> None:
             color=style.GREY,
             linespacing=1,
         )
-        for place, (count, share) in enumerate(zip(counts, shares, strict=True)):
+        for position, (count, share) in enumerate(zip(counts, shares, strict=True)):
             text, colour = "0", style.FAINT
             if count:
                 text = f"{count:,.0f}" if count < 1e4 else _short(float(f"{count:.2g}"))
                 tint = _HEAT(norm(share))
-                axes.barh(place, 0.92, 0.84, column - 0.46, color=tint, lw=0)
+                axes.barh(position, 0.92, 0.84, column - 0.46, color=tint, lw=0)
                 colour = "white" if norm(share) > 0.42 else style.INK
             axes.text(
                 column,
-                place,
+                position,
                 text,
                 ha="center",
                 va="center",
