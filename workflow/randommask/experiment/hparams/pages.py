@@ -163,6 +163,8 @@ class AblationPage(Page):
     """in the order of the list"""
     seeds: Some[Seed]
     """of the runs of each cell"""
+    untrained: tuple[Name, ...] = ()
+    """encoders of random weights among the rows, which the gains are over"""
 
 
 class ShownRows(Section):

@@ -78,30 +78,46 @@ def remarks(records: Sequence[Record], means: Sequence[Record]) -> list[str]:
     """What is called best, how the gains were made, and their mean over all."""
     seeds = max((int(record["seeds"]) for record in records), default=0)
     said = []
-    if seeds > 1:
+    if len({record["row"] for record in records}) > 1:
+        said.append(marked(seeds, has_any(records)))
+    if not has_any(records):
+        return said
+    said.append(explained([untrained(records)], seeds))
+    whole = [line for line in means if line["task"] == MCC_SETS and has_any([line])]
+    if whole:
+        listed = [f"{line['row']} {_text(cell(line))}" for line in whole]
         said.append(
+            f"Mean gain over the {int(whole[0]['datasets'])} {MCC_SETS}, of these data"
+            f" sets and no others: {', '.join(listed)}."
+        )
+    return said
+
+
+def marked(seeds: int, has_gains: bool) -> str:
+    """Which numbers are called best, and by which measure."""
+    if seeds > 1:
+        return (
             f"{MARKED} the lead over the next is at least the smallest difference that"
             f" {seeds} seeds can show: q s / sqrt(n), Tukey's honestly significant"
             " difference (1949), which holds for all pairs of rows at once. s is the"
             " standard deviation over the n seeds, pooled over the rows that seeds"
             " change, and q the 95 % point of the studentized range."
         )
-    elif has_any(records):
-        said.append(
+    if has_gains:
+        return (
             f"{MARKED} the lead over the next is at least the smallest difference that"
             " the test rows can show: the root mean square of what stands after \u00b1"
             " in a column's gains. With one seed there is no other interval: what"
             " another seed would change is not known."
         )
-    elif len({record["row"] for record in records}) > 1:
-        said.append(
-            "One seed and no row of random weights: it is not known which differences"
-            " chance makes, so no number is marked as the best."
-        )
-    return said + _gains(records, means, seeds) if has_any(records) else said
+    return (
+        "One seed and no row of random weights: it is not known which differences"
+        " chance makes, so no number is marked as the best."
+    )
 
 
-def _gains(records: Sequence[Record], means: Sequence[Record], seeds: int) -> list[str]:
+def explained(bases: Sequence[str], seeds: int) -> str:
+    """How the gains were made over the rows without pretraining, each over one."""
     interval = (
         "over seeds and test rows: \u00b1 t sqrt(s^2 / n + v), s the standard"
         " deviation of the n seeds' gains, v the variance of their mean in"
@@ -113,19 +129,14 @@ def _gains(records: Sequence[Record], means: Sequence[Record], seeds: int) -> li
             "over test rows alone, as there is one seed: \u00b1 1.96 sqrt(v), v the"
             f" variance in {RESAMPLES:,} bootstrap draws of the test rows"
         )
-    said = [
-        f'Gain: the score minus that of "{untrained(records)}", of the same seeds and'
-        f" test rows, in points. Its 95 % interval is {interval}. Bold: the interval"
-        " leaves out 0; it is not adjusted for the number of comparisons."
-    ]
-    whole = [line for line in means if line["task"] == MCC_SETS and has_any([line])]
-    if whole:
-        listed = [f"{line['row']} {_text(cell(line))}" for line in whole]
-        said.append(
-            f"Mean gain over the {int(whole[0]['datasets'])} {MCC_SETS}, of these data"
-            f" sets and no others: {', '.join(listed)}."
-        )
-    return said
+    over = " or ".join(f'"{name}"' for name in bases)
+    if len(bases) > 1:
+        over += ", whichever is read alike"
+    return (
+        f"Gain: the score minus that of {over}, of the same seeds and test rows, in"
+        f" points. Its 95 % interval is {interval}. Bold: the interval leaves out 0; it"
+        " is not adjusted for the number of comparisons."
+    )
 
 
 def _text(gain: Cell) -> str:
