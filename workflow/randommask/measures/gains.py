@@ -97,7 +97,7 @@ def reference(row: Row, rows: Sequence[Row], untrained: Sequence[str]) -> Row | 
 class Pairs:
     """Gains from saved predictions, each file below `<results>/benchmark` read once."""
 
-    def __init__(self, benchmark: Path | None) -> None:
+    def __init__(self, benchmark: Path) -> None:
         self.benchmark = benchmark
         self._tests: dict[str, predictions.Test] = {}
         self._named: dict[Path, np.ndarray] = {}

@@ -68,7 +68,7 @@ def _table3(paths: argparse.Namespace) -> sheet.Sheet:
         paths.runs,
         paths.benchmark,
         hparams.rows,
-        hparams.untrained,
+        hparams.untrained if paths.benchmark else (),
         datasets,
         hparams.seeds,
     )
