@@ -291,6 +291,54 @@ def test_an_encoder_may_be_fine_tuned_its_own_way(paper):
     assert not changed_segments(plain, paper)
 
 
+def test_what_the_head_reads_is_set_for_all_a_recipe_or_an_encoder(paper):
+    def asked(config, name="dnabert"):
+        experiment = check(config)
+        row = runs.benchmark(experiment)[0]
+        told = runs.finetuning(experiment, name, "overlapping", row, 1)
+        return told.values().get("pooling")
+
+    assert asked(paper) is None  # the default, which no run was told before
+    paper["encoders"]["untrained"]["finetune"] = {"pooling": "mean"}
+    assert asked(paper) is None and asked(paper, "untrained") == "mean"
+    paper["recipes"]["table5"] = {"EMP": {"pooling": "mean"}}
+    paper["encoders"]["untrained"]["finetune"] = {"pooling": "cls"}
+    assert asked(paper) == "mean" and asked(paper, "untrained") is None
+    paper["recipes"]["table5"] = {}
+    paper["finetune"]["pooling"] = "mean"
+    assert asked(paper) == "mean"
+    paper["finetune"]["pooling"] = "max"
+    with pytest.raises(InputError, match='found "max", expected one of cls, mean'):
+        check(paper)
+
+
+@pytest.mark.parametrize("name", ["config", "demo", "slice"])
+def test_the_pooling_group_compares_nothing_but_what_the_head_reads(name, tmp_path):
+    config = load(name)
+    if name == "slice":
+        (tmp_path / "EMP" / "H3").mkdir(parents=True)
+        (tmp_path / "EMP" / "H3" / "train.csv").write_text("sequence,label\n")
+        config["sources"]["gue"]["path"] = str(tmp_path)
+    experiment = check(config)
+    rows = experiment.ablations["pooling"].rows
+    dataset = runs.benchmark(experiment)[0]
+    told = [
+        runs.finetuning(experiment, row.encoder, row.tokenization, dataset, 1)
+        for row in rows
+    ]
+    read = {"[CLS]": "cls", "mean": "mean"}
+    assert [one.pooling for one in told] == [read[row.at] for row in rows]
+    for first, second in zip(told[::2], told[1::2], strict=True):
+        changed = {"encoder": second.encoder, "pooling": second.pooling}
+        assert first.model_copy(update=changed) == second
+        # the same weights: of one step, or drawn from one seed
+        weights = [ablations.weights(experiment, x.encoder) for x in (first, second)]
+        assert weights[0] == weights[1]
+        if weights[0] is None:
+            drawn = [encoders.initial(experiment, x.encoder) for x in (first, second)]
+            assert drawn[0] == drawn[1]
+
+
 def test_a_group_may_name_datasets_that_lie_elsewhere(tmp_path):
     config = load("slice")
     (tmp_path / "EMP" / "H3").mkdir(parents=True)

@@ -10,12 +10,18 @@ import struct
 
 import pytest
 from made import ROOT
-from made.results import EXPERIMENT, make_attention, make_run, metrics_path
+from made.results import (
+    EXPERIMENT,
+    make_attention,
+    make_predictions,
+    make_run,
+    metrics_path,
+)
 from matplotlib.colors import same_color, to_rgb
 from scipy import stats
 
 from randommask.errors import InputError
-from randommask.experiment import ablations, file
+from randommask.experiment import ablations, file, pages
 from randommask.experiment.check import check
 from randommask.experiment.hparams import ComparedRow, Origin
 from randommask.report.ablations import __main__ as command
@@ -335,7 +341,70 @@ def test_twice_the_same_bytes(tmp_path):
             [(tmp_path / f"out.{f}").read_bytes() for f in ("csv", "png", "pdf")]
         )
     assert made[0] == made[1]
-    assert "One seed, so there is no interval." in (tmp_path / "out.md").read_text()
+    text = (tmp_path / "out.md").read_text()
+    assert "One seed, so there is no interval over seeds." in text
+    # nothing says which differences chance makes
+    assert "**" not in text and "<u>" not in text
+    assert "so no number is marked as the best" in text
+
+
+def gained(folder, seeds):
+    """A group of three rows with predictions; the last has random weights."""
+    rows = make_tree(folder, seeds, ("good", "same", "random"))
+    rows[2] |= {"pretraining": None, "has_order": False}
+    encoders = [row["encoder"] for row in rows]
+    rates = dict(zip(encoders, (0.9, 0.7, 0.7), strict=True))
+    results = folder / "results"
+    for name in SETS:
+        old = {
+            path: json.loads(path.read_text())
+            for path in results.glob(f"finetune/*/*/{name}/*/metrics.json")
+        }
+        places = (results / "finetune", results / "benchmark")
+        make_predictions(*places, rows, name, seeds, rates)
+        for path, before in old.items():
+            path.write_text(json.dumps(before | json.loads(path.read_text())))
+    run(folder, rows, seeds=seeds, untrained=encoders[2:])
+    return lines(folder), (folder / "out.md").read_text()
+
+
+def test_gains_over_random_weights_stand_beside_the_scores(tmp_path):
+    found, text = gained(tmp_path, (1, 2, 3))
+    for of in (*SETS, "EMP", "mean"):
+        gain = found["good", "gain", of]
+        value, low, high = (float(gain[key]) for key in ("value", "low", "high"))
+        scores = [float(found[row, "score", of]["value"]) for row in ("good", "random")]
+        assert value == pytest.approx(scores[0] - scores[1], abs=1e-5)
+        assert 0 < low < value < high and gain["seeds"] == "3"
+        is_column = of not in ("EMP-H3", "EMP-H4")  # they are one task
+        assert not is_column or f"**{value:+.1f}** ± {(high - low) / 2:.1f}" in text
+        assert ("random", "gain", of) not in found
+    same = found["same", "gain", "mean"]
+    assert float(same["low"]) < 0 < float(same["high"])
+    assert 'Gain: the score minus that of "random"' in text
+    assert "Fine-tuning |" not in text  # all rows are tokenized alike
+    # Tukey's margin is what a lead must reach to be called best
+    ends = [float(found["same", "difference", "mean"][key]) for key in ("low", "high")]
+    [smallest] = [x for x in text.splitlines() if x.startswith("| smallest difference")]
+    assert smallest.split("|")[-2].strip() == f"{(ends[1] - ends[0]) / 2:.2f}"
+
+
+def test_with_one_seed_gains_are_of_the_test_rows(tmp_path):
+    found, text = gained(tmp_path, (1,))
+    gain = found["good", "gain", "mean"]
+    assert 0 < float(gain["low"]) < float(gain["high"]) and gain["seeds"] == "1"
+    assert "over test rows alone, as there is one seed" in text
+    assert "| smallest difference |" in text
+
+
+def test_a_group_with_random_weights_asks_for_predictions():
+    experiment = load("demo")
+    page = ablations.page(experiment, "pooling")
+    assert page["untrained"] == ["untrained", "untrained-mean"]
+    files = pages.predictions(experiment, experiment.ablations["pooling"])
+    assert len(files["predictions"]) == 6 * 3 and len(files["benchmark"]) == 3
+    assert ablations.page(experiment, "k")["untrained"] == []
+    assert pages.predictions(experiment, experiment.ablations["k"]) == {}
 
 
 def test_rows_along_an_axis_and_rows_that_are_not_pretrained(tmp_path):
@@ -590,10 +659,10 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     ("name", "groups"),
     [
         ("config", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                    "size", "steps"}),
+                    "size", "steps", "pooling"}),
         ("demo", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                  "size", "steps"}),
-        ("slice", {"curriculum", "masking-rate"}),
+                  "size", "steps", "pooling"}),
+        ("slice", {"curriculum", "masking-rate", "pooling"}),
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):

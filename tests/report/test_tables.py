@@ -21,7 +21,7 @@ from made.results import (
 )
 
 from randommask.errors import InputError
-from randommask.report.tables import datapage, sheet
+from randommask.report.tables import datapage, marks, sheet
 from randommask.report.tables.__main__ import main
 
 TASK = {line["dataset"]: line["task"] for line in dataset_lines()}
@@ -73,7 +73,7 @@ def test_table3_equals_the_naive_one(full):
     lines = read(full / "table3.csv")
     assert ",".join(lines[0]) == (
         "row,encoder,tokenization,task,dataset,metric,"
-        "mean,sd,seeds,published,delta,note"
+        "mean,sd,seeds,published,delta,gain,gain_low,gain_high,note"
     )
     assert len(lines) == len(ROWS3) * 28
     printed = published3()
@@ -94,12 +94,13 @@ def test_table3_equals_the_naive_one(full):
 
 
 def test_averages_equal_the_naive_ones(full):
-    lines = read(full / "table3.csv")
+    lines, sets = read(full / "table3.csv"), {"mcc": "MCC sets", "pearson": None}
     for average in read(full / "table3_averages.csv"):
         own = [
             line
             for line in lines
-            if (line["row"], line["task"]) == (average["row"], average["task"])
+            if line["row"] == average["row"]
+            and average["task"] in (line["task"], sets[line["metric"]])
         ]
         assert int(average["datasets"]) == len(own)
         ours = statistics.mean(float(line["mean"]) for line in own)
@@ -112,17 +113,70 @@ def test_averages_equal_the_naive_ones(full):
             assert average["published"] == average["delta"] == ""
 
 
-def test_best_is_bold_and_second_underlined(full):
-    lines = read(full / "table3.csv")
-    text = (full / "table3.md").read_text()
-    for dataset in ("EMP-H3", "CPD-tata", "EAP"):
-        values = sorted(
-            {f"{float(d['mean']):.2f}" for d in lines if d["dataset"] == dataset},
-            key=float,
-        )
-        assert f"**{values[-1]}**" in text
-        assert f"<u>{values[-2]}</u>" in text
+def cells(folder, column):
+    """What stands in a column of the printed Table 3, by row."""
+    found, place = {}, None
+    for line in (folder / "table3.md").read_text().splitlines():
+        parts = [part.strip() for part in line.strip("|").split("|")]
+        if parts[0] == "Row":
+            place = parts.index(column) if column in parts else None
+        elif parts[0] == "Gain":
+            place = None
+        elif line.startswith("|") and place and parts[0] != "---":
+            found[parts[0]] = parts[place]
+    return found
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory):
+    """Four rows whose seeds spread by 1 point: leads of 20, of 4, of 0.4."""
+    folder = tmp_path_factory.mktemp("apart")
+    means = dict(zip(("EMP-H3", "CPD-tata", "EAP"), (0.2, 0.04, 0.004), strict=True))
+    for name, lead in means.items():
+        for place, row in enumerate(ROWS3):
+            for seed in (0, 1, 2):
+                value = 0.8 - lead * place + 0.01 * (seed - 1)
+                run = (row["encoder"], row["tokenization"], name, seed)
+                make_run(folder / "finetune", *run, score=value)
+    return table3(folder, folder / "finetune", datasets=means)
+
+
+def test_best_is_bold_and_second_underlined_where_the_lead_is_large(apart):
+    # Tukey's q of 4 rows and 8 degrees of freedom is 4.529; s = 1 point, 3 seeds
+    least = 4.529 / 3**0.5
+    for dataset, first, second in (
+        ("EMP-H3", "**80.00** ± 1.00", "<u>60.00</u> ± 1.00"),
+        ("CPD-tata", "**80.00** ± 1.00", "<u>76.00</u> ± 1.00"),
+        ("EAP", "80.00 ± 1.00", "79.60 ± 1.00"),
+    ):
+        found = cells(apart, dataset)
+        marks = [text.split(" (")[0] for text in found.values()]
+        assert marks[:2] == [first, second]
+        assert not any("*" in text or "<u>" in text for text in marks[2:])
+        assert found["smallest difference"] == f"{least:.2f}"
+    text = (apart / "table3.md").read_text()
     assert f"> {EXPERIMENT['notice']}" in text
+    assert "smallest difference that 3 seeds can show: q s / sqrt(n)" in text
+
+
+def test_a_row_that_no_seed_changes_makes_no_other_look_surer(tmp_path):
+    """The linear control's seeds are all equal."""
+    for place, row in enumerate(ROWS3[:3]):
+        for seed in (0, 1, 2):
+            value = 0.8 - 0.1 * place + (0.01 * (seed - 1) if place else 0)
+            run = (row["encoder"], row["tokenization"], "EMP-H3", seed)
+            make_run(tmp_path / "finetune", *run, score=value)
+    folder = table3(tmp_path, tmp_path / "finetune", ROWS3[:3], ["EMP-H3"])
+    # q of 3 rows and the 4 degrees of freedom of the two rows that spread
+    assert cells(folder, "EMP-H3")["smallest difference"] == f"{5.040 / 3**0.5:.2f}"
+
+
+def test_one_seed_and_no_row_of_random_weights_marks_nothing(tmp_path):
+    make_runs(tmp_path / "finetune", ROWS3, ["EMP-H3"], (0,))
+    folder = table3(tmp_path, tmp_path / "finetune", datasets=["EMP-H3"], seeds=(0,))
+    text = (folder / "table3.md").read_text()
+    assert "**" not in text and "<u>" not in text
+    assert "so no number is marked as the best" in text
 
 
 def test_every_cell_of_the_csv_stands_in_the_printed_forms(full):
@@ -478,6 +532,6 @@ def test_data_page_refuses_what_is_no_summary(tmp_path):
 
 
 def test_ranks_follow_what_is_printed():
-    assert sheet.ranks([70.004, 70.0, 69.0]) == [1, 1, 2]
-    assert sheet.ranks([None, 70.0]) == [0, 0]
+    assert marks.ranks([70.004, 70.0, 69.0]) == [1, 1, 2]
+    assert marks.ranks([None, 70.0]) == [0, 0]
     assert sheet.signed(-0.004) == "0.00"

@@ -234,7 +234,7 @@ def test_encoders_that_share_a_beginning_train_it_once(clone):
         entry.pop("from", None)
     path.write_text(yaml.safe_dump(apart))
     assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 18
-    assert jobs["ablation"] == 7
+    assert jobs["ablation"] == 8
 
 
 def test_the_ablation_of_the_docs(clone):

@@ -130,7 +130,8 @@ def ablation_inputs(wildcards):
     """What a group's page reads: runs, and what else was measured; if partial, so far."""
     group = GROUPS[wildcards.ablation]
     measured = [f"<results>/{x}" for x in ablations.measured(experiment, group)]
-    return there([*measured, *pages.of_runs(experiment, group)])
+    compared = sum(pages.predictions(experiment, group).values(), [])
+    return there([*measured, *pages.of_runs(experiment, group), *compared])
 
 
 def published_runs(wildcards):

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from randommask.encoders.pooling import chosen, mean
+
 PAD = 4
 # What is left of a filter however far it reaches: its decay goes to this, not to 0.
 SHIFT = 0.05
@@ -225,8 +227,4 @@ class Hyena(nn.Module):
 
     def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
         """Mean hidden state (B, H) over the tokens, those of `keep_BT` if given."""
-        hidden_BTH = self(ids_BT)
-        if keep_BT is None:
-            return hidden_BTH.mean(1)
-        weight_BT = keep_BT / keep_BT.sum(1, keepdim=True).clamp(min=1)
-        return torch.einsum("bth,bt->bh", hidden_BTH, weight_BT.to(hidden_BTH.dtype))
+        return mean(self(ids_BT), chosen(ids_BT, keep_BT))

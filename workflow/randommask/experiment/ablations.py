@@ -14,7 +14,7 @@ from randommask.experiment.encoders import (
     segment_ends,
 )
 from randommask.experiment.runs import table_datasets
-from randommask.experiment.sections import Ablation, Experiment, Milestone
+from randommask.experiment.sections import Ablation, Experiment, Milestone, Untrained
 
 
 def weights(experiment: Experiment, encoder: str) -> tuple[str, int] | None:
@@ -103,6 +103,13 @@ def page(experiment: Experiment, name: str) -> dict[str, Any]:
         "rows": rows(experiment, group),
         "datasets": table_datasets(experiment, group),
         "seeds": experiment.seeds,
+        "untrained": list(
+            dict.fromkeys(
+                row.encoder
+                for row in group.rows
+                if isinstance(experiment.encoders[row.encoder], Untrained)
+            )
+        ),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from randommask.errors import InputError
 from randommask.experiment import encoders, flags, runs
-from randommask.experiment.sections import Experiment, Table2, Table3
+from randommask.experiment.sections import Experiment, Table2, Table3, Untrained
 
 SPACES = ("baseline", "nonoverlapping")
 MAPS = ("baseline", "randommask", "nonoverlapping")
@@ -90,10 +90,23 @@ def table_files(experiment: Experiment, name: str) -> Files:
             "predictions": of_runs(experiment, table, "predictions.parquet"),
             "benchmark": _of_datasets(names, "test.parquet"),
         }
-    return {
+    files = {
         "runs": of_runs(experiment, table),
         "datasets": listed,
         "published": f"config/published/{name}.csv",
+    }
+    return files | (predictions(experiment, table) if name == "table3" else {})
+
+
+def predictions(experiment: Experiment, table: runs.Table) -> Files:
+    """What gains over random weights are made from; nothing where no row has them."""
+    untrained = encoders.named(experiment, Untrained)
+    if not any(row.encoder in untrained for row in table.rows):
+        return {}
+    names = runs.table_datasets(experiment, table)
+    return {
+        "predictions": of_runs(experiment, table, "predictions.parquet"),
+        "benchmark": _of_datasets(names, "test.parquet"),
     }
 
 
@@ -124,6 +137,7 @@ def table_hparams(experiment: Experiment, name: str) -> Told:
     table, options = _table(experiment, name), {}
     if name == "table3":
         options["controls"] = encoders.controls(experiment)
+        options["untrained"] = encoders.named(experiment, Untrained)
     if name == "statistics":
         options["baseline"] = _role(experiment, name, "baseline")
     return {

@@ -1,9 +1,10 @@
 """An encoder with a head on top: what fine-tuning trains.
 
 The head is dropout and one linear layer on what the encoder's family offers as its
-features: the last hidden state of the first token (BERT, ESM) or the mean over tokens
-(HyenaDNA). The dense layer and tanh that transformers' classes have in between are left
-out, for pretraining by masked tokens alone never trains them.
+features: the last hidden state of the first token or the mean over the sequence's
+(HyenaDNA: always the mean), as `pooling` says. The dense layer and tanh that
+transformers' classes have in between are left out, for pretraining by masked tokens
+alone never trains them.
 
 Shapes: B sequences, T tokens, H hidden units, O outputs (classes or targets).
 """
@@ -18,28 +19,43 @@ from torch.nn import functional as F
 
 from randommask import metrics
 from randommask.encoders import families
+from randommask.encoders.pooling import CLS, MEAN
 from randommask.encoders.weights import check_weights, read_weights, write_weights
 from randommask.errors import InputError
 from randommask.experiment.sections import Lora
-from randommask.files import read_json, write_json
+from randommask.files import read_json, write_json, write_text
 from randommask.finetuning import lora
 
 INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
 HEAD = "head.safetensors"
+CARD = """# A fine-tuned encoder whose head reads the mean over the tokens
+
+transformers has no class with such a head, so this folder holds none for it:
+`AutoModelForSequenceClassification` would draw a new one at random. The encoder itself
+loads there as any other. The head is `head.safetensors`, for the mean of the last
+hidden states of the sequence's tokens, without specials and padding. To predict:
+
+    python -m randommask.predict --model . --fasta my.fa --output predictions.tsv
+"""
 
 
 class Predictor(nn.Module):
     """Encoder, dropout and a linear layer."""
 
-    def __init__(self, body: nn.Module, outputs: int, model_type: str) -> None:
+    def __init__(
+        self, body: nn.Module, outputs: int, model_type: str, pooling: str = CLS
+    ) -> None:
         super().__init__()
         self.encoder = body
         self.head = nn.Linear(body.config.hidden, outputs)
         self.model_type = model_type
+        family = families.named(model_type, "model")
+        # Nothing for a family that has one way: its features take no third argument.
+        self.pooling = (pooling,) if pooling in getattr(family, "POOLINGS", ()) else ()
 
     def forward(self, ids_BT: Tensor, keep_BT: Tensor | None) -> Tensor:
         """Scores (B, O) of the classes, or values of the targets."""
-        features_BH = self.encoder.features(ids_BT, keep_BT)
+        features_BH = self.encoder.features(ids_BT, keep_BT, *self.pooling)
         dropout = self.encoder.config.dropout
         return self.head(F.dropout(features_BH, dropout, self.training))
 
@@ -54,6 +70,7 @@ def build(
     dropout: float,
     seed: int,
     adapters: Lora | None = None,
+    pooling: str = CLS,
 ) -> Predictor:
     """The encoder in `folder` with a new head drawn from `seed`, as BERT draws it.
 
@@ -66,7 +83,7 @@ def build(
         kind = families.model_type(folder)
         raise InputError(f"{folder}: found lora, expected null for {kind} encoders")
     body = family.load(folder, dropout)
-    model = Predictor(body, outputs, families.model_type(folder))
+    model = Predictor(body, outputs, families.model_type(folder), pooling)
     generator = torch.Generator().manual_seed(seed)
     nn.init.normal_(model.head.weight, 0.0, INITIAL_SD, generator=generator)
     nn.init.zeros_(model.head.bias)
@@ -90,7 +107,8 @@ def save(
     target's value in its own unit: `scale` (O,) and `shift` (O,) undo the
     standardisation. Adapters are folded into the weights they adapt, in `model` too.
     Where transformers has a class for it, `AutoModelForSequenceClassification` loads
-    the folder.
+    the folder. It has none that reads the mean over tokens: such a folder holds no
+    classifier, for it would answer otherwise, and its README.md says so.
     """
     lora.merge(model.encoder)
     family, folder = families.named(model.model_type, folder), Path(folder)
@@ -99,7 +117,11 @@ def save(
     weight = weight * scale[:, None].to(weight)
     bias = bias * scale.to(bias) + shift.to(bias)
     write_weights(folder / HEAD, {"weight": weight, "bias": bias})
-    if hasattr(family, "CLASSIFIER"):
+    if MEAN in model.pooling:
+        config = read_json(folder / "config.json")
+        write_json(folder / "config.json", {**config, "pooling": MEAN})
+        write_text(folder / "README.md", CARD)
+    elif hasattr(family, "CLASSIFIER"):
         problem = type
         if problem == metrics.CLASSIFICATION:
             problem = "single_label_classification"
@@ -137,7 +159,8 @@ def load(folder: str | Path) -> Predictor:
     body = families.of(folder).load(folder, 0.0)
     head = read_weights(folder / HEAD)
     outputs = len(head.get("bias", ()))
-    model = Predictor(body, outputs, families.model_type(folder))
+    pooling = read_json(folder / "config.json").get("pooling", CLS)
+    model = Predictor(body, outputs, families.model_type(folder), pooling)
     check_weights(model.head.state_dict(), head, folder / HEAD)
     model.head.load_state_dict(head)
     return model.eval()

@@ -93,7 +93,12 @@ class Tuning:
         is_bf16 = isinstance(self.autocast, torch.autocast)
         self.precision = "bf16" if is_bf16 else "fp32"
         model = heads.build(
-            folder, data.outputs, settings.dropout, settings.seed, settings.lora
+            folder,
+            data.outputs,
+            settings.dropout,
+            settings.seed,
+            settings.lora,
+            settings.pooling,
         )
         keep_exact(settings.dropout)
         self.model = model.to(self.device)

@@ -28,7 +28,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from randommask.measures.records import Record, mean
-from randommask.measures.scores import gains
+from randommask.measures.scores import token_gains
 
 TITLES = {
     1: "Fine-tuning with overlapping tokens is better, whatever the pretraining",
@@ -70,7 +70,7 @@ def check(
 def finetuning(table2: list[Record]) -> list[Record]:
     """Observation 1, a check an encoder: points of overlapping over non-overlapping."""
     lines = []
-    for label, by_task in gains(table2).items():
+    for label, by_task in token_gains(table2).items():
         ours = [pair[0] for pair in by_task.values()]
         printed = mean([pair[1] for pair in by_task.values()])
         gained = sum(gain is not None and gain > 0 for gain in ours)

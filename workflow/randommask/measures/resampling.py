@@ -30,7 +30,30 @@ def of_classes(
     resamples: int,
     seed: Sequence[int],
 ) -> Bounds:
-    """Interval of the mean over seeds of our MCC minus theirs, drawing test rows.
+    """Interval of the mean over seeds of our MCC minus theirs, drawing test rows."""
+    return _middle(draws(labels_N, ours_SN, theirs_SN, resamples, seed))
+
+
+def draws(
+    labels: np.ndarray,
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    resamples: int,
+    seed: Sequence[int],
+) -> np.ndarray:
+    """Our score minus theirs, the mean over seeds, in each draw of test rows: (R,)."""
+    draw = _draws_of_classes if labels.ndim == 1 else _draws_of_numbers
+    return draw(labels, ours, theirs, resamples, seed)
+
+
+def _draws_of_classes(
+    labels_N: np.ndarray,
+    ours_SN: np.ndarray,
+    theirs_SN: np.ndarray,
+    resamples: int,
+    seed: Sequence[int],
+) -> np.ndarray:
+    """See `of_classes`.
 
     Rows that agree in label and in all predictions are alike, so the numbers of each
     kind in a draw are multinomial: drawn at once, with the same law as row by row.
@@ -47,7 +70,7 @@ def of_classes(
         mccs(_confusions(drawn, labels_N[first], predicted_N[first], classes))
         for predicted_N in sides
     ]
-    return _middle(_gap(np.array(scores)))
+    return _gap(np.array(scores))
 
 
 def _confusions(
@@ -80,6 +103,17 @@ def of_numbers(
     The correlation is the mean over the outputs; test rows are drawn. A side that is
     not finite, or constant, scores 0 as in `metrics`.
     """
+    return _middle(draws(labels_NO, ours_SNO, theirs_SNO, resamples, seed))
+
+
+def _draws_of_numbers(
+    labels_NO: np.ndarray,
+    ours_SNO: np.ndarray,
+    theirs_SNO: np.ndarray,
+    resamples: int,
+    seed: Sequence[int],
+) -> np.ndarray:
+    """See `of_numbers`."""
     random = np.random.default_rng(seed)
     rows = len(labels_NO)
     sides = np.concatenate([ours_SNO, theirs_SNO])
@@ -105,7 +139,7 @@ def of_numbers(
         covariance = both - first * label_1
         correlation = covariance / np.sqrt(np.where(known, spread, 1))
         scores.append(np.where(known, correlation, 0).mean(axis=1))
-    return _middle(_gap(np.array(scores)))
+    return _gap(np.array(scores))
 
 
 def _centred(values_NO: np.ndarray) -> np.ndarray:

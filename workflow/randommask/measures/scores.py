@@ -7,8 +7,12 @@ from pathlib import Path
 from randommask.errors import InputError
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.sections import PublishedRow, Table2Row
-from randommask.measures import runs
+from randommask.measures import gains, runs
 from randommask.measures.records import Record, difference, mean, percent, tasks_of
+from randommask.measures.statistics import MCC_SETS
+
+Gained = dict[tuple[str, str], gains.Gain]
+"""Gains by row and data set."""
 
 
 def table3(
@@ -18,6 +22,7 @@ def table3(
     seeds: Sequence[int],
     printed: dict[str, dict[str, float]],
     problems: list[str],
+    gained: Gained | None = None,
 ) -> list[Record]:
     """A record per row and data set, read from `<results>/finetune` at `root`.
 
@@ -46,6 +51,7 @@ def table3(
                     "seeds": summary.seeds,
                     "published": beside.get(name),
                     "delta": percent(difference(summary.mean, beside.get(name))),
+                    **gains.columns((gained or {}).get((row.label, name))),
                     "note": summary.note,
                 }
             )
@@ -63,13 +69,22 @@ def _printed_row(row: Record, printed: dict[str, dict[str, float]]) -> dict[str,
     return printed[row.published]
 
 
-def averages(records: list[Record]) -> list[Record]:
-    """A record per row and task of Table 3: the mean over the task's data sets."""
+def averages(records: list[Record], gained: Gained | None = None) -> list[Record]:
+    """A record per row and task of Table 3: the mean over the task's data sets.
+
+    The last of a row is the mean over the sets scored by MCC, of whatever task.
+    """
     lines = []
     for row in dict.fromkeys(record["row"] for record in records):
         own = [record for record in records if record["row"] == row]
-        for task in tasks_of(record["task"] for record in own):
-            cells = [record for record in own if record["task"] == task]
+        groups = {
+            task: [record for record in own if record["task"] == task]
+            for task in tasks_of(record["task"] for record in own)
+        }
+        groups[MCC_SETS] = [record for record in own if record["metric"] == "mcc"]
+        for task, cells in groups.items():
+            if not cells:
+                continue
             ours = mean([cell["mean"] for cell in cells])
             theirs = mean([cell["published"] for cell in cells])
             lines.append(
@@ -80,6 +95,11 @@ def averages(records: list[Record]) -> list[Record]:
                     "mean": percent(ours),
                     "published": percent(theirs),
                     "delta": percent(difference(ours, theirs)),
+                    **gains.columns(
+                        gains.mean_of(
+                            [(gained or {}).get((row, x["dataset"])) for x in cells]
+                        )
+                    ),
                 }
             )
     return lines
@@ -145,7 +165,9 @@ def table2(
     return records
 
 
-def gains(records: list[Record]) -> dict[str, dict[str, tuple[float | None, ...]]]:
+def token_gains(
+    records: list[Record],
+) -> dict[str, dict[str, tuple[float | None, ...]]]:
     """Overlapping minus non-overlapping by label and task: (ours, printed) in points.
 
     Only labels that have both; a task without either number gets None.

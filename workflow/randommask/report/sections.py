@@ -13,12 +13,23 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from randommask.measures import leaks, observations, statistics
-from randommask.measures.records import Record, mean, percent, read_csv, tasks_of
-from randommask.measures.scores import averages
+from randommask.measures.gains import COLUMNS
+from randommask.measures.records import Record, percent, read_csv, tasks_of
+from randommask.measures.statistics import MCC_SETS
 from randommask.report import provenance as found
-from randommask.report.tables import leaky, recipes, scores, sheet, tested
+from randommask.report.tables import (
+    gained,
+    leaky,
+    marks,
+    recipes,
+    scores,
+    sheet,
+    tested,
+)
 from randommask.report.tables.observations import sheet as observations_sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
+
+NOTHING: Record = {"datasets": 0, "mean": None, "delta": None}
 
 
 def answer(tables: Path) -> Markup:
@@ -26,24 +37,36 @@ def answer(tables: Path) -> Markup:
     path = tables / "table3.csv"
     if not path.exists():
         return absent(path)
-    records = _table3(path)
+    records, lines = _table3(path), _averages(tables)
     rows = tuple(dict.fromkeys(record["row"] for record in records))
-    means = {row: _mcc_mean(records, row) for row in rows}
+    by_task = {(line["row"], line["task"]): line for line in lines}
+    means = {row: by_task.get((row, MCC_SETS), NOTHING) for row in rows}
     won, compared = _wins(records, "mean")
     sentences = []
-    measured = [row for row in rows if means[row]["mean"] is not None]
+    measured = [row for row in means if means[row]["mean"] is not None]
     if measured:
         best = max(measured, key=lambda row: means[row]["mean"])
         sentences.append(
-            f"{best} has the highest mean over the {means[best]['datasets']}"
+            f"{best} has the highest mean over the {int(means[best]['datasets'])}"
             f" classification sets, {sheet.number(means[best]['mean'])}"
             + _to_printed(means[best]["delta"])
         )
+        others = [means[row]["mean"] for row in measured if row != best]
+        least = gained.smallest(records, "metric", "mcc", list(means.values()))
+        lead = means[best]["mean"] - max(others, default=0)
+        if others and least and lead < least:
+            sentences.append(
+                f"Its lead over the next, {sheet.number(lead)}, is below the smallest"
+                f" difference that can be told, {sheet.number(least)}."
+            )
     if compared:
         first = _first(won)
         verb = "are each" if " and " in first else "is"
-        most = max(won.values())
-        sentences.append(f"{first} {verb} best on {most} of {compared} data sets.")
+        most, told = max(won.values()), _told(records)
+        sentences.append(
+            f"{first} {verb} highest on {most} of {compared} data sets; a lead that is"
+            f" large enough to call a row the best is there on {told}."
+        )
     printed, total = _wins(records, "published")
     if total:
         sentences.append(
@@ -51,7 +74,7 @@ def answer(tables: Path) -> Markup:
             f" {max(printed.values())} of {total}."
         )
     text = " ".join(sentences) or "No row of Table 3 has all its runs yet."
-    table = sheet.to_html(_answer_sheet(records, rows, means, won, compared))
+    table = sheet.to_html(_answer_sheet(records, lines, means, won, compared))
     told = Markup('<p class="answer">{}</p>\n').format(text)
     if (found := tables / "leaks.csv").exists():
         meaning = leaks.meaning(read_csv(found, leaks.TEXTS, leaks.NUMBERS))
@@ -61,21 +84,17 @@ def answer(tables: Path) -> Markup:
 
 def _table3(path: Path) -> list[Record]:
     texts = ("row", "encoder", "task", "dataset", "metric", "note")
-    return read_csv(path, texts, ("mean", "sd", "seeds", "published", "delta"))
+    numbers = ("mean", "sd", "seeds", "published", "delta", *COLUMNS)
+    return read_csv(path, texts, numbers)
 
 
-def _mcc_mean(records: list[Record], row: str) -> Record:
-    """A row's mean over the data sets scored by MCC, and how far from the printed."""
-    own = [r for r in records if r["row"] == row and r["metric"] == "mcc"]
-    return {
-        "datasets": len(own),
-        "mean": mean([record["mean"] for record in own]),
-        "delta": mean([record["delta"] for record in own]),
-    }
+def _averages(tables: Path) -> list[Record]:
+    numbers = ("datasets", "mean", "published", "delta", *COLUMNS)
+    return read_csv(tables / "table3_averages.csv", ("row", "task"), numbers)
 
 
 def _wins(records: list[Record], key: str) -> tuple[dict[str, int], int]:
-    """How often each row is best, and on how many data sets rows can be compared.
+    """How often each row is highest, and on how many data sets rows can be compared.
 
     Rows without any value are left out; a data set counts where no other lacks one.
     """
@@ -89,10 +108,20 @@ def _wins(records: list[Record], key: str) -> tuple[dict[str, int], int]:
     for values in by_dataset.values():
         if len(values) > 1 and None not in values.values():
             compared += 1
-            ranks = sheet.ranks(list(values.values()))
+            ranks = marks.ranks(list(values.values()))
             for row, rank in zip(values, ranks, strict=True):
                 won[row] += rank == 1
     return won, compared
+
+
+def _told(records: list[Record]) -> int:
+    """On how many data sets a row is above all others by more than chance makes."""
+    told = 0
+    for name in dict.fromkeys(record["dataset"] for record in records):
+        shown = [record for record in records if record["dataset"] == name]
+        least = gained.smallest(records, "dataset", name, shown)
+        told += 1 in marks.ranks([record["mean"] for record in shown], least)
+    return told
 
 
 def _first(won: dict[str, int]) -> str:
@@ -109,30 +138,35 @@ def _to_printed(delta: float | None) -> str:
 
 def _answer_sheet(
     records: list[Record],
-    rows: tuple[str, ...],
+    averaged: list[Record],
     means: dict[str, Record],
     won: dict[str, int],
     compared: int,
 ) -> Sheet:
     """Means over all classification sets and over each task, and the data sets won."""
     tasks = tasks_of(record["task"] for record in records)
-    by_task = {(line["row"], line["task"]): line for line in averages(records)}
-    lines, values = [], []
-    for row in rows:
+    by_task = {(line["row"], line["task"]): line for line in averaged}
+    lines, values, shown = [], [], []
+    for row in means:
         found = [means[row], *(by_task[row, task] for task in tasks)]
+        shown.append(found)
         cells = [
             Cell(sheet.number(line["mean"]), delta=sheet.signed(line["delta"]))
             for line in found
         ]
         lines.append(cells)
         values.append([percent(line["mean"]) for line in found])
-    ranked = sheet.rank_cells(lines, values)
-    best = [Cell(f"{won[row]} of {compared}" if compared else "") for row in rows]
+    least = [
+        gained.smallest(records, *of, [found[place] for found in shown])
+        for place, of in enumerate([("metric", "mcc"), *(("task", x) for x in tasks)])
+    ]
+    ranked = marks.rank_cells(lines, values, least)
+    best = [Cell(f"{won[row]} of {compared}" if compared else "") for row in means]
     pairs = tuple(
         ((row,), (*cells, cell))
-        for row, cells, cell in zip(rows, ranked, best, strict=True)
+        for row, cells, cell in zip(means, ranked, best, strict=True)
     )
-    columns = (*map(Column, ("MCC mean", *tasks)), Column("best on", text=True))
+    columns = (*map(Column, ("MCC mean", *tasks)), Column("highest on", text=True))
     remark = "Means over data sets, per cent"
     if any(cell.delta for line in lines for cell in line):
         remark += (
@@ -179,7 +213,7 @@ def table(tables: Path, name: str, controls: Sequence[str] = ()) -> Markup:
         numbers = ("mean", "sd", "seeds", "published", "delta")
         made = scores.table2_sheet(read_csv(path, texts, numbers), "")
     elif name == "table3":
-        made = scores.table3_sheet(_table3(path), "", controls=controls)
+        made = scores.table3_sheet(_table3(path), "", controls, _averages(tables))
     else:
         made = recipes.recipe_sheet(read_csv(path, recipes.RECIPE), "")
     return Markup(sheet.to_html(made))

@@ -8,14 +8,19 @@
 - `tokenize(sequences, tokenization, config)`: ids (N, T) int16, padded, and the tokens
   of each row (N,), padding not counted,
 - `load(folder, dropout)`: a torch module with `config` and `features(ids_BT, keep_BT)`,
-  the (B, H) that a head sits on; what fine-tuning has no use for is frozen,
+  the (B, H) that a head sits on, `keep_BT` False at padding; what fine-tuning has no
+  use for is frozen,
 - `save(model, folder)`: the same folder again,
 - `from_released(weights, config, source)`: config.json and weights as `load` wants
   them, from published ones,
 
 and where they apply: `LORA_TARGETS`, the linear layers that adapters are put on, by
 name; `vocabulary(k)`, its words; `CLASSIFIER`, the class of transformers that
-classifies sequences with this architecture, and `classifier_weights`.
+classifies sequences with this architecture, and `classifier_weights`; `POOLINGS`, what
+`features` takes as its third argument: `cls`, the last hidden state of a token before
+the sequence, or `mean`, that over the sequence's own tokens, without specials and
+padding. A family that does not name them has one way, whatever is asked: HyenaDNA the
+mean, for it has no such token.
 """
 
 from collections.abc import Mapping

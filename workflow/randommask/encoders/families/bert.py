@@ -1,7 +1,8 @@
 """BERT: our own encoders and the released DNABERT, of k-mer tokens between specials.
 
-The head sits on the last hidden state of [CLS]. Shapes: N rows, B rows computed at
-once, T tokens, H hidden units, O outputs.
+The head sits on the last hidden state of [CLS], or on the mean over the k-mers, those
+that are [UNK] among them: they hold a place in the sequence. Shapes: N rows, B rows
+computed at once, T tokens, H hidden units, O outputs.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from randommask import kmers
 from randommask.encoders import bert, families
 from randommask.encoders.bert import EncoderConfig, read_config, save
+from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
 from randommask.encoders.weights import check_values, check_weights, read_weights
 from randommask.errors import InputError
 
@@ -24,6 +26,7 @@ __all__ = ["read_config", "save"]  # as the encoder itself has them
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
 # Query, key and value are one layer here, so their adapters share the first factor.
 LORA_TARGETS = ("qkv", "out", "up", "down")
+POOLINGS = BOTH
 CLASSIFIER = "BertForSequenceClassification"
 
 # What transformers' BertConfig fills in where an old config.json says nothing.
@@ -59,8 +62,13 @@ TIED = {
 class FeatureEncoder(bert.Encoder):
     """The encoder, with what a head sits on."""
 
-    def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
-        """Last hidden state of [CLS], (B, H); `keep_BT` is False at padding."""
+    def features(
+        self, ids_BT: Tensor, keep_BT: Tensor | None = None, pooling: str = CLS
+    ) -> Tensor:
+        """Last hidden state of [CLS] or mean, (B, H); `keep_BT` is False at padding."""
+        if pooling == MEAN:
+            is_kmer_BT = chosen(ids_BT, keep_BT, kmers.PAD, kmers.CLS, kmers.SEP)
+            return mean(self(ids_BT, keep_BT), is_kmer_BT)
         # An adapter works where its layer is called; `wanted` takes the layer apart.
         is_plain = type(self.layers[-1].qkv) is nn.Linear
         return self(ids_BT, keep_BT, wanted=1 if is_plain else None)[:, 0]

@@ -7,8 +7,9 @@ no token at the end. Overlapping k-mers with the same vocabulary are the paper's
 The vocabulary is four specials, the k-mers as base-4 numbers over A, T, C, G (an id is
 4 + the number), then A, T, C, G, N.
 
-The head sits on the last hidden state of `<cls>`. Shapes: N rows, B rows computed at
-once, L bases, T tokens, H hidden units, O outputs.
+The head sits on the last hidden state of `<cls>`, or on the mean over all tokens behind
+it, single letters and `<unk>` among them. Shapes: N rows, B rows computed at once, L
+bases, T tokens, H hidden units, O outputs.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 
 from randommask import kmers
 from randommask.encoders import families
+from randommask.encoders.pooling import BOTH, MEAN, chosen, mean
+from randommask.encoders.pooling import CLS as FIRST
 from randommask.encoders.weights import (
     check_values,
     check_weights,
@@ -37,6 +40,7 @@ LETTERS = "ATCGN"  # in the order of their codes
 SHIFT = len(SPECIALS) - kmers.NUM_SPECIAL  # from an id of `kmers` to one of ours
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
 LORA_TARGETS = ("query", "key", "value", "dense")
+POOLINGS = BOTH
 CLASSIFIER = "EsmForSequenceClassification"
 
 # The keys of config.json that decide what is computed, with EsmConfig's defaults.
@@ -94,10 +98,15 @@ class EsmEncoder(nn.Module):
         self.esm = EsmModel(EsmConfig(**changed), add_pooling_layer=False)
         self.esm.contact_head.requires_grad_(False)
 
-    def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
-        """Last hidden state of `<cls>`, (B, H); `keep_BT` is False at padding."""
+    def features(
+        self, ids_BT: Tensor, keep_BT: Tensor | None = None, pooling: str = FIRST
+    ) -> Tensor:
+        """Last hidden state of `<cls>` or mean, (B, H); `keep_BT`: see `families`."""
         mask = None if keep_BT is None else keep_BT.long()
-        return self.esm(ids_BT, attention_mask=mask).last_hidden_state[:, 0]
+        hidden_BTH = self.esm(ids_BT, attention_mask=mask).last_hidden_state
+        if pooling == MEAN:
+            return mean(hidden_BTH, chosen(ids_BT, keep_BT, PAD, CLS))
+        return hidden_BTH[:, 0]
 
 
 def read_config(folder: str | Path) -> Sizes:

@@ -195,6 +195,16 @@ class Schedule(Section):
 class Finetuning(Schedule, Tuning, Run):
     """One run: `randommask.finetuning`."""
 
+    def values(self) -> dict[str, Any]:
+        """All keys, but no `pooling` that is the default.
+
+        Runs from before there was a choice say nothing of it, and are not made again.
+        """
+        found = super().values()
+        if found["pooling"] == Finetuning.model_fields["pooling"].default:
+            del found["pooling"]
+        return found
+
 
 class Counting(Run):
     """One run of the linear control: `randommask.finetuning.kmer_linear`."""

@@ -68,6 +68,8 @@ class Table3Scores(Scores):
 
     controls: tuple[Name, ...] = ()
     """encoders that learnt nothing beforehand"""
+    untrained: tuple[Name, ...] = ()
+    """those of them with random weights, which the gains are over"""
 
 
 class Statistics(Scores):
@@ -161,6 +163,8 @@ class AblationPage(Page):
     """in the order of the list"""
     seeds: Some[Seed]
     """of the runs of each cell"""
+    untrained: tuple[Name, ...] = ()
+    """encoders of random weights among the rows, which the gains are over"""
 
 
 class ShownRows(Section):

@@ -19,7 +19,7 @@ from randommask.experiment.form import (
 )
 from randommask.experiment.sections.pretraining import Phase, Pretrain, Tokens
 from randommask.experiment.sections.sources import LocalCopy, Pin, Repository, one_of
-from randommask.experiment.sections.tuning import Lora
+from randommask.experiment.sections.tuning import Lora, Pooling
 
 UNTRAINED, KMER_LINEAR, NO_MODEL = "untrained", "kmer-linear", "no-model"
 
@@ -50,6 +50,8 @@ class OwnFinetune(Section):
 
     learning_rate: Positive = None
     """peak"""
+    pooling: Pooling = None
+    """as in `finetune`"""
     truncate: Flag = None
     """as in `finetune`"""
     lora: Lora | None = None
@@ -74,7 +76,7 @@ class Ours(Pretrain):
     from_: Branch | None = Field(default=None, alias="from")
     """`{encoder, step}` to branch from another of our encoders"""
     finetune: OwnFinetune | None = None
-    """`learning_rate`, `truncate` and `lora` of its own"""
+    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
 
 
 class Weights(Section):
@@ -116,7 +118,7 @@ class Released(Section):
     ]
     """`{repository, revision, family}` on the hub, or `{path, family}` for a copy"""
     finetune: OwnFinetune | None = None
-    """`learning_rate`, `truncate` and `lora` of its own"""
+    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
 
 
 class Milestone(Section):
@@ -127,7 +129,7 @@ class Milestone(Section):
     milestone: Step
     """`{encoder, step}`, a step whose weights are kept"""
     finetune: OwnFinetune | None = None
-    """`learning_rate`, `truncate` and `lora` of its own"""
+    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
 
 
 class Untrained(Section):
@@ -145,6 +147,8 @@ class Untrained(Section):
     """as in `pretrain`"""
     seed: Seed = 1
     """as in `pretrain`"""
+    finetune: OwnFinetune | None = None
+    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
 
 
 class Grid(Section):

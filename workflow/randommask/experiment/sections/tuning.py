@@ -22,6 +22,7 @@ from randommask.experiment.form import (
 from randommask.experiment.sections.pretraining import Precision
 
 Limit = Count | None
+Pooling = Literal["cls", "mean"]
 LEVELS = ("exact", "near", "partners")
 
 
@@ -78,6 +79,10 @@ class Tuning(Section):
     """everywhere in the encoder, and before the head"""
     precision: Precision = "auto"
     """`bf16`, `fp32`, or `auto`: bf16 where the hardware computes in it"""
+    pooling: Pooling = "cls"
+    """what the head reads: `cls`, the last hidden state of the token before the
+    sequence, or `mean`, that over the sequence's tokens, specials and padding left out.
+    HyenaDNA has no such token, and always the mean"""
     truncate: Flag = False
     """`false`: a sequence with more tokens than the encoder has positions stops the
     run; `true`: it is cut at its end"""
@@ -114,6 +119,8 @@ class Changes(Section):
     warmup_steps: Whole = None
     """as in `finetune`"""
     weight_decay: NotNegative = None
+    """as in `finetune`"""
+    pooling: Pooling = None
     """as in `finetune`"""
     max_steps: Limit = None
     """as in `finetune`"""

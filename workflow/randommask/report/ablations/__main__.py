@@ -18,7 +18,7 @@ from pathlib import Path
 from randommask import files
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import AblationPage, ComparedRow
-from randommask.measures import runs
+from randommask.measures import gains, runs
 from randommask.measures.records import Record, read_datasets, write_csv
 from randommask.report.ablations import answer, hours, measures, page, picture
 from randommask.report.figures import style
@@ -65,9 +65,12 @@ def ablate(
     kept = [row for row, own in zip(rows, scores, strict=True) if own]
     compared = [own for own in scores if own]
     shared = [dataset for dataset in datasets if dataset.dataset in compared[0]]
-    records = []
+    records, pairs = [], gains.Pairs(results / "benchmark")
     for row, own in zip(rows, scores, strict=True):
         records += measures.score_records(row, own, compared, shared)
+        base = gains.reference(row, kept, hparams.untrained)
+        untrained = None if base is None else scores[rows.index(base)]
+        records += measures.gain_records(row, own, untrained, shared, pairs)
         records += measures.pretraining_records(results, row, partial)
         records += hours.hours_records(results, logs, row, own)
     said = answer.sentences(kept, compared, hparams.axis)

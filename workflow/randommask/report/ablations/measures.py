@@ -6,6 +6,8 @@ A record says one thing of one row: `measure` is
   `mean`, the mean over the data sets; `low` and `high` are the 95 % interval over
   seeds of fine-tuning;
 - `difference`: the score less the reference's, with Tukey's interval (`margin`);
+- `gain`: the score less that of random weights, with its interval over seeds and test
+  rows (`measures.gains`), where the group has such a row;
 - `masked`: tokens masked in pretraining, per cent, the mean over all its steps;
 - `loss`: validation loss with all spans of `of` tokens, nats a masked token;
 - `purity`, `silhouette`: order of the embeddings, where it is measured;
@@ -20,7 +22,6 @@ A record says one thing of one row: `measure` is
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,12 @@ from typing import Any
 from randommask.errors import InputError
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.hparams import ComparedRow
-from randommask.measures import runs
+from randommask.measures import gains, margins, runs
+from randommask.measures.margins import LEVEL
 from randommask.measures.records import Record, read_csv, tasks_of
 
 MEAN = "mean"
-LEVEL = 0.95  # of every interval
+SCORED = ("score", "difference", "gain")
 KEYS = ("row", "encoder", "tokenization", "series", "at")
 Scores = dict[str, dict[int, runs.Run]]
 """A row's runs by data set and seed; their scores are per cent."""
@@ -123,15 +125,11 @@ def margin(found: Sequence[Sequence[float]]) -> float | None:
     rows, seeds = len(found), len(found[0])
     if rows < 2 or seeds < 2:
         return None
-    variance = statistics.fmean(map(statistics.variance, found))
-    return _studentized_range(rows, seeds) * math.sqrt(variance / seeds)
-
-
-@cache
-def _studentized_range(rows: int, seeds: int) -> float:
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(LEVEL, rows, rows * (seeds - 1)))
+    variances = [v for v in map(statistics.variance, found) if v]
+    if not variances:
+        return 0.0
+    tukeys = margins.studentized_range(rows, len(variances) * (seeds - 1))
+    return tukeys * math.sqrt(statistics.fmean(variances) / seeds)
 
 
 def score_records(
@@ -144,12 +142,8 @@ def score_records(
 
     The first of the rows `compared` is the reference. Empty for a row without runs.
     """
-    groups = {dataset.dataset: [dataset.dataset] for dataset in datasets}
-    for task in tasks_of(dataset.task for dataset in datasets):
-        groups.setdefault(task, [d.dataset for d in datasets if d.task == task])
-    groups[MEAN] = [dataset.dataset for dataset in datasets]
     lines = []
-    for of, names in groups.items():
+    for of, names in _groups(datasets).items():
         if not own:
             lines += [
                 record(row, measure, of, []) for measure in ("score", "difference")
@@ -164,6 +158,33 @@ def score_records(
             middle = statistics.fmean(gaps)
             ends = middle - half, middle + half
         lines.append(record(row, "difference", of, gaps, note, ends))
+    return lines
+
+
+def _groups(datasets: Sequence[Dataset]) -> dict[str, list[str]]:
+    """Each data set, each task's, and all of them."""
+    groups = {dataset.dataset: [dataset.dataset] for dataset in datasets}
+    for task in tasks_of(dataset.task for dataset in datasets):
+        groups.setdefault(task, [d.dataset for d in datasets if d.task == task])
+    return groups | {MEAN: [dataset.dataset for dataset in datasets]}
+
+
+def gain_records(
+    row: ComparedRow,
+    own: Scores | None,
+    untrained: Scores | None,
+    datasets: Sequence[Dataset],
+    pairs: gains.Pairs,
+) -> list[Record]:
+    """What a row gains over the `untrained` one; nothing where one of them is None."""
+    if not own or not untrained:
+        return []
+    made = {name: pairs.gain(name, own[name], untrained[name]) for name in own}
+    lines = []
+    for of, names in _groups(datasets).items():
+        gain = gains.mean_of([made[name] for name in names])
+        ends = gain.mean - gain.half, gain.mean + gain.half
+        lines.append(record(row, "gain", of, list(gain.by_seed.values()), "", ends))
     return lines
 
 
@@ -201,7 +222,7 @@ def record(
         "measure": measure,
         "of": of,
         **dict(zip(("value", "low", "high"), rounded, strict=True)),
-        "seeds": len(values) if measure in ("score", "difference") else "",
+        "seeds": len(values) if measure in SCORED else "",
         "note": note,
     }
 

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.hparams import AblationPage
+from randommask.measures import margins
+from randommask.measures.gains import COLUMNS
 from randommask.measures.records import Record, tasks_of
 from randommask.report.ablations.measures import MEAN
-from randommask.report.tables import sheet
+from randommask.report.tables import gained, marks, sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 _MEASURES = {
@@ -37,6 +39,7 @@ def sheet_of(
     spans = sorted({int(r["of"]) for r in records if r["measure"] == "loss"})
     tables = (
         _scores(values, stubs, datasets),
+        *_gains(values, stubs, datasets),
         _losses(values, stubs, spans),
         _others(values, stubs),
     )
@@ -63,18 +66,62 @@ def _grid(stubs: list, columns: list[Column], lines: list[list[Cell]]) -> Grid:
 
 
 def _scores(values: dict, stubs: list, datasets: Sequence[Dataset]) -> Grid:
-    tasks = tasks_of(dataset.task for dataset in datasets)
-    groups = {task: [d.dataset for d in datasets if d.task == task] for task in tasks}
-    # a task of one data set goes by the data set's name
-    names = [own[0] if len(own) == 1 else task for task, own in groups.items()]
-    names += [MEAN] if len(datasets) > 1 else []
+    names = _names(datasets)
     lines, numbers = [], []
     for stub in stubs:
         found = [values[*stub, "score", name] for name in names]
         numbers.append([record["value"] for record in found])
         lines.append([_score(record) for record in found])
-    ranked = sheet.rank_cells(lines, numbers)
-    return _grid(stubs, [Column(name) for name in names], list(map(list, ranked)))
+    least = [_smallest(values, stubs, name) for name in names]
+    ranked = [list(line) for line in marks.rank_cells(lines, numbers, least)]
+    if any(least):
+        tokens = {tokenization for _, tokenization in stubs}
+        only = tokens.pop() if len(tokens) == 1 else ""  # then there is no column of it
+        stubs = [*stubs, ("smallest difference", only)]
+        ranked.append([Cell(sheet.number(value)) for value in least])
+    return _grid(stubs, [Column(name) for name in names], ranked)
+
+
+def _names(datasets: Sequence[Dataset]) -> list[str]:
+    """The columns: a task each, one of a single data set by its name; and the mean."""
+    tasks = tasks_of(dataset.task for dataset in datasets)
+    groups = {task: [d.dataset for d in datasets if d.task == task] for task in tasks}
+    names = [own[0] if len(own) == 1 else task for task, own in groups.items()]
+    return names + ([MEAN] if len(datasets) > 1 else [])
+
+
+def _smallest(values: dict, stubs: list, name: str) -> float | None:
+    """The smallest difference in a column that the seeds, else the test rows, show."""
+    differences = [values[*stub, "difference", name] for stub in stubs]
+    halves = [
+        (record["high"] - record["low"]) / 2
+        for record in differences
+        if record["low"] is not None
+    ]
+    if halves:  # Tukey's margin, one for all pairs
+        return max(halves)
+    gained = [_gain(values, stub, name) for stub in stubs]
+    return margins.of_test_rows([record for record in gained if record])
+
+
+def _gain(values: dict, stub: tuple, name: str) -> Record | None:
+    found = values.get((*stub, "gain", name))
+    ends = ("value", "low", "high")
+    return found and {key: found[end] for key, end in zip(COLUMNS, ends, strict=True)}
+
+
+def _gains(values: dict, stubs: list, datasets: Sequence[Dataset]) -> list[Grid]:
+    """What the rows gain over random weights; no grid where none has a gain."""
+    names = _names(datasets)
+    rows = [stub for stub in stubs if _gain(values, stub, names[0])]
+    lines = [
+        [gained.cell(_gain(values, stub, name)) for name in names] for stub in rows
+    ]
+    grid = _grid(stubs, [Column(name) for name in names], [[]] * len(stubs))
+    stub = ("Gain", *grid.stub[1:])
+    pairs = zip(rows, lines, strict=True)
+    made = tuple((row[: len(stub)], tuple(line)) for row, line in pairs)
+    return [Grid(stub, grid.columns, made)] if made else []
 
 
 def _score(record: Record) -> Cell:
@@ -125,7 +172,7 @@ def _remarks(
     metric = f"MCC (Pearson for {others})" if others else "MCC"
     yield f"Scores: {metric} in per cent, a task's the mean over its data sets."
     if max(record["seeds"] for record in scores) == 1:
-        yield "One seed, so there is no interval."
+        yield "One seed, so there is no interval over seeds."
     else:
         yield (
             "With \u00b1: half of the 95 % interval over the seeds of fine-tuning."
@@ -133,6 +180,7 @@ def _remarks(
             " change is not in it. Differences have Tukey's 95 % interval, which holds"
             " for all pairs of rows at once; other intervals are each for itself."
         )
+    yield from _marked(records)
     masked = [r["value"] for r in records if r["measure"] == "masked" and r["value"]]
     if masked and max(masked) - min(masked) > 1:
         yield (
@@ -166,3 +214,17 @@ def _remarks(
             if len(own) > 1:
                 row += f" ({record['tokenization']})"
             yield f"\u2020 {row}, {record['of']}: {record['note']}."
+
+
+def _marked(records: Sequence[Record]) -> Iterable[str]:
+    """What is called best, and how the gains were made."""
+    scored = [record for record in records if record["measure"] == "score"]
+    made = [record for record in records if record["measure"] == "gain"]
+    seeds = max(record["seeds"] for record in scored)
+    stubs = dict.fromkeys((x["row"], x["tokenization"]) for x in scored if x["seeds"])
+    if len(stubs) > 1:
+        yield gained.marked(seeds, bool(made))
+    if made:
+        above = {(record["row"], record["tokenization"]) for record in made}
+        bases = [stub[0] for stub in stubs if stub not in above]
+        yield gained.explained(list(dict.fromkeys(bases)), seeds)

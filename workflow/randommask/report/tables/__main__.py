@@ -6,9 +6,10 @@ r"""Write one of the paper's tables.
         --csv table3.csv --averages table3_averages.csv --md table3.md --tex table3.tex
 
 and likewise table1, table2, table4, table5, datasets, leaks and statistics. To encoders
-that are `controls`, the distance of the other rows is told below the table. A run that
-is missing or cannot be read leaves its cell empty; the table is written, and the
-command fails unless `--partial`.
+that are `controls`, the distance of the other rows is told below the table; to those
+that are `untrained` each cell's gain is told, from the predictions for the test rows in
+`--benchmark`. A run that is missing or cannot be read leaves its cell empty; the table
+is written, and the command fails unless `--partial`.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from randommask.experiment.hparams import (
     Tasks,
 )
 from randommask.measures import leaks, runs
+from randommask.measures.gains import over_untrained
 from randommask.measures.records import (
     read_csv,
     read_datasets,
@@ -61,17 +63,29 @@ def _table2(paths: argparse.Namespace) -> sheet.Sheet:
 
 def _table3(paths: argparse.Namespace) -> sheet.Sheet:
     hparams = Table3Scores.parse(paths.hparams)
+    datasets = read_datasets(paths.datasets, hparams.datasets)
+    gained = over_untrained(
+        paths.runs,
+        paths.benchmark,
+        hparams.rows,
+        hparams.untrained if paths.benchmark else (),
+        datasets,
+        hparams.seeds,
+    )
     records = table3(
         paths.runs,
         hparams.rows,
-        read_datasets(paths.datasets, hparams.datasets),
+        datasets,
         hparams.seeds,
         read_table3(paths.published),
         paths.problems,
+        gained,
     )
+    means = averages(records, gained)
     write_csv(paths.csv, records)
-    write_csv(paths.averages, averages(records))
-    return scores.table3_sheet(records, hparams.experiment.notice, hparams.controls)
+    write_csv(paths.averages, means)
+    notice = hparams.experiment.notice
+    return scores.table3_sheet(records, notice, hparams.controls, means)
 
 
 def _recipe(paths: argparse.Namespace) -> sheet.Sheet:
@@ -148,6 +162,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             many = {"nargs": "+"} if flag in ("summaries", "leaks") else {}
             needed = flag != "leaks"
             command.add_argument(f"--{flag}", type=Path, required=needed, **many)
+        if name == "table3":
+            command.add_argument("--benchmark", type=Path)
         command.add_argument("--partial", action="store_true")
         command.set_defaults(problems=[])
         command.add_argument("--hparams", required=True)

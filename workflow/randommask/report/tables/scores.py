@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from randommask.experiment.datasets import TASKS
 from randommask.measures.records import Record, difference, mean, tasks_of
-from randommask.measures.scores import averages, gains
-from randommask.report.tables import sheet
+from randommask.measures.scores import averages, token_gains
+from randommask.report.tables import gained, marks, sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 TITLE3 = "Table 3. Results on every data set, MCC in per cent (EAP: Pearson)"
@@ -27,13 +27,17 @@ def table3_sheet(
     records: list[Record],
     notice: str,
     controls: Sequence[str] = (),
+    means: list[Record] | None = None,
 ) -> Sheet:
     """Table 3 as printed: rows by data sets and averages, tasks side by side.
 
-    `controls` are encoders; the distance of the other rows to theirs is told below.
+    Below each block stand the smallest differences that say anything, and the gains
+    over random weights, if the records have any. `means` are the averages with their
+    gains. `controls` are encoders; the distance to them is told below.
     """
+    means = averages(records) if means is None else means
     by_cell = {(record["row"], record["dataset"]): record for record in records}
-    by_task = {(line["row"], line["task"]): line for line in averages(records)}
+    by_task = {(line["row"], line["task"]): line for line in means}
     rows = tuple(dict.fromkeys(record["row"] for record in records))
     tasks_here = tasks_of(record["task"] for record in records)
     others = tuple(task for task in tasks_here if task not in TASKS)
@@ -41,19 +45,29 @@ def table3_sheet(
     for tasks in (*_BLOCKS, others):
         columns = [column for task in tasks for column in _columns(task, records)]
         for part in _cut(columns):
-            lines, values = [], []
-            for row in rows:
-                found = [
-                    by_task[row, column.group]
-                    if column.short == "avg."
-                    else by_cell[row, column.name]
-                    for column in part
+            found = {
+                row: [
+                    (by_task if key == "task" else by_cell)[row, name]
+                    for key, name in map(_of, part)
                 ]
-                lines.append([_cell(record) for record in found])
-                values.append([record["mean"] for record in found])
-            ranked = sheet.rank_cells(lines, values)
-            pairs = tuple(((r,), cells) for r, cells in zip(rows, ranked, strict=True))
-            grids.append(Grid(("Row",), tuple(part), pairs))
+                for row in rows
+            }
+            shown = list(found.values())
+            least = [
+                gained.smallest(records, *_of(column), [own[place] for own in shown])
+                for place, column in enumerate(part)
+            ]
+            ranked = marks.rank_cells(
+                [[_cell(record) for record in own] for own in shown],
+                [[record["mean"] for record in own] for own in shown],
+                least,
+            )
+            pairs = [((row,), own) for row, own in zip(rows, ranked, strict=True)]
+            if any(least):
+                cells = tuple(Cell(sheet.number(value)) for value in least)
+                pairs.append((("smallest difference",), cells))
+            grids.append(Grid(("Row",), tuple(part), tuple(pairs)))
+            grids += gained.block(found, part)
     return Sheet(
         label="table3",
         title=TITLE3,
@@ -62,9 +76,17 @@ def table3_sheet(
         remarks=(
             *_own_regressions(records),
             *remarks_on(records, "row", "dataset"),
+            *gained.remarks(records, means),
             *distances(records, controls),
         ),
     )
+
+
+def _of(column: Column) -> tuple[str, str]:
+    """Which records a column is of: of a task, or of a data set."""
+    if column.short == "avg.":
+        return "task", column.group
+    return "dataset", column.name
 
 
 def _own_regressions(records: list[Record]) -> list[str]:
@@ -165,7 +187,7 @@ def table2_sheet(records: list[Record], notice: str) -> Sheet:
         own = [key for key in cells if key[0] == label]
         tokenizations = tuple(dict.fromkeys(key[1] for key in own))
         found = [[cells[label, t, task] for task in tasks] for t in tokenizations]
-        ranked = sheet.rank_cells(
+        ranked = marks.rank_cells(
             [[_cell(record) for record in line] for line in found],
             [[record["mean"] for record in line] for line in found],
         )
@@ -191,7 +213,7 @@ def table2_sheet(records: list[Record], notice: str) -> Sheet:
 
 def _gain_grid(records: list[Record], tasks: list[str]) -> tuple[Grid, ...]:
     lines = []
-    for label, by_task in gains(records).items():
+    for label, by_task in token_gains(records).items():
         pairs = [by_task[task] for task in tasks]
         pairs.append(tuple(mean([pair[i] for pair in pairs]) for i in (0, 1)))
         cells = [

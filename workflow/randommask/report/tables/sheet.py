@@ -8,7 +8,7 @@ itself and one for below its group.
 import html
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -76,36 +76,6 @@ def signed(value: float | None) -> str:
     return f"{rounded:+.2f}" if rounded else "0.00"
 
 
-def ranks(values: Sequence[float | None]) -> list[int]:
-    """1 for the best, 2 for the second of at least two values, as printed; else 0.
-
-    Values that print alike share a rank.
-
-    >>> ranks([1.0, 3.001, 3.0, None, 2.0])
-    [0, 1, 1, 0, 2]
-    """
-    printed = [None if value is None else round(value, 2) for value in values]
-    if sum(value is not None for value in printed) < 2:
-        return [0] * len(printed)
-    best = sorted({value for value in printed if value is not None}, reverse=True)
-    return [
-        0 if value is None or value not in best[:2] else best.index(value) + 1
-        for value in printed
-    ]
-
-
-def rank_cells(
-    lines: Sequence[Sequence[Cell]], values: Sequence[Sequence[float | None]]
-) -> list[tuple[Cell, ...]]:
-    """The same lines of cells with the ranks of `values` down each column."""
-    by_column = [ranks(column) for column in zip(*values, strict=True)]
-    by_line = zip(*by_column, strict=True) if by_column else [() for _ in lines]
-    return [
-        tuple(replace(cell, rank=rank) for cell, rank in zip(cells, row, strict=True))
-        for cells, row in zip(lines, by_line, strict=True)
-    ]
-
-
 # Markdown
 
 
@@ -154,26 +124,49 @@ def _md(text: str) -> str:
 # LaTeX
 
 
+_PAGE = 50
+"""Lines of a float, rules and headings among them: a page of them in small print."""
+
+
 def latex(sheet: Sheet) -> str:
-    """The sheet as a LaTeX float; needs the packages booktabs and amssymb.
+    """The sheet as LaTeX floats of a page; needs the packages booktabs and amssymb.
 
     A difference stands in a small line of its own below the value, so that ten columns
     fit a page.
     """
-    caption = f"{sheet.title}. {sheet.notice}" if sheet.notice else f"{sheet.title}."
     lines = [
         r"% needs \usepackage{booktabs} and \usepackage{amssymb}",
         *([f"% {sheet.notice}"] if sheet.notice else []),
-        r"\begin{table*}[t]",
-        r"\centering\footnotesize",
-        r"\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{_tex(caption)}}}",
-        rf"\label{{tab:{sheet.label}}}",
     ]
-    for index, grid in enumerate(sheet.grids):
-        lines += ([r"\par\medskip"] if index else []) + _latex_grid(grid)
-    lines += [rf"\par\smallskip {_tex(remark)}" for remark in sheet.remarks]
-    return "\n".join([*lines, r"\end{table*}", ""])
+    pages = _pages([_latex_grid(grid) for grid in sheet.grids])
+    for number, page in enumerate(pages, start=1):
+        caption = f"{sheet.title}. {sheet.notice}".rstrip()
+        label = sheet.label
+        if number > 1:
+            caption, label = f"{sheet.title} (continued).", f"{label}-{number}"
+        lines += [
+            r"\begin{table*}[t]",
+            r"\centering\footnotesize",
+            r"\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{_tex(caption)}}}",
+            rf"\label{{tab:{label}}}",
+        ]
+        for index, grid in enumerate(page):
+            lines += ([r"\par\medskip"] if index else []) + grid
+        if number == len(pages):
+            lines += [rf"\par\smallskip {_tex(remark)}" for remark in sheet.remarks]
+        lines.append(r"\end{table*}")
+    return "\n".join([*lines, ""])
+
+
+def _pages(grids: Sequence[list[str]]) -> list[list[list[str]]]:
+    """The grids in their order, as many together as fill a page; at least one page."""
+    pages: list[list[list[str]]] = [[]]
+    for grid in grids:
+        if pages[-1] and sum(map(len, pages[-1])) + len(grid) > _PAGE:
+            pages.append([])
+        pages[-1].append(grid)
+    return pages
 
 
 def _latex_grid(grid: Grid) -> list[str]:

@@ -53,7 +53,7 @@ def _whole_grid(lines: list[Record]) -> Grid:
 
 
 def _ranks_grid(found: ranks.Ranks) -> Grid:
-    columns = (Column("data sets"), Column("mean rank"), Column("best on"))
+    columns = (Column("data sets"), Column("mean rank"), Column("highest on"))
     if not found.datasets:
         return Grid(("Ranks over all data sets",), columns, ())
     order = np.argsort(found.means, kind="stable")
