@@ -158,7 +158,9 @@ def test_what_is_buffered_when_nobody_reads_on():
 
 
 def test_ctrl_c_is_no_traceback():
-    body = "run(lambda: (print('begun', flush=True), time.sleep(60)))"
+    # What begins in the background of a shell would ignore it from the start.
+    body = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    body += "run(lambda: (print('begun', flush=True), time.sleep(60)))"
     process = command(body, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
     process.send_signal(signal.SIGINT)

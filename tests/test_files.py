@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +181,20 @@ def test_who_waits_for_a_lock_gets_it_when_the_holder_is_killed(
         assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} on")
     assert f"waiting for process {holder.pid}" in capsys.readouterr().err
     assert names(tmp_path) == []  # no lock is left
+
+
+def test_a_holder_may_go_while_its_name_is_asked_for(tmp_path, holder, monkeypatch):
+    """It deletes the file before it lets go: who waits then waits on."""
+
+    def gone(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    with (
+        pytest.raises(InputError, match="being written by another process"),
+        files.lock(tmp_path / "lock", wait=False),
+    ):
+        pass
 
 
 def test_the_lock_of_another_is_not_deleted(tmp_path):

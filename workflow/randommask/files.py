@@ -227,7 +227,7 @@ def lock(path: Path, *, wait: bool) -> Iterator[None]:
         try:
             held.acquire(blocking=False)
         except Timeout:
-            other = path.read_text(encoding="utf-8").strip() or "another process"
+            other = _holder(path)
             if not wait:
                 raise InputError(
                     f"{path.parent}: being written by {other}; wait for it or stop it"
@@ -245,6 +245,14 @@ def lock(path: Path, *, wait: bool) -> Iterator[None]:
             if path.stat().st_ino == inode:
                 path.unlink()
         held.release()
+
+
+def _holder(path: Path) -> str:
+    """Who holds the lock: what its file says, if its holder has not just deleted it."""
+    with suppress(FileNotFoundError):
+        if said := path.read_text(encoding="utf-8").strip():
+            return said
+    return "another process"
 
 
 def _this_process() -> str:
