@@ -17,7 +17,6 @@ The files are those of `randommask.finetuning`; history.csv has a line a model t
 Shapes: n rows, b bases of the longest, O outputs (classes or targets).
 """
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ import numpy as np
 from randommask import files, metrics
 from randommask.errors import run
 from randommask.experiment.hparams import Counting
-from randommask.finetuning import examples, linear, outputs
+from randommask.finetuning import control, examples, linear
 from randommask.finetuning.examples import Examples
 from randommask.genome import OTHER, encode
 
@@ -74,50 +73,36 @@ def fit(
 ) -> None:
     """Choose, predict and write; `InputError` for a dataset that is not as expected."""
     start = time.perf_counter()
-    for path in (metrics_path, predictions_path, history_path):
+    paths = {
+        "metrics": metrics_path,
+        "predictions": predictions_path,
+        "history": history_path,
+    }
+    for path in paths.values():
         files.check_file(path)
     data = examples.read(folder, settings)
     model, dev, tried = choose(data, settings)
     codes = _padded(data.splits["test"].sequences)
     [test] = linear.predict([model], codes, data.type)
-    if predictions_path:
-        outputs.write_predictions(predictions_path, data, test)
-    if history_path:
-        names = ("k", "strength", f"dev_{settings.metric}")
-        outputs.write_history(history_path, names, tried)
-    if metrics_path:
-        report = outputs.report(
-            data,
-            settings,
-            dev,
-            test,
-            VERSIONED,
-            best_epoch=None,
-            architecture={"k": model.k, "strength": model.strength},
-            device="cpu",
-            precision="fp32",
-            threads=int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()),
-            seconds=round(time.perf_counter() - start, 2),
-        )
-        files.write_json(metrics_path, report)
+    control.write(
+        paths,
+        data,
+        settings,
+        dev=dev,
+        test=test,
+        tried=(("k", "strength", f"dev_{settings.metric}"), tried),
+        packages=VERSIONED,
+        start=start,
+        architecture={"k": model.k, "strength": model.strength},
+        device="cpu",
+        precision="fp32",
+        threads=int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()),
+    )
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read the flags and fit."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder of the dataset")
-    parser.add_argument("--hparams", required=True, help="JSON: see Counting")
-    parser.add_argument("--metrics", help="JSON to write")
-    parser.add_argument("--predictions", help="parquet to write")
-    parser.add_argument("--history", help="csv to write, a line a model")
-    flags = parser.parse_args(argv)
-    fit(
-        flags.data,
-        Counting.parse(flags.hparams),
-        metrics_path=flags.metrics,
-        predictions_path=flags.predictions,
-        history_path=flags.history,
-    )
+    control.command(__doc__, Counting, fit, argv)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ Nothing is drawn at random: the seed only names the run, and all seeds are equal
 The files are those of `randommask.finetuning`; history.csv has a line a rule.
 """
 
-import argparse
 import time
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from randommask.data import shortcuts
 from randommask.data.alike import Alike
 from randommask.errors import run
 from randommask.experiment.hparams import NoModelRun
-from randommask.finetuning import examples, outputs
+from randommask.finetuning import control, examples
 
 VERSIONED = ("numpy", "pyarrow", "scipy")
 
@@ -38,51 +37,37 @@ def fit(
 ) -> None:
     """Choose, predict and write; `InputError` for a data set that is not as told."""
     start = time.perf_counter()
-    for path in (metrics_path, predictions_path, history_path):
+    paths = {
+        "metrics": metrics_path,
+        "predictions": predictions_path,
+        "history": history_path,
+    }
+    for path in paths.values():
         files.check_file(path)
     data = examples.read(folder, settings)
     alike = Alike({name: split.sequences for name, split in data.splits.items()})
     tried = list(shortcuts.rules(data.type, data.splits, data.classes, alike))
     best = shortcuts.best(tried)
-    if predictions_path:
-        outputs.write_predictions(predictions_path, data, best.predictions["test"])
-    if history_path:
-        names = ("rule", f"dev_{settings.metric}")
-        lines = [(rule.name, rule.dev) for rule in tried]
-        outputs.write_history(history_path, names, lines)
-    if metrics_path:
-        report = outputs.report(
-            data,
-            settings,
-            best.predictions["dev"],
-            best.predictions["test"],
-            VERSIONED,
-            best_epoch=None,
-            architecture={"rule": best.name},
-            device="cpu",
-            precision="fp64",
-            threads=1,
-            seconds=round(time.perf_counter() - start, 2),
-        )
-        files.write_json(metrics_path, report)
+    names = ("rule", f"dev_{settings.metric}")
+    control.write(
+        paths,
+        data,
+        settings,
+        dev=best.predictions["dev"],
+        test=best.predictions["test"],
+        tried=(names, [(rule.name, rule.dev) for rule in tried]),
+        packages=VERSIONED,
+        start=start,
+        architecture={"rule": best.name},
+        device="cpu",
+        precision="fp64",
+        threads=1,
+    )
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read the flags and fit."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder of the data set")
-    parser.add_argument("--hparams", required=True, help="JSON: see NoModelRun")
-    parser.add_argument("--metrics", help="JSON to write")
-    parser.add_argument("--predictions", help="parquet to write")
-    parser.add_argument("--history", help="csv to write, a line a rule")
-    flags = parser.parse_args(argv)
-    fit(
-        flags.data,
-        NoModelRun.parse(flags.hparams),
-        metrics_path=flags.metrics,
-        predictions_path=flags.predictions,
-        history_path=flags.history,
-    )
+    control.command(__doc__, NoModelRun, fit, argv)
 
 
 if __name__ == "__main__":

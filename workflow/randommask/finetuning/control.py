@@ -1,0 +1,62 @@
+"""What the controls without an encoder share: their flags, and the files they write."""
+
+import argparse
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from randommask import files
+from randommask.experiment.hparams import Run
+from randommask.finetuning import outputs
+from randommask.finetuning.examples import Examples
+
+FILES = ("metrics", "predictions", "history")
+
+
+def write(
+    paths: dict[str, str | Path | None],
+    data: Examples,
+    settings: Run,
+    *,
+    dev: np.ndarray,
+    test: np.ndarray,
+    tried: tuple[Sequence[str], Iterable[Sequence[float | str]]],
+    packages: Sequence[str],
+    start: float,
+    **own: Any,
+) -> None:
+    """Write those of `FILES` that `paths` names.
+
+    `tried` is the head of history.csv and its lines, `start` when the work began, on
+    `time.perf_counter`, and `own` what only this control says in metrics.json.
+    """
+    if paths["predictions"]:
+        outputs.write_predictions(paths["predictions"], data, test)
+    if paths["history"]:
+        outputs.write_history(paths["history"], *tried)
+    if paths["metrics"]:
+        seconds = round(time.perf_counter() - start, 2)
+        own = {"best_epoch": None, **own, "seconds": seconds}
+        report = outputs.report(data, settings, dev, test, packages, **own)
+        files.write_json(paths["metrics"], report)
+
+
+def command(
+    description: str,
+    form: type[Run],
+    fit: Callable[..., None],
+    argv: list[str] | None = None,
+) -> None:
+    """Read the flags of a control and fit it."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder of the data set")
+    parser.add_argument("--hparams", required=True, help=f"JSON: see {form.__name__}")
+    parser.add_argument("--metrics", help="JSON to write")
+    parser.add_argument("--predictions", help="parquet to write")
+    parser.add_argument("--history", help="csv to write, a line for each one tried")
+    flags = parser.parse_args(argv)
+    paths = {f"{name}_path": getattr(flags, name) for name in FILES}
+    fit(flags.data, form.parse(flags.hparams), **paths)
