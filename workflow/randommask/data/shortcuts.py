@@ -105,8 +105,8 @@ def _shares(
     if name == "composition":
         return _by_letters(_quads, 4**ORDER, splits, labels["train"], classes)
     longest = int(_lengths(splits["train"].sequences).max())
-    places = lambda sequences: _placed(sequences, longest)  # noqa: E731
-    return _by_letters(places, longest, splits, labels["train"], classes)
+    positions = lambda sequences: _placed(sequences, longest)  # noqa: E731
+    return _by_letters(positions, longest, splits, labels["train"], classes)
 
 
 def _by_likeness(
@@ -145,23 +145,24 @@ def _by_table(
 
 def _by_letters(
     features: Callable[[Sequence[str]], Blocks],
-    places: int,
+    positions: int,
     splits: Mapping[str, Rows],
     labels: np.ndarray,
     classes: int,
 ) -> Shares:
     """Bayes' rule with each class's frequencies of the four letters at each place.
 
-    `features` gives 4 * place + letter for each letter of a row, and 4 * `places` for
+    `features` gives 4 * position + letter for each letter of a row, and
+    4 * `positions` for
     one that does not count. The place is a position, or the three letters before.
     """
-    counts = np.ones((classes, places * 4 + 1))
+    counts = np.ones((classes, positions * 4 + 1))
     for rows, found in features(splits["train"].sequences):
         for label in range(classes):
             own = found[labels[rows] == label].ravel()
-            counts[label] += np.bincount(own, minlength=places * 4 + 1)
-    table = counts[:, :-1].reshape(classes, places, 4)
-    weights = np.zeros((classes, places * 4 + 1), np.float32)
+            counts[label] += np.bincount(own, minlength=positions * 4 + 1)
+    table = counts[:, :-1].reshape(classes, positions, 4)
+    weights = np.zeros((classes, positions * 4 + 1), np.float32)
     weights[:, :-1] = np.log(table / table.sum(2, keepdims=True)).reshape(classes, -1)
     prior = np.bincount(labels, minlength=classes) / len(labels)
     shares = {}

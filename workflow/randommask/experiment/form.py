@@ -226,23 +226,23 @@ def _one_line(error: ValidationError, prefix: str) -> str:
     if kind == "refused":
         return f"{where}: {context['words']}"
     found = first["input"]
-    due = context.get("words") or _EXPECTED.get(kind, first["msg"]).format(**context)
+    wanted = context.get("words") or _EXPECTED.get(kind, first["msg"]).format(**context)
     near = ""
     if kind == "float_type":
-        due = "a number"
+        wanted = "a number"
         if isinstance(found, str):
-            due += " (YAML wants a point: 1.0e-4)"
+            wanted += " (YAML wants a point: 1.0e-4)"
     if kind == "literal_error":
         names = context["expected"].replace("'", "").replace(" or ", ", ")
-        due = f"one of {names}" if ", " in names else names
+        wanted = f"one of {names}" if ", " in names else names
         close = difflib.get_close_matches(str(found), names.split(", "), 1)
         near = f"; did you mean {close[0]!r}?" if close else ""
-    due = _PATTERNS.get(context.get("pattern"), due)
+    wanted = _PATTERNS.get(context.get("pattern"), wanted)
     if is_name and kind == "string_type":
-        due = NAMED
+        wanted = NAMED
     if "<text>" in first["loc"]:
-        due += ", or a list"
-    return f"{where}: found {_shown(found)}, expected {due}{near}"
+        wanted += ", or a list"
+    return f"{where}: found {_shown(found)}, expected {wanted}{near}"
 
 
 def _written(location: tuple[str | int, ...]) -> Iterator[str]:
