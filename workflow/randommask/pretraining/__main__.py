@@ -71,10 +71,13 @@ def pretrain(
                 segment.done,
             )
             stack.callback(monitor.close)
-        finished = segment.train(monitor)
-        if finished and state.folder is not None:
-            segment.finish(output)
-            state.close()
+        # Not only while it trains: who asks it to stop while it writes its first
+        # milestone or its output gets a whole one, in seconds.
+        with state.heeding_sigterm():
+            finished = segment.train(monitor)
+            if finished and state.folder is not None:
+                segment.finish(output)
+                state.close()
         if trainer.world > 1:
             dist.destroy_process_group()
     if not finished:

@@ -86,12 +86,11 @@ class Segment:
         self.state.count_from(self.done)
         if self.done == 0:
             self.keep_milestone()
-        with self.state.heeding_sigterm():
-            for step in self.steps():
-                self.trainer.step(step, self.state.is_asked_to_stop)
-                self.done = step + 1
-                if self.is_pause() and self.pause(monitor):
-                    break
+        for step in self.steps():
+            self.trainer.step(step, self.state.is_asked_to_stop)
+            self.done = step + 1
+            if self.is_pause() and self.pause(monitor):
+                break
         self.state.wait()
         return self.done == self.end
 
