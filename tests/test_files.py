@@ -7,13 +7,19 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from randommask import files, predict
 from randommask.errors import InputError
+from randommask.finetuning import outputs
 from randommask.finetuning.__main__ import finetune
+from randommask.report.figures import style
 
 
 def names(folder):
@@ -109,6 +115,53 @@ def test_pipes_and_devices_are_written_to(tmp_path):
     assert pipe.is_fifo() and not os.path.isfile("/dev/null")
 
 
+FEW = SimpleNamespace(
+    splits={"test": SimpleNamespace(labels=np.arange(2))},
+    type="classification",
+    classes=2,
+    targets=(),
+)
+WRITERS = {
+    "text": lambda path: files.write_text(path, "new"),
+    "history": lambda path: outputs.write_history(path, ["a"], [[1]]),
+    "pictures": lambda path: style.save(plt.figure(), path, path),
+    "parquet": lambda path: outputs.write_predictions(path, FEW, np.zeros((2, 2))),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_goes_down_a_pipe(tmp_path, kind):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # what is written waits here
+    WRITERS[kind](pipe)
+    assert os.read(held, 1 << 16)
+    os.close(held)
+    assert names(tmp_path) == ["pipe"] and pipe.is_fifo()
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for refuse in (write, make):
+        with pytest.raises(InputError, match="leads to itself"):
+            refuse(tmp_path / "loop")
+    assert (tmp_path / "loop").is_symlink()
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_any_work(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "old").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for check in (files.check_file, files.check_folder):
+        with pytest.raises(InputError, match="may not be written to"):
+            check(tmp_path / "deep" / "new")
+    with pytest.raises(InputError, match="may not be written to"):
+        files.check_folder(tmp_path / "old")
+    with pytest.raises(InputError, match="may not be written to"):
+        files.check_file("/dev/null")
+
+
 def test_standard_output_is_added_to(tmp_path):
     """As in `predict ... --output /dev/stdout >> all.tsv`."""
     line = [sys.executable, "-c"]
@@ -141,6 +194,29 @@ def test_only_what_a_dead_process_left_of_the_same_name_is_deleted(tmp_path):
     make(tmp_path / "folder")
     stay = [name for name, stays in left.items() if stays]
     assert names(tmp_path) == sorted([*stay, "s.tsv", "folder"])
+
+
+def test_what_another_host_left_is_deleted_after_a_week(tmp_path):
+    half = tmp_path / ".out.5@elsewhere.aside"
+    half.mkdir()
+    (half / "part").write_text("half")
+    week = time.time() - 8 * 86400
+    os.utime(half, (week, week))
+    make(tmp_path / "out")
+    assert names(tmp_path) == [half.name, "out"]  # something in it is new
+    os.utime(half / "part", (week, week))
+    os.utime(half, (week, week))
+    make(tmp_path / "out", "a.txt")
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_name_that_only_looks_like_an_aside_is_left(tmp_path):
+    host = socket.gethostname()
+    theirs = [f".out.{'9' * 30}@{host}.aside", f".out.x@{host}.aside", ".out.aside"]
+    for name in theirs:
+        (tmp_path / name).write_text("precious")
+    make(tmp_path / "out")
+    assert names(tmp_path) == sorted([*theirs, "out"])
 
 
 HOLD = """

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import ROOT
 
+from randommask import files
 from randommask.data import alike, prepare, splits
 from randommask.errors import InputError
 from randommask.experiment import datasets
@@ -123,13 +124,11 @@ def rows_of(output, split):
     return pq.read_table(output / f"{split}.parquet")
 
 
-def test_tables_without_their_summary_are_replaced(gue, tmp_path):
-    """What is left where Snakemake deleted some outputs of a job that runs again."""
-    prepared(gue, tmp_path / "out")
-    (tmp_path / "out" / "summary.json").unlink()
+def test_tables_of_others_are_not_replaced(gue, tmp_path):
+    """They may have the names of ours; Snakemake deletes ours before another try."""
+    (tmp_path / "out").mkdir()
     assert prepared(gue, tmp_path / "out")["dataset"] == "TF-M-0"
-    (tmp_path / "out" / "notes.txt").write_text("precious")
-    with pytest.raises(InputError, match=r"holds notes\.txt"):
+    with pytest.raises(InputError, match=r"holds dev\.parquet"):
         prepared(gue, tmp_path / "out")
 
 
@@ -552,6 +551,7 @@ def test_the_command_writes_the_folder_or_one_line(gue, tmp_path):
         "test.parquet",
         "train.parquet",
     ]
+    files.remove(tmp_path / "out")
     failed = command("TF-M-9")
     assert failed.returncode == 1
     assert failed.stderr == (

@@ -4,8 +4,8 @@ Whatever a command makes is written beside its final name and renamed when it is
 complete, so that a killed job leaves nothing that looks like a result. A file replaces
 a file, and a folder an empty one, or one that holds only what the same work left there.
 
-What a killed process left beside the name is deleted by the next that writes there, if
-it was on the same host: of another host nobody can say whether it still writes.
+What a killed process left beside the name is deleted by the next that writes there. Of
+another host nobody can say whether it still writes, but for what is a week old.
 """
 
 import errno
@@ -16,6 +16,7 @@ import re
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -26,31 +27,41 @@ from typing import Any
 from randommask.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+ABANDONED_SECONDS = 7 * 86400
+"""What another host has not changed for so long is nobody's any more."""
 
 WORKFLOW = Path(__file__).parents[1]
 """The folder `workflow`: rules, profiles, captions, plug-ins and this package."""
 
 
 @contextmanager
-def write_aside(path: str | Path) -> Iterator[Path]:
+def write_aside(path: str | Path, *, streams: bool = False) -> Iterator[Path]:
     """Yield a sibling of `path` to write a file at; rename it on success.
 
     The sibling keeps the suffix of `path`, which some writers choose a format by. A
     file of that name is replaced, a link's target in the link's place; a pipe, a device
-    and our own standard output are written to. On an exception the sibling is removed
+    and our own standard output are written to: at once by who `streams`, else when all
+    is there, for some formats want to go back. On an exception the sibling is removed
     and `path` stays as it was. Raises `InputError` where a folder stands there.
     """
     path = Path(path)
     check_file(path)
-    if path.exists() and not path.is_file():
-        yield path  # a pipe or a device
-    elif (own := _own_output(path)) is not None:
-        # Opened by its name, `>> all.tsv` would lose what is in it already.
+    is_sink = path.exists() and not path.is_file()  # a pipe or a device
+    own = _own_output(path)
+    if is_sink and streams:
+        yield path
+    elif is_sink or own is not None:
         with TemporaryDirectory() as folder:
             aside = Path(folder) / path.name
             yield aside
-            with open(aside, "rb") as made, open(os.dup(own), "wb") as output:
-                shutil.copyfileobj(made, output)
+            # Opened by its name, `>> all.tsv` would lose what is in it already.
+            sink = path if own is None else os.dup(own)
+            try:
+                with open(aside, "rb") as made, open(sink, "wb") as output:
+                    shutil.copyfileobj(made, output)
+            except OSError as error:
+                error.filename = path
+                raise
     else:
         with _aside(path) as (_, aside):
             yield aside
@@ -81,12 +92,34 @@ def at_hand(path: str | Path) -> str:
     return str(path if Path(path).exists() or not own.exists() else own)
 
 
-def check_file(path: str | Path | None) -> None:
-    """Raise `InputError` where `write_aside` would, before any work; None is fine."""
+def new_file(path: str) -> Path:
+    """The type of a flag that names a file to write: refused before any work."""
+    check_file(path)
+    return Path(path)
+
+
+def new_folder(path: str) -> Path:
+    """The type of a flag that names a folder to make: refused before any work."""
+    check_folder(path)
+    return Path(path)
+
+
+def check_file(path: str | Path | None, *read: str | Path | None) -> None:
+    """Raise `InputError` where `write_aside` would, before any work; None is fine.
+
+    Nor may it be one of the files that are `read`: that one would be lost.
+    """
     if path is None:
         return
-    if Path(path).is_dir():
+    path = Path(path)
+    if path.is_dir():
         raise InputError(f"{path}: is a folder, expected the name of a file to write")
+    if any(one and os.path.exists(one) and _is_same(path, one) for one in read):
+        raise InputError(f"{path}: is read too, expected another file to write")
+    if path.exists() and not path.is_file():
+        if not os.access(path, os.W_OK):
+            raise InputError(f"{path}: may not be written to")
+        return  # a pipe or a device
     _check_above(path)
 
 
@@ -94,10 +127,11 @@ def check_folder(path: str | Path | None, *ours: str) -> None:
     """Raise `InputError` where `make_aside` would, before any work; None is fine."""
     if path is None:
         return
-    if not Path(path).exists():
+    path = Path(path)
+    if not path.exists():
         _check_above(path)
         return
-    if not Path(path).is_dir():
+    if not path.is_dir():
         raise InputError(f"{path}: is a file, expected the name of a folder to make")
     for name in sorted(os.listdir(path)):
         if not any(fnmatchcase(name, pattern) for pattern in ours):
@@ -105,14 +139,26 @@ def check_folder(path: str | Path | None, *ours: str) -> None:
                 f"{path}: holds {name}, expected an empty folder or none; "
                 "delete it or name another"
             )
+    _check_above(path)
 
 
-def _check_above(path: str | Path) -> None:
-    """Raise `InputError` where a file stands in the way of the folder to write in."""
-    for above in Path(path).parents:
+def _is_same(path: Path, other: str | Path) -> bool:
+    """Whether both are one regular file, by whatever names; a terminal may be both."""
+    return path.is_file() and os.path.samefile(path, other)
+
+
+def _check_above(path: Path) -> None:
+    """Raise `InputError` where nothing can be written into the folder of `path`."""
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+        if path.is_symlink():
+            raise InputError(f"{path}: a link that leads to itself")
+    for above in path.parents:
         if above.exists():
             if not above.is_dir():
                 raise InputError(f"{above}: is a file, expected the folder of {path}")
+            if not os.access(above, os.W_OK | os.X_OK):
+                raise InputError(f"{above}: may not be written to, as {path} would")
             return
 
 
@@ -124,13 +170,12 @@ def _aside(path: Path) -> Iterator[tuple[Path, Path]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     host = socket.gethostname()
     aside = path.with_name(f".{path.name}.{os.getpid()}@{host}.aside{path.suffix}")
-    of_this_host = re.compile(
-        rf"{re.escape(f'.{path.name}.')}(\d+){re.escape(f'@{host}.aside{path.suffix}')}"
-    )
+    start, end = re.escape(f".{path.name}."), re.escape(f".aside{path.suffix}")
     for name in os.listdir(path.parent):
-        found = of_this_host.fullmatch(name)
-        if found and not _is_other_process(int(found[1])):
-            remove(path.with_name(name))  # by a process that was killed
+        found = re.fullmatch(rf"{start}(\d{{1,9}})@([^@]+){end}", name)
+        with suppress(OSError):  # deleted by now, or not ours to delete
+            if found and not _is_at_work(path.with_name(name), int(found[1]), found[2]):
+                remove(path.with_name(name))
     try:
         yield path, aside
         os.replace(aside, path)
@@ -156,15 +201,18 @@ def _name(error: Exception, aside: Path, path: Path) -> None:
         raise OSError(number, os.strerror(number), path) from error
 
 
-def _is_other_process(pid: int) -> bool:
-    """Whether it lives and is not ours, whose number a killed one may have had."""
+def _is_at_work(aside: Path, pid: int, host: str) -> bool:
+    """Whether the process that writes an aside lives, as far as can be told."""
+    if host != socket.gethostname():
+        times = [path.lstat().st_mtime for path in (aside, *aside.rglob("*"))]
+        return max(times) > time.time() - ABANDONED_SECONDS
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True  # somebody else's
-    return pid != os.getpid()
+    return pid != os.getpid()  # a killed one may have had our number
 
 
 def _own_output(path: Path) -> int | None:

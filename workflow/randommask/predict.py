@@ -102,14 +102,14 @@ def predict(
 
     Raises `InputError` for a model or a file that is not as it should be.
     """
-    files.check_file(output)
+    files.check_file(output, fasta, table)
     model = FineTuned(folder)
     if fasta is not None:
         windows = fasta_windows(fasta, model.purpose.window_bases, model.config.k)
     else:
         windows = table_windows(table, model.purpose.window_bases, model.config.k)
     with (
-        files.write_aside(output) as aside,
+        files.write_aside(output, streams=True) as aside,
         open(aside, "w", encoding="utf-8", newline="") as file,
     ):
         lines = csv.writer(file, delimiter="\t", lineterminator="\n")

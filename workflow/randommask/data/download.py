@@ -56,6 +56,8 @@ def download(
         if "encoder" in spec:
             _check_encoder(f"source {name}: {source.path}", output)
         return
+    if not output.exists():
+        files.check_folder(output)
     with files.lock(output.with_name(f".{output.name}.lock"), wait=True):
         if fetched.is_made(output, name, spec):
             print(f"{output}: is there already", file=sys.stderr)
@@ -115,6 +117,8 @@ def _mirror(mirror: str, name: str) -> str:
 
 def link(name: str, path: Path, output: Path) -> None:
     """Make `output` a folder of links to a file, or to what a folder holds."""
+    before = [escape(old.name) for old in output.glob("*") if old.is_symlink()]
+    files.check_folder(output, *before)
     origin = path.expanduser().absolute()
     if not origin.exists():
         raise InputError(f"source {name}: {path}: no such file or folder")
@@ -128,7 +132,6 @@ def link(name: str, path: Path, output: Path) -> None:
             raise InputError(f"source {name}: {entry}: a link to nothing")
         if entry.is_file() and entry.stat().st_size == 0:
             raise InputError(f"source {name}: {entry}: the file is empty")
-    before = [escape(old.name) for old in output.glob("*") if old.is_symlink()]
     with files.make_aside(output, *before) as aside:
         aside.mkdir()
         for entry in entries:

@@ -187,9 +187,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the flags, measure one data set, say what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
-    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    parser.add_argument(
+        "--output", type=files.new_file, required=True, help="JSON to write"
+    )
     flags = parser.parse_args(argv)
-    files.check_file(flags.output)
     found = measure(*read(flags.data))
     files.write_json(flags.output, found)
     for name, leak in found["leaks"].items():

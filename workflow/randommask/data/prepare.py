@@ -37,7 +37,6 @@ from randommask.experiment import datasets
 from randommask.experiment.datasets import SPLITS, Dataset
 from randommask.experiment.hparams import Preparation
 
-MADE = (*(f"{split}.parquet" for split in SPLITS), "summary.json")
 LEAKS = (("train", "dev"), ("train", "test"), ("dev", "test"))
 
 
@@ -68,7 +67,7 @@ def prepare(
         warnings += _drop_leaks(settings.drop_leaks, tables, sequences, regions)
     _check_trainable(source, dataset, tables["train"])
 
-    with files.make_aside(output, *MADE) as aside:
+    with files.make_aside(output) as aside:
         aside.mkdir()
         summaries = {}
         for split, table in tables.items():
@@ -272,7 +271,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--datasets", type=Path, required=True, help="datasets.tsv")
     parser.add_argument("--dataset", required=True, help="a name in datasets.tsv")
     parser.add_argument("--hparams", required=True, help="JSON: see Preparation")
-    parser.add_argument("--output", type=Path, required=True, help="folder to make")
+    parser.add_argument("--output", type=files.new_folder, required=True, help="folder")
     args = parser.parse_args(argv)
     listed = datasets.read(args.datasets)
     prepare(

@@ -14,6 +14,8 @@ null for every sequence. Memory: about three bytes a base of the longest chromos
 
 import argparse
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ import numpy as np
 from randommask.data.fetched import verify
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Shards
-from randommask.files import make_aside, sha256, write_json
+from randommask.files import check_folder, make_aside, sha256, write_json
 from randommask.genome import ALPHABET, intervals, read_fasta
 
 SUFFIXES = tuple(
@@ -63,12 +65,13 @@ def tokenize(
     None. Raises `InputError` for all that `read_fasta` refuses, a name that occurs
     twice or is no file name, a chromosome that is absent, a genome without a base.
     """
+    check_folder(output, *_made(output))
     verify(source)
     files = fasta_files(source)
     wanted = None if chromosomes is None else set(chromosomes)
     home: dict[str, Path] = {}
     shards: dict[str, dict] = {}
-    with make_aside(output, "*.npy", "manifest.json") as folder:
+    with make_aside(output, *_made(output)) as folder:
         folder.mkdir()
         for path in files:
             for name, codes in read_fasta(path, wanted):
@@ -93,6 +96,24 @@ def tokenize(
                 "chromosomes": [shards[name] for name in order],
             },
         )
+
+
+def _made(folder: str | Path) -> list[str]:
+    """What stands there of a tokenization, if nothing else does.
+
+    The manifest alone is an output of the rule: before another try Snakemake deletes it
+    and leaves the shards.
+    """
+    folder = Path(folder)
+    shards = []
+    for path in folder.glob("*.npy"):
+        with suppress(OSError, ValueError):
+            codes = np.load(path, mmap_mode="r")
+            if codes.dtype == np.uint8 and codes.ndim == 1:
+                shards.append(escape(path.name))
+    manifest = folder / "manifest.json"
+    is_ours = manifest.is_file() and b'"alphabet"' in manifest.read_bytes()
+    return [*shards, manifest.name] if is_ours else shards
 
 
 def _write_shard(folder: Path, path: Path, name: str, codes: np.ndarray) -> dict:

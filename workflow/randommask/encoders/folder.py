@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and copy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, type=Path)
-    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--output", type=files.new_folder, required=True)
     arguments = parser.parse_args(argv)
     copy_encoder(arguments.source, arguments.output)
 

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read the flags and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hparams", required=True, help="JSON: see Initial")
-    parser.add_argument("--output", required=True, help="folder to write")
+    parser.add_argument("--output", type=files.new_folder, required=True)
     flags = parser.parse_args(argv)
     write(flags.output, Initial.parse(flags.hparams))
 

@@ -54,9 +54,11 @@ def command(
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of the data set")
     parser.add_argument("--hparams", required=True, help=f"JSON: see {form.__name__}")
-    parser.add_argument("--metrics", help="JSON to write")
-    parser.add_argument("--predictions", help="parquet to write")
-    parser.add_argument("--history", help="csv to write, a line for each one tried")
+    parser.add_argument("--metrics", type=files.new_file, help="JSON to write")
+    parser.add_argument("--predictions", type=files.new_file, help="parquet to write")
+    parser.add_argument(
+        "--history", type=files.new_file, help="csv to write, a line for each one tried"
+    )
     flags = parser.parse_args(argv)
     paths = {f"{name}_path": getattr(flags, name) for name in FILES}
     fit(flags.data, form.parse(flags.hparams), **paths)

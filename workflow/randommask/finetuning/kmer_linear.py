@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from randommask import files, metrics
+from randommask import metrics
 from randommask.errors import run
 from randommask.experiment.hparams import Counting
 from randommask.finetuning import control, examples, linear
@@ -78,8 +78,6 @@ def fit(
         "predictions": predictions_path,
         "history": history_path,
     }
-    for path in paths.values():
-        files.check_file(path)
     data = examples.read(folder, settings)
     model, dev, tried = choose(data, settings)
     codes = _padded(data.splits["test"].sequences)

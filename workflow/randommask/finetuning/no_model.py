@@ -17,7 +17,6 @@ The files are those of `randommask.finetuning`; history.csv has a line a rule.
 import time
 from pathlib import Path
 
-from randommask import files
 from randommask.data import shortcuts
 from randommask.data.alike import Alike
 from randommask.errors import run
@@ -42,8 +41,6 @@ def fit(
         "predictions": predictions_path,
         "history": history_path,
     }
-    for path in paths.values():
-        files.check_file(path)
     data = examples.read(folder, settings)
     alike = Alike({name: split.sequences for name, split in data.splits.items()})
     tried = list(shortcuts.rules(data.type, data.splits, data.classes, alike))

@@ -24,7 +24,7 @@ from randommask import kmers
 from randommask.data.windows import Corpus
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Attention
-from randommask.files import check_file, write_aside
+from randommask.files import new_file, write_aside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,8 +46,6 @@ def attend(
     """
     from randommask.encoders import bert
 
-    for path in (npz, csv):
-        check_file(path)
     model = bert.load(folder)
     config, tokens = model.config, settings.tokens
     if tokens > config.positions:
@@ -64,8 +62,8 @@ def attend(
     ids[:, -1] = kmers.SEP
     map_LTT, numbers = average(model, ids)
     # one fixed entry in an uncompressed archive: the same bytes in every run
-    with write_aside(npz) as aside:
-        np.savez(aside, map=map_LTT)
+    with write_aside(npz) as aside, open(aside, "wb") as file:
+        np.savez(file, map=map_LTT)
     lines = ["layer,cls_mass,entropy,distance"]
     lines += [
         ",".join([str(layer), *map(repr, row)])
@@ -117,8 +115,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--corpus", nargs="+", required=True)
     parser.add_argument("--hparams", required=True, help="JSON: see Attention")
-    parser.add_argument("--npz", required=True)
-    parser.add_argument("--csv", required=True)
+    parser.add_argument("--npz", type=new_file, required=True)
+    parser.add_argument("--csv", type=new_file, required=True)
     flags = parser.parse_args(argv)
     settings = Attention.parse(flags.hparams)
     attend(flags.encoder, flags.corpus, flags.npz, flags.csv, settings)

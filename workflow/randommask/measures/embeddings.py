@@ -24,7 +24,7 @@ import numpy as np
 from randommask import kmers
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Embeddings
-from randommask.files import check_file, read_json, write_aside
+from randommask.files import new_file, read_json, write_aside
 
 TENSOR = "bert.embeddings.word_embeddings.weight"
 NEIGHBOURS = 10
@@ -48,8 +48,6 @@ def embed(
             f"--checkpoints: {len(checkpoints)} folders, expected one for each of the "
             f"{len(steps)} steps"
         )
-    for path in (picture, purity):
-        check_file(path)
     lines = ["step,kmer,center,x,y"]
     measures = ["step,silhouette,purity,chance"]
     before_N2 = None
@@ -173,8 +171,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoints", nargs="+", required=True)
     parser.add_argument("--hparams", required=True, help="JSON: see Embeddings")
-    parser.add_argument("--csv", help="left out: nothing is drawn")
-    parser.add_argument("--purity", required=True)
+    parser.add_argument("--csv", type=new_file, help="left out: nothing is drawn")
+    parser.add_argument("--purity", type=new_file, required=True)
     flags = parser.parse_args(argv)
     settings = Embeddings.parse(flags.hparams)
     embed(flags.checkpoints, flags.purity, flags.csv, settings)

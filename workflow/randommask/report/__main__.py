@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from randommask.errors import run
 from randommask.experiment.hparams import ReportPage
-from randommask.files import write_text
+from randommask.files import new_file, write_text
 from randommask.report import captions, pictures, sections
 
 _HERE = Path(__file__).parent
@@ -83,8 +83,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the flags and write the page."""
     parser = argparse.ArgumentParser(prog="python -m randommask.report")
     sources = ("runs", "benchmarks", "checksums", "repository")
-    for flag in ("tables", "figures", *sources, "output"):
+    for flag in ("tables", "figures", *sources):
         parser.add_argument(f"--{flag}", type=Path, required=True)
+    parser.add_argument("--output", type=new_file, required=True)
     parser.add_argument("--hparams", required=True)
     flags = parser.parse_args(argv)
     hparams = ReportPage.parse(flags.hparams)

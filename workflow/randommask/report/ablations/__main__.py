@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--hparams", required=True)
     parser.add_argument("--partial", action="store_true")
     for flag in ("--csv", "--md", "--tex", "--png", "--pdf"):
-        parser.add_argument(flag, type=Path, required=True)
+        parser.add_argument(flag, type=files.new_file, required=True)
     flags = parser.parse_args(argv)
     ablate(
         flags.results,

@@ -24,7 +24,7 @@ import inspect
 
 from randommask.errors import run
 from randommask.experiment.hparams import Drawing, Masks, Ranks
-from randommask.files import write_aside
+from randommask.files import new_file, write_aside
 from randommask.measures import readers
 from randommask.report.figures import (
     clusters,
@@ -66,9 +66,9 @@ def main(argv: list[str] | None = None) -> None:
         figure.add_argument(
             "--hparams", required=True, help=f"JSON: see {told.__name__}"
         )
-        figure.add_argument("--png", required=True)
-        figure.add_argument("--pdf", required=True)
-        figure.add_argument("--csv", required=True)
+        figure.add_argument("--png", type=new_file, required=True)
+        figure.add_argument("--pdf", type=new_file, required=True)
+        figure.add_argument("--csv", type=new_file, required=True)
     given = parser.parse_args(argv)
     draw, flags, told = FIGURES[given.figure]
     paths = {

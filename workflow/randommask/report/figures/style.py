@@ -174,6 +174,6 @@ def role_handle(role: str) -> Line2D:
 
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write both files, without the date that would change their bytes."""
-    for path, metadata in ((png, {"Software": None}), (pdf, {"CreationDate": None})):
+    for form, path, undated in (("png", png, "Software"), ("pdf", pdf, "CreationDate")):
         with write_aside(path) as aside:
-            figure.savefig(aside, dpi=DPI, metadata=metadata)
+            figure.savefig(aside, format=form, dpi=DPI, metadata={undated: None})

@@ -144,8 +144,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m randommask.report.release", description=__doc__.splitlines()[0]
     )
-    for flag in ("--encoder", "--pretrained", "--runs", "--datasets", "--output"):
+    for flag in ("--encoder", "--pretrained", "--runs", "--datasets"):
         parser.add_argument(flag, type=Path, required=True)
+    parser.add_argument("--output", type=files.new_folder, required=True)
     parser.add_argument("--hparams", required=True)
     parser.add_argument("--partial", action="store_true", help="of the runs there are")
     flags = parser.parse_args(argv)

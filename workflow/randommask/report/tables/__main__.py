@@ -161,15 +161,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         for flag in inputs:
             many = {"nargs": "+"} if flag in ("summaries", "leaks") else {}
             needed = flag != "leaks"
-            command.add_argument(f"--{flag}", type=Path, required=needed, **many)
+            kind = files.new_file if flag == "averages" else Path
+            command.add_argument(f"--{flag}", type=kind, required=needed, **many)
         if name == "table3":
             command.add_argument("--benchmark", type=Path)
         command.add_argument("--partial", action="store_true")
         command.set_defaults(problems=[])
         command.add_argument("--hparams", required=True)
-        command.add_argument("--csv", type=Path, required=True)
-        command.add_argument("--md", type=Path, required=True)
-        command.add_argument("--tex", type=Path, required=True)
+        command.add_argument("--csv", type=files.new_file, required=True)
+        command.add_argument("--md", type=files.new_file, required=True)
+        command.add_argument("--tex", type=files.new_file, required=True)
     paths = parser.parse_args(argv)
     printed = paths.make(paths)
     files.write_text(paths.md, sheet.markdown(printed))

@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m randommask.report.tables.audit")
     parser.add_argument("--published", type=Path, required=True)
     parser.add_argument("--hparams", required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=files.new_file, required=True)
     flags = parser.parse_args(argv)
     Page.parse(flags.hparams)
     files.write_text(flags.output, text(audit.read(flags.published)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from randommask import kmers
 from randommask.errors import run
 from randommask.experiment.hparams import Observations
-from randommask.files import write_text
+from randommask.files import new_file, write_text
 from randommask.measures import readers
 from randommask.measures.observations import (
     TITLES,
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(flag, nargs="*", default=[], metavar="ROLE=PATH")
     parser.add_argument("--hparams", required=True)
     for flag in ("--csv", "--md"):
-        parser.add_argument(flag, type=Path, required=True)
+        parser.add_argument(flag, type=new_file, required=True)
     flags = parser.parse_args(argv)
     hparams = Observations.parse(flags.hparams)
     checks = observe(
