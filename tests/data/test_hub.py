@@ -19,7 +19,7 @@ from randommask.errors import InputError
 from randommask.experiment import datasets
 
 COMMIT = "55e0c0e" + "1" * 33
-WEIGHTS = bytes(range(256)) * 12_000
+WEIGHTS = b"PK\x03\x04" + bytes(range(256)) * 12_000
 MODEL = {
     "config.json": b'{"model_type": "bert"}',
     "pytorch_model.bin": WEIGHTS,

@@ -3,14 +3,36 @@
 import difflib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+PUBLIC = {"id", "export", "confirm", "download", "dl", "raw", "format"}
+"""What may be shown of the query of an address."""
+ADDRESS = re.compile(r"(\w+://)(?:[^\s/?#\"'<>]*@)?([^\s?#\"'<>]*)([?#][^\s\"'<>]*)?")
+
 
 class InputError(Exception):
     """A bad input. The message names file, row or key, what was found and expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
+
+
+def shown(text: str) -> str:
+    """The text with no password or token in any address: logs and ledgers are read."""
+
+    def mask(found: re.Match[str]) -> str:
+        scheme, place, query = found.groups(default="")
+        return scheme + place + re.sub(r"([\w.%~-]+)(=?)([^&;#:,)\]]*)", hide, query)
+
+    def hide(found: re.Match[str]) -> str:
+        key, equals, _ = found.groups()
+        return found[0] if key in PUBLIC else f"{key}=***" if equals else "***"
+
+    return ADDRESS.sub(mask, text)
 
 
 def run(main: Callable[[], None]) -> None:

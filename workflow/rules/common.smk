@@ -13,7 +13,6 @@ RESULTS, RESOURCES, LOGS = (
 )
 CHECKSUMS = os.path.join(RESOURCES, "checksums.tsv")
 BENCHMARKS = os.path.join(LOGS, "benchmarks")
-MIRRORS = json.dumps(experiment.mirrors)
 DATASETS_LIST = at_hand(experiment.benchmark.datasets)
 GROUPS = experiment.ablations
 PARTIAL = "--partial" if experiment.partial else ""
@@ -60,7 +59,7 @@ def page_flag(settings):
 # another mirror, or the same list of datasets elsewhere, makes nothing anew.
 def mirrors(wildcards, resources):
     """Where else downloads may come from, as JSON."""
-    return MIRRORS
+    return flag([*experiment.mirrors])
 
 
 def datasets_list(wildcards, resources):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from randommask import files
 from randommask.data.sources import RefusedError, RemoteFile
-from randommask.errors import InputError
+from randommask.errors import InputError, shown
 
 PINNED, FIRST_USE = "pinned", "first-use"
 HEADER = ["source", "file", "bytes", "sha256", "checked", "from"]
@@ -50,7 +50,7 @@ def read(path: Path) -> Ledger:
     for number, cells in enumerate(lines[1:], start=2):
         if len(cells) != len(fields(Row)) or not cells[2].isdigit():
             raise InputError(f"{path}: line {number}: found {cells}, no row of a file")
-        row = Row(cells[0], cells[1], int(cells[2]), *cells[3:])
+        row = Row(cells[0], cells[1], int(cells[2]), *cells[3:5], shown(cells[5]))
         ledger[row.source, row.file] = row
     return ledger
 

@@ -34,7 +34,7 @@ from randommask import files
 from randommask.data import archive, checksums, fetched, hub, sources
 from randommask.data.sources import RefusedError, RemoteFile, Source
 from randommask.data.transfer import Fetched, fetch, open_client
-from randommask.errors import InputError, run
+from randommask.errors import InputError, run, shown
 from randommask.experiment import flags
 
 Find = Callable[[], Sequence[RemoteFile]]
@@ -86,7 +86,7 @@ def fetch_first(
                 remote = checksums.expected(ledger, name, find())
                 return fetch_all(client, remote, output)
             except RefusedError as error:
-                print(f"{name}: {error}", file=sys.stderr)
+                print(shown(f"{name}: {error}"), file=sys.stderr)
                 failures.append(str(error))
     raise InputError(f"source {name}: {'; '.join(failures)}")
 

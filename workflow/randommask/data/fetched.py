@@ -6,13 +6,14 @@ file is read again only where these changed. Folders without the list pass: link
 local copies and made worlds are the user's own.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from randommask import files
 from randommask.data import sources
-from randommask.errors import InputError
+from randommask.errors import InputError, shown
 
 LIST = ".fetched.json"
 
@@ -30,8 +31,13 @@ def write(folder: Path, source: str, spec: Any, sums: Mapping[str, str]) -> None
                 "sha256": sums[name],
             }
         )
-    listed = {"source": source, "spec": spec, "files": entries}
+    listed = {"source": source, "spec": _shown(spec), "files": entries}
     files.write_json(folder / LIST, listed)
+
+
+def _shown(spec: Any) -> Any:
+    """The spec without the passwords of its addresses."""
+    return json.loads(shown(json.dumps(spec)))
 
 
 def is_made(folder: Path, source: str, spec: Any) -> bool:
@@ -43,7 +49,8 @@ def is_made(folder: Path, source: str, spec: Any) -> bool:
         return False
     try:
         # One spec may be written in two ways, with its defaults or without.
-        if sources.parse(source, listed.get("spec")) != sources.parse(source, spec):
+        before = sources.parse(source, _shown(listed.get("spec")))
+        if before != sources.parse(source, _shown(spec)):
             return False
         verify(folder)
     except (InputError, OSError):

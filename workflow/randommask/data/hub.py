@@ -17,8 +17,9 @@ from typing import Any
 import httpx2
 
 from randommask.data import transfer
+from randommask.data.server import check_status, watched
 from randommask.data.sources import RefusedError, RemoteFile, Repository
-from randommask.data.transfer import check_status, persist
+from randommask.data.transfer import persist
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -183,7 +184,7 @@ def _is_there(client: httpx2.Client, address: str) -> bool:
         return Path(address).is_file()
 
     def ask() -> bool:
-        with client.stream("GET", address) as response:
+        with watched(client, address) as (response, _):
             if response.status_code in (403, 404, 410):
                 return False
             check_status(response)

@@ -3,8 +3,10 @@
 A transfer runs into a part file, so that a broken one goes on where it stopped (HTTP
 Range), now or with the next call; checksums are taken in the same pass. What may pass
 by itself (a cut line, a silent or busy server) is tried again, and a server that says
-when (Retry-After) is listened to, within bounds. What cannot pass (404, wrong bytes)
-leads to the next place. Proxies are those of the usual environment variables.
+when (Retry-After) is listened to, within bounds. What cannot pass (404, wrong bytes, a
+server that trickles) leads to the next place. A file without a checksum has to be what
+its name says, and whole (`data.formats`). Proxies are those of the usual environment
+variables.
 """
 
 import re
@@ -13,16 +15,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 
-from randommask.data import archive
+from randommask.data import archive, formats, server
+from randommask.data.progress import progress
+from randommask.data.server import InterruptedTransferError
 from randommask.data.sources import RefusedError, RemoteFile
-from randommask.errors import InputError
+from randommask.errors import InputError, shown
 
 TRIES = 3
 """Tries of each place; only what may pass by itself is tried again."""
@@ -31,21 +33,12 @@ PAUSE_SECONDS = 2.0
 MAX_PAUSE_SECONDS = 120.0
 """The longest wait that a server can ask for."""
 TIMEOUT_SECONDS = 60.0
-"""The longest silence of a server."""
-REPORT_SECONDS = 10.0
-"""Between two lines of progress where stderr is no terminal."""
+"""The longest silence of a server, and how long one may be too slow."""
+MAX_UNTOLD_BYTES = 4 << 30
+"""The most to take where neither the config nor the server says how many will come."""
 CHUNK_BYTES = 1 << 20
 
 Result = TypeVar("Result")
-
-
-class InterruptedTransferError(Exception):
-    """Raised where a transfer broke: the same place may well give the rest."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
-        """Seconds that the server asks for."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +60,10 @@ class Answer:
     chunks: Iterator[bytes]
     kind: str
     """What the place calls its content."""
+    version: str | None = None
+    """What the place calls these very bytes (ETag, Last-Modified)."""
+    tells_its_end: bool = True
+    """Would a line that is cut be noticed?"""
 
 
 def open_client() -> httpx2.Client:
@@ -74,7 +71,11 @@ def open_client() -> httpx2.Client:
     # A server that packs on the way would change the bytes that the checksum is of.
     headers = {"Accept-Encoding": "identity", "User-Agent": "randommask"}
     return httpx2.Client(
-        headers=headers, timeout=TIMEOUT_SECONDS, follow_redirects=True
+        headers=headers,
+        timeout=TIMEOUT_SECONDS,
+        follow_redirects=True,
+        event_hooks={"response": [server.stay_secure]},
+        limits=httpx2.Limits(max_keepalive_connections=0),  # each is watched anew
     )
 
 
@@ -95,14 +96,14 @@ def persist(
             failure = str(error)
             if error.wait is not None:
                 wait = min(max(error.wait, wait), MAX_PAUSE_SECONDS)
-        except httpx2.InvalidURL as error:
-            raise RefusedError(f"no url ({error})") from None
+        except httpx2.InvalidURL:  # which quotes parts of it
+            raise RefusedError("no valid url") from None
         except httpx2.HTTPError as error:
             failure = str(error) or type(error).__name__
         if size() > reached:  # a line that is cut now and then gets there
             attempt, reached = 0, size()
         if attempt < TRIES:
-            print(f"{what}: {failure}; again in {wait:.0f} s", file=sys.stderr)
+            _say(f"{what}: {failure}; again in {wait:.0f} s")
             time.sleep(wait)
     raise RefusedError(failure)
 
@@ -123,7 +124,7 @@ def fetch(client: httpx2.Client, file: RemoteFile, part: Path) -> Fetched:
                 lambda: part.stat().st_size if part.is_file() else 0,
             )
         except RefusedError as error:
-            print(f"{what}: {error}", file=sys.stderr)
+            _say(f"{what}: {error}")
             failures.append(f"{url}: {error}")
         except OSError as error:
             kept = part.stat().st_size if part.is_file() else 0
@@ -143,24 +144,38 @@ def _fetch_once(
     can be gone on with.
     """
     hashers = file.hashers()
+    version = None
     if not file.digests and not file.is_fixed:
-        part.unlink(missing_ok=True)  # the rest might be of another version
+        version = _version(part, url)
+        if version is None:
+            _drop(part)  # the rest might be of another version
     start = _hash_existing(part, hashers)
     if start and file.is_whole(start, hashers):
         return _fetched(file, url, start, hashers)
-    with _ask(client, file, url, start) as answer:
+    with _ask(client, file, url, start, version) as answer:
         if answer.start != start:
-            part.unlink(missing_ok=True)
+            _drop(part)
             if answer.start != 0:
                 raise InterruptedTransferError("sent other bytes than asked for")
             start, hashers = 0, file.hashers()
         if answer.total is not None and file.bytes not in (None, answer.total):
             raise RefusedError(f"announces {answer.total} bytes, expected {file.bytes}")
+        is_bounded = file.digests or file.bytes or formats.tells_its_end(file.name)
+        if not is_bounded and not answer.tells_its_end:
+            raise RefusedError(
+                "does not say how many bytes will come: give bytes or sha256"
+            )
+        if answer.start == 0 and answer.version:
+            _version_of(part).write_text(f"{url}\n{answer.version}", encoding="utf-8")
         done = _receive(file, part, answer, hashers)
-    if file.bytes is not None and done < file.bytes:
-        raise InterruptedTransferError(f"ended after {done} of {file.bytes} bytes")
+    expected = answer.total if file.bytes is None else file.bytes
+    if expected is not None and done < expected:
+        raise InterruptedTransferError(f"ended after {done} of {expected} bytes")
+    if not file.digests and (wrong := _unlike(file, part, answer)):
+        _drop(part)
+        raise RefusedError(f"{wrong} ({done} bytes of {answer.kind}; deleted)")
     if wrong := file.mismatch(hashers):
-        part.unlink()
+        _drop(part)
         message = f"{wrong} ({done} bytes of {answer.kind}; deleted)"
         # The first bytes may have come from elsewhere: only a whole transfer judges.
         raise (InterruptedTransferError if start else RefusedError)(message)
@@ -168,7 +183,39 @@ def _fetch_once(
 
 
 def _fetched(file: RemoteFile, url: str, size: int, hashers: dict[str, Any]) -> Fetched:
-    return Fetched(size, hashers["sha256"].hexdigest(), file.origin or url)
+    sha256 = hashers["sha256"].hexdigest()
+    return Fetched(size, sha256, file.origin or shown(url))
+
+
+def _say(line: str) -> None:
+    print(shown(line), file=sys.stderr, flush=True)
+
+
+def _unlike(file: RemoteFile, part: Path, answer: Answer) -> str | None:
+    """Why these bytes cannot be the file, of which no checksum is known."""
+    is_page = answer.kind.startswith("text/html")
+    if is_page and not file.name.lower().endswith(formats.KNOWN):
+        return "a page, expected a file"
+    return formats.problem(part, file.name)
+
+
+def _version_of(part: Path) -> Path:
+    """Where is noted which address, and which version of it, a part comes from."""
+    return part.with_name(f"{part.name}.version")
+
+
+def _version(part: Path, url: str) -> str | None:
+    """The version that the part of a file without a checksum is of, at this address."""
+    if part.is_file() and _version_of(part).is_file():
+        address, _, version = _version_of(part).read_text("utf-8").partition("\n")
+        return version if address == url else None
+    return None
+
+
+def _drop(part: Path) -> None:
+    """Delete a part that cannot be gone on with."""
+    part.unlink(missing_ok=True)
+    _version_of(part).unlink(missing_ok=True)
 
 
 def _hash_existing(part: Path, hashers: dict[str, Any]) -> int:
@@ -189,6 +236,9 @@ def _receive(
     total = answer.total or file.bytes
     if total is not None:
         archive.ask_for_space(part.parent, file.needs(total, answer.start))
+    most = total or MAX_UNTOLD_BYTES
+    if file.bytes is not None:
+        most = file.bytes
     done = answer.start
     with (
         open(part, "ab" if done else "wb") as sink,
@@ -196,23 +246,28 @@ def _receive(
     ):
         for chunk in answer.chunks:
             sink.write(chunk)
+            sink.flush()  # who is killed goes on from the last byte
             for hasher in hashers.values():
                 hasher.update(chunk)
             done += len(chunk)
             report(len(chunk))
-            if file.bytes is not None and done > file.bytes:
+            if done > most:
                 break
-    if file.bytes is not None and done > file.bytes:
-        part.unlink()
-        raise RefusedError(f"sends more than the expected {file.bytes} bytes")
+    if done > most:
+        _drop(part)
+        untold = "" if total else ", and tells no number: give bytes in the config"
+        raise RefusedError(f"sends more than the expected {most} bytes{untold}")
     return done
 
 
 @contextmanager
 def _ask(
-    client: httpx2.Client, file: RemoteFile, url: str, start: int
+    client: httpx2.Client, file: RemoteFile, url: str, start: int, version: str | None
 ) -> Iterator[Answer]:
-    """Open a file at a byte; the answer says where it really starts."""
+    """Open a file at a byte; the answer says where it really starts.
+
+    With a `version` the byte is asked for of that one alone.
+    """
     if not re.match("https?://", url):
         with _open_copy(Path(url)) as copy:
             size = copy.seek(0, 2)
@@ -222,18 +277,30 @@ def _ask(
     headers = dict(file.headers)
     if start:
         headers["Range"] = f"bytes={start}-"
-    with client.stream("GET", url, headers=headers) as response:
+        headers |= {"If-Range": version} if version else {}
+    with server.watched(client, url, headers) as (response, chunks):
         if response.status_code == 416 and start:
             yield Answer(-1, None, iter(()), "nothing")
             return
-        check_status(response)
-        first = _first_byte(response) if response.status_code == 206 else 0
-        length = response.headers.get("content-length", "")
+        server.check_status(response)
+        server.check_unpacked(response, file.name)
+        first, total = 0, None
+        if response.status_code == 206:
+            if not start:
+                raise RefusedError("sends a part, which nobody asked for")
+            first, total = server.content_range(response)
+        told = response.headers
+        length = told.get("content-length", "")
+        if total is None and length.isdigit():
+            total = first + int(length)
+        etag = told.get("etag", "W/")
         yield Answer(
             start=first,
-            total=first + int(length) if length.isdigit() else None,
-            chunks=response.iter_raw(CHUNK_BYTES),
-            kind=response.headers.get("content-type", "no content type"),
+            total=total,
+            chunks=chunks,
+            kind=re.sub("[^ -~]", "?", told.get("content-type", "no content type")),
+            version=told.get("last-modified") if etag.startswith("W/") else etag,
+            tells_its_end=total is not None or "transfer-encoding" in told,
         )
 
 
@@ -252,68 +319,3 @@ def _read(copy: Any) -> Iterator[bytes]:
             yield chunk
     except OSError as error:
         raise InterruptedTransferError(error.strerror or str(error)) from None
-
-
-def check_status(response: httpx2.Response) -> None:
-    """Tell an answer that holds the file from a passing and from a lasting failure."""
-    code = response.status_code
-    if code in (408, 425, 429) or code >= 500:
-        raise InterruptedTransferError(f"HTTP {code}", wait=retry_after(response))
-    if code not in (200, 206):
-        raise RefusedError(f"HTTP {code}")
-
-
-def retry_after(response: httpx2.Response) -> float | None:
-    """Seconds that a server asks to wait: a number, or until a date; None for neither.
-
-    RFC 9110, section 10.2.3.
-    """
-    value = response.headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return (date.astimezone(UTC) - datetime.now(UTC)).total_seconds()
-
-
-def _first_byte(response: httpx2.Response) -> int:
-    """Read where a partial answer starts; -1 where it does not say."""
-    match = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
-    return int(match[1]) if match else -1
-
-
-@contextmanager
-def progress(name: str, start: int, total: int | None) -> Iterator[Any]:
-    """Yield a function to tell of more bytes: a bar on a terminal, else some lines."""
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        with tqdm(
-            desc=name, initial=start, total=total, unit="B", unit_scale=True
-        ) as bar:
-            yield bar.update
-        return
-    done, began = start, time.monotonic()
-    last = began
-
-    def report(count: int) -> None:
-        nonlocal done, last
-        done += count
-        now = time.monotonic()
-        if now - last >= REPORT_SECONDS:
-            last = now
-            line = _line(name, done, total)
-            if total:
-                seconds = (total - done) * (now - began) / (done - start)
-                line += f", {timedelta(seconds=round(seconds))} left"
-            print(line, file=sys.stderr, flush=True)
-
-    yield report
-    print(_line(name, done, total), file=sys.stderr, flush=True)
-
-
-def _line(name: str, done: int, total: int | None) -> str:
-    of = f" of {total / 1e6:.1f}" if total else ""
-    return f"{name}: {done / 1e6:.1f}{of} MB"
