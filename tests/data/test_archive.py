@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import random
 import struct
 import tracemalloc
 import zipfile
@@ -86,3 +87,32 @@ def test_a_disk_that_gets_full_is_one_line(tmp_path, out, monkeypatch):
     with pytest.raises(SystemExit, match=f"error: {out}: no space left on device"):
         errors.run(unpack)
     assert (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize("method", [0, 8, 12, 14])
+def test_a_damaged_archive_is_unpacked_whole_or_refused_in_one_line(tmp_path, method):
+    draw = random.Random(method)
+    held = {"GUE/a.csv": b"ACGT" * 300, "GUE/b/c.csv": draw.randbytes(300)}
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", method) as made:
+        for name, body in held.items():
+            made.writestr(name, body)
+    refused = 0
+    for number in range(400):
+        body = bytearray(sink.getvalue())
+        for _ in range(draw.choice((1, 1, 2, 4))):
+            body[draw.randrange(len(body))] = draw.choice((0, 255, draw.randrange(256)))
+        if draw.random() < 0.2:
+            del body[draw.randrange(len(body)) :]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (tmp_path / "made.zip").write_bytes(body)
+        try:
+            sums = archive.unpack(tmp_path / "made.zip", folder, "made.zip")
+        except InputError as error:
+            refused += 1
+            assert str(error).startswith("made.zip: ") and "\n" not in str(error)
+        else:  # what was hit was a name, a date or a right, or an unused byte
+            bodies = {(folder / name).read_bytes() for name in sums}
+            assert bodies <= set(held.values())
+    assert refused > 200

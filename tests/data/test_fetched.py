@@ -72,6 +72,24 @@ def test_an_edited_folder_is_fetched_again_when_asked(server, tmp_path):
     assert (tmp_path / "out/data.bin").read_bytes() == BODY
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        "null",
+        '{"source": "x", "spec": {}, "files": 3}',
+        '{"source": "x", "spec": {}, "files": [{"file": "g.fa"}]}',
+        '{"source": "x", "spec": {}, "files": [{"file": "g.fa", "bytes": "1", '
+        '"mtime_ns": 1, "sha256": ""}]}',
+    ],
+)
+def test_a_list_of_another_form_is_one_line(folder, text):
+    (folder / fetched.LIST).write_text(text)
+    refused(folder, r"\.fetched\.json: no list of a fetch")
+    assert not fetched.is_made(folder, "x", {"path": "x"})
+
+
 def test_links_and_made_folders_pass(tmp_path):
     (tmp_path / "own.fa").write_bytes(FASTA)
     fetch({"path": str(tmp_path / "own.fa")}, tmp_path / "out")

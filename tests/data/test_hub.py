@@ -4,6 +4,8 @@ The server gives the answers that `huggingface_hub` expects; the repositories ar
 """
 
 import hashlib
+import json
+import random
 
 import pytest
 import yaml
@@ -14,7 +16,7 @@ from made.fetching import content, fetch, found_in, ledger_of
 
 from randommask import files
 from randommask.data import hub, transfer
-from randommask.data.sources import RefusedError
+from randommask.data.sources import RefusedError, Repository
 from randommask.errors import InputError
 from randommask.experiment import datasets
 
@@ -325,3 +327,39 @@ def test_the_token_is_not_in_what_is_printed_of_a_file(server):
     (file, *_) = hub.resolve(hub.Repository("model", "lab/dna", "main"))
     assert "hf_made" in str(file.headers)
     assert "hf_made" not in repr(file)
+
+
+ODD = [None, 0, -1, 1.5, True, "x", "\0", "a\nb", [], [1], {}, {"sha256": "zz"}]
+
+
+def changed(value, draw):
+    """The answer with one thing in it deleted, or something odd in its place."""
+    if isinstance(value, dict) and value and draw.random() < 0.8:
+        key = draw.choice([*value])
+        rest = {name: one for name, one in value.items() if name != key}
+        return rest if draw.random() < 0.1 else rest | {key: changed(value[key], draw)}
+    if isinstance(value, list) and value and draw.random() < 0.8:
+        place = draw.randrange(len(value))
+        return [*value[:place], changed(value[place], draw), *value[place + 1 :]]
+    return draw.choice(ODD)
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+def test_an_answer_of_another_form_is_refused(server, monkeypatch, kind):
+    """Or is of no matter: what is left are names, sizes and sums."""
+    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
+    add_model(server, kind=kind)
+    place = f"/api/{kind}s/lab/dna/revision/main?blobs=true"
+    good, draw = json.loads(server.files[place]), random.Random(1)
+    rename = {"pytorch": "pytorch"} if kind == "dataset" else {}
+    refused = 0
+    for _ in range(100):
+        server.files[place] = json.dumps(changed(good, draw)).encode()
+        try:
+            for file in hub.resolve(Repository(kind, "lab/dna", "main", rename)):
+                assert file.name.isprintable() and (file.bytes or 0) >= 0
+                assert all(bytes.fromhex(digest) for digest in file.digests.values())
+        except RefusedError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 20

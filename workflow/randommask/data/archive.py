@@ -5,9 +5,13 @@
 size and holds it to its checksum. Left to check are the size of all and their names.
 """
 
+import errno
+import lzma
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from randommask.errors import InputError
@@ -23,6 +27,11 @@ BROKEN = (
     zipfile.BadZipFile,
     EOFError,
     RuntimeError,  # encrypted, or packed in a way that zipfile does not know
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    LookupError,  # a member without a name
     IsADirectoryError,  # a member that is a folder and a file
     NotADirectoryError,
 )
@@ -53,6 +62,10 @@ def unpack(path: Path, folder: Path, name: str) -> dict[str, str]:
                 if not member.is_dir():
                     sums[inside] = sha256(target)
     except BROKEN as error:
+        raise InputError(f"{name}: no sound zip archive ({error})") from None
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # bz2's, and a place before all
+            raise
         raise InputError(f"{name}: no sound zip archive ({error})") from None
     return sums
 

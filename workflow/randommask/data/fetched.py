@@ -16,6 +16,8 @@ from randommask.data import sources
 from randommask.errors import InputError, shown
 
 LIST = ".fetched.json"
+KINDS = {"file": str, "bytes": int, "mtime_ns": int, "sha256": str}
+"""What the list has of each file."""
 
 
 def write(folder: Path, source: str, spec: Any, sums: Mapping[str, str]) -> None:
@@ -35,6 +37,23 @@ def write(folder: Path, source: str, spec: Any, sums: Mapping[str, str]) -> None
     files.write_json(folder / LIST, listed)
 
 
+def _read(folder: Path) -> dict[str, Any]:
+    """The list of a folder; `InputError` where it has another form."""
+    listed = files.read_json(folder / LIST)
+    try:
+        if {"source", "spec"} <= listed.keys() and all(
+            entry.keys() == KINDS.keys()
+            and all(type(entry[key]) is kind for key, kind in KINDS.items())
+            for entry in listed["files"]
+        ):
+            return listed
+    except (AttributeError, LookupError, TypeError):
+        pass
+    raise InputError(
+        f"{folder / LIST}: no list of a fetch; delete {folder} and fetch it again"
+    )
+
+
 def _shown(spec: Any) -> Any:
     """The spec without the passwords of its addresses."""
     return json.loads(shown(json.dumps(spec)))
@@ -44,12 +63,12 @@ def is_made(folder: Path, source: str, spec: Any) -> bool:
     """Whether `folder` is what `spec` says already, and unedited."""
     if not (folder / LIST).exists():
         return False
-    listed = files.read_json(folder / LIST)
-    if listed.get("source") != source:
-        return False
     try:
+        listed = _read(folder)
+        if listed["source"] != source:
+            return False
         # One spec may be written in two ways, with its defaults or without.
-        before = sources.parse(source, _shown(listed.get("spec")))
+        before = sources.parse(source, _shown(listed["spec"]))
         if before != sources.parse(source, _shown(spec)):
             return False
         verify(folder)
@@ -63,8 +82,7 @@ def verify(folder: str | Path) -> None:
     folder = Path(folder)
     if not (folder / LIST).exists():
         return
-    listed = files.read_json(folder / LIST)
-    known = {entry["file"]: entry for entry in listed["files"]}
+    known = {entry["file"]: entry for entry in _read(folder)["files"]}
     advice = f"delete {folder} and fetch it again"
     for name, entry in known.items():
         path = folder / name

@@ -145,11 +145,25 @@ def _ask_hub(repository: Repository) -> Any:
             check_status(error.response)
         said, _, _ = str(error).partition("For more information")
         raise RefusedError(" ".join(said.split())) from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise RefusedError(f"no answer of a hub ({error!r})") from None
-    if not info.sha or info.siblings is None:
-        raise RefusedError("no answer of a hub (no commit, no files)")
+    commit, listed = info.sha, info.siblings
+    if not isinstance(commit, str) or not re.fullmatch("[0-9a-f]{7,64}", commit):
+        raise RefusedError(f"no answer of a hub (its commit is {commit!r})")
+    if not isinstance(listed, list) or not all(map(_is_file, listed)):
+        raise RefusedError("no answer of a hub (its files have no names, sizes, sums)")
     return info
+
+
+def _is_file(entry: Any) -> bool:
+    """Whether the hub says of a file what one can be."""
+    name, size, lfs = entry.rfilename, entry.size, entry.lfs
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and (size is None or (type(size) is int and size >= 0))
+        and (lfs is None or re.fullmatch("[0-9a-f]{64}", str(lfs.sha256)) is not None)
+    )
 
 
 def local_file(repository: Repository, name: str, url: str) -> RemoteFile:
