@@ -180,16 +180,30 @@ def of(config):
 
 
 def test_disk_counts_what_is_not_there(paper, tmp_path, monkeypatch):
-    need = needs._needed(paper, tmp_path / "results")
+    need = sum(needs._needed(paper).values())
     assert 4e10 < need < 9e10
     (tmp_path / "results" / "pretrain" / "dnabert" / "step-480000").mkdir(parents=True)
-    left = need - needs._needed(paper, tmp_path / "results")
+    left = need - sum(needs._needed(paper).values())
     assert left == 4 * 4 * 89_196_549  # encoder and state, no milestone
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**9))
     assert states(needs.disk(paper)) == [("problem", "disk")]
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**12))
     assert states(needs.disk(paper)) == [("ok", "disk")]
+
+
+def test_each_disk_is_told_by_itself(config, tmp_path, monkeypatch):
+    config["pathvars"] = {**config["pathvars"], "resources": "/elsewhere/resources"}
+    disks = {"/": 5, str(tmp_path): 6}
+    monkeypatch.setattr(needs, "_device", lambda path: disks[str(path)])
+    usage = shutil.disk_usage("/")
+    free = {"/": 10**8, str(tmp_path): 10**12}
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage._replace(free=free[str(path)])
+    )
+    text = said(needs.disk(of(config)))
+    assert "ok       disk        1 TB free" in text
+    assert "problem  disk        100 MB free" in text and "free some in /," in text
 
 
 def test_clock_and_locks(paper, tmp_path, monkeypatch):

@@ -7,10 +7,11 @@ or problem; with a problem the exit status is 1. `--offline` asks no server.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 
-from randommask.doctor import machine, needs
+from randommask.doctor import cluster, machine, needs
 from randommask.doctor.finding import Finding
 from randommask.doctor.genomes import genomes
 from randommask.errors import run
@@ -18,10 +19,14 @@ from randommask.experiment.file import config_path, load
 from randommask.experiment.sections import Experiment
 
 
-def examine(experiment: Experiment, offline: bool) -> Iterator[Finding]:
+def examine(
+    experiment: Experiment, offline: bool, profile: str | None = None
+) -> Iterator[Finding]:
     """All checks, one after the other."""
-    for check in (machine.python, machine.packages, machine.gpus, machine.slurm):
+    for check in (machine.python, machine.packages, machine.home, machine.gpus):
         yield from check()
+    yield from machine.slurm()
+    yield from cluster.profile(profile)
     yield from needs.disk(experiment)
     yield from needs.file_system(experiment)
     yield from needs.sources(experiment, offline)
@@ -39,9 +44,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--profile")
     parser.add_argument("--offline", action="store_true", help="ask no server")
     flags = parser.parse_args(argv)
-    experiment = load(config_path(flags.configfile, flags.profile))
+    profile = flags.profile or os.environ.get("SNAKEMAKE_PROFILE")
+    experiment = load(config_path(flags.configfile, profile))
     problems = 0
-    for finding in examine(experiment, flags.offline):
+    for finding in examine(experiment, flags.offline, profile):
         print(finding, flush=True)
         problems += finding.state == "problem"
     if problems:

@@ -1,7 +1,9 @@
 """What a check says, and how commands are asked."""
 
 import subprocess
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 ASK_SECONDS = 3.0  # the longest that a command or a server is waited for
 
@@ -18,6 +20,21 @@ class Finding:
     def __str__(self) -> str:
         advice = f"; {self.advice}" if self.advice else ""
         return f"{self.state:<8} {self.subject:<11} {self.found}{advice}"
+
+
+def existing(path: Path) -> Path:
+    """The path or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(above for above in (path, *path.parents) if above.exists())
+
+
+def unwritable(path: Path) -> str | None:
+    """Why a folder, or the nearest above it, takes no file; None where it does."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing(path), prefix=".doctor-"):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def ask(*words: str) -> tuple[bool, str]:

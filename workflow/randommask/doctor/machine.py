@@ -1,5 +1,6 @@
 """The machine and its scheduler: software, GPUs, SLURM, ports, limits."""
 
+import os
 import platform
 import resource
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from randommask import errors
-from randommask.doctor.finding import Finding, ask
+from randommask.doctor.finding import Finding, ask, unwritable
 from randommask.files import WORKFLOW
 from randommask.plan.__main__ import amount
 
@@ -67,6 +68,25 @@ def packages(root: Path = ROOT) -> Iterator[Finding]:
         yield Finding("warning", "packages", found, install)
     if not missing and not other:
         yield Finding("ok", "packages", f"{len(lock)} as in requirements.lock")
+
+
+def home() -> Iterator[Finding]:
+    """Whether Snakemake can keep its files here and in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    shared = os.environ.get("SNAKEMAKE_OUTPUT_CACHE")
+    places = {
+        "the working folder": (".snakemake", "start it in a folder of your own"),
+        "the cache": (f"{cache}/snakemake", "set HOME or XDG_CACHE_HOME to a folder"),
+        "SNAKEMAKE_OUTPUT_CACHE": (shared, "set it to a folder of yours"),
+    }
+    wrong = 0
+    for what, (place, advice) in places.items():
+        if place is not None and (refused := unwritable(Path(place))):
+            found = f"{what}: {place} cannot be written ({refused})"
+            yield Finding("problem", "home", found, advice)
+            wrong += 1
+    if not wrong:
+        yield Finding("ok", "home", f"{cache} and the working folder can be written")
 
 
 def gpus() -> Iterator[Finding]:
@@ -163,7 +183,12 @@ def limits() -> Iterator[Finding]:
         yield Finding("warning", "open files", found, advice)
     else:
         yield Finding("ok", "open files", f"at most {files} at once")
-    folder = tempfile.gettempdir()
+    try:
+        folder = tempfile.gettempdir()
+    except OSError as error:
+        advice = "set TMPDIR to a folder of yours"
+        yield Finding("problem", "tmp", errors.reason(error), advice)
+        return
     free = shutil.disk_usage(folder).free
     found = f"{amount(free, 'B')} free in {folder}"
     if free < TMP_BYTES:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from randommask.data.sources import Repository, Source, parse
-from randommask.doctor.finding import ASK_SECONDS, Finding
+from randommask.doctor.finding import ASK_SECONDS, Finding, existing
 from randommask.experiment import encoders
 from randommask.experiment.sections import Experiment, Released
 from randommask.plan import work
@@ -21,25 +21,35 @@ SKEW_SECONDS = 1.0  # Snakemake compares the times of files
 
 
 def disk(experiment: Experiment) -> Iterator[Finding]:
-    """Free bytes where results go, against what the whole config leaves there."""
-    results = Path(experiment.pathvars.results)
-    need = _needed(experiment, results)
-    free = shutil.disk_usage(_existing(results)).free
-    found = f"{amount(free, 'B')} free, about {amount(need, 'B')} needed"
-    if free < need:
-        advice = "free some, or move pathvars: results in a config copy"
-        yield Finding("problem", "disk", found, advice)
-    else:
-        yield Finding("ok", "disk", found)
+    """Free bytes on each disk, against what the whole config leaves there."""
+    disks: dict[int, tuple[Path, int]] = {}
+    for folder, need in _needed(experiment).items():
+        there = existing(folder)
+        _, before = disks.get(_device(there), (there, 0))
+        disks[_device(there)] = (there, before + need)
+    for there, need in disks.values():
+        free = shutil.disk_usage(there).free
+        found = f"{amount(free, 'B')} free, about {amount(need, 'B') or '0 B'} needed"
+        if free < need:
+            advice = f"free some in {there}, or move pathvars in a config copy"
+            yield Finding("problem", "disk", found, advice)
+        else:
+            yield Finding("ok", "disk", found)
 
 
-def _needed(experiment: Experiment, results: Path) -> int:
-    """Bytes of the sources, shards and encoders that `all` needs and that lack."""
+def _device(path: Path) -> int:
+    """The number of the disk that a folder lies on."""
+    return path.stat().st_dev
+
+
+def _needed(experiment: Experiment) -> dict[Path, int]:
+    """Bytes that `all` needs and that lack: of downloads; of shards and encoders."""
     resources = Path(experiment.pathvars.resources)
-    need = rolling = 0
+    results = Path(experiment.pathvars.results)
+    fetched = need = rolling = 0
     for name, source in experiment.sources.items():
         if not (resources / name).exists():
-            need += work.download_bytes(source)
+            fetched += work.download_bytes(source)
     for genome in experiment.genome_names:
         if not (results / "corpus" / genome / "manifest.json").exists():
             need += work.genome_bases(experiment, genome)
@@ -50,7 +60,7 @@ def _needed(experiment: Experiment, results: Path) -> int:
             told = encoders.segment(experiment, *encoders.split(name))
             left, meanwhile = work.segment_bytes(told)
             need, rolling = need + left, max(rolling, meanwhile)
-    return need + rolling
+    return {results: need + rolling, resources: fetched}
 
 
 def _pretrained(experiment: Experiment) -> set[str]:
@@ -67,15 +77,9 @@ def _pretrained(experiment: Experiment) -> set[str]:
     return wanted
 
 
-def _existing(path: Path) -> Path:
-    """The path or the nearest folder above it that is there."""
-    path = path.absolute()
-    return next(above for above in (path, *path.parents) if above.exists())
-
-
 def file_system(experiment: Experiment) -> Iterator[Finding]:
     """Whether the results' file system can be written, keeps time, and locks."""
-    results = _existing(Path(experiment.pathvars.results))
+    results = existing(Path(experiment.pathvars.results))
     try:
         with tempfile.NamedTemporaryFile(dir=results, prefix=".doctor-") as file:
             before = time.time()
