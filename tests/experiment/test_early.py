@@ -115,6 +115,7 @@ ELSEWHERE = {
     "data/transfer.py": "the network",
     "data/windows.py": "how long the sequences are; a damaged shard",
     "data/world.py": "a list for the made world, told by its first job",
+    "doctor/cluster.py": "the profile, which Snakemake reads",
     "doctor/genomes.py": "the letters of a FASTA file",
     "encoders": "the files of an encoder",
     "errors.py": "what its callers look up",

@@ -270,6 +270,25 @@ def test_a_misspelt_key_stops_the_run_by_name(clone):
     assert "additionalProperties" not in done.stdout + done.stderr
 
 
+def test_no_password_of_a_mirror_is_shown(clone):
+    """Snakemake shows the command that fails, and keeps its parameters."""
+    path = clone / "config" / "config.yaml"
+    mirror = "http://us3r:s3cret@127.0.0.1:9/m?key=t0ken"
+    path.write_text(path.read_text().replace("mirrors: []", f"mirrors: ['{mirror}']"))
+    changed = path.read_text().replace("https://hgdownload.soe.ucsc.edu", mirror)
+    path.write_text(changed)
+    done = snakemake("-p", "--cores", 1, "resources/hg38", folder=clone, check=False)
+    assert done.returncode != 0 and "--mirrors @" in done.stdout + done.stderr
+    for word in ("us3r", "s3cret", "t0ken"):
+        assert word not in done.stdout + done.stderr
+        found = [
+            each.relative_to(clone).as_posix()
+            for each in clone.rglob("*")
+            if each.is_file() and word in each.read_text("latin-1")
+        ]
+        assert set(map(os.path.dirname, found)) == {"config", ".snakemake/randommask"}
+
+
 def test_released_encoders_stop_with_one_line(clone, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(clone / "hub"))

@@ -26,7 +26,7 @@ from typing import Any
 
 from randommask.errors import InputError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ABANDONED_SECONDS = 7 * 86400
 """What another host has not changed for so long is nobody's any more."""
 
@@ -282,7 +282,8 @@ def lock(path: Path, *, wait: bool) -> Iterator[None]:
                 ) from None
             print(f"{path}: waiting for {other}", file=sys.stderr, flush=True)
             held.acquire()
-        path.write_text(_this_process(), encoding="utf-8")
+        with suppress(OSError):  # the disk may be full; the lock holds all the same
+            path.write_text(_this_process(), encoding="utf-8")
         inode = path.stat().st_ino
     except OSError as error:
         raise InputError(f"{path}: cannot be locked ({error})") from None
