@@ -283,7 +283,7 @@ def test_the_lock_of_another_is_not_deleted(tmp_path):
     assert names(tmp_path / "state") == ["lock"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_disk_without_locks_is_told(tmp_path, monkeypatch, number):
     def refuse(*_):
         raise OSError(number, os.strerror(number))

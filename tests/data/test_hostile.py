@@ -24,7 +24,8 @@ from made import ROOT
 from made.fetching import command, fetch, found_in, ledger_of, parts_in
 
 from randommask import files
-from randommask.data import checksums, formats, transfer
+from randommask.data import checksums, download, formats, transfer
+from randommask.data.sources import RemoteFile
 from randommask.errors import InputError, shown
 from randommask.experiment import flags
 
@@ -50,6 +51,7 @@ GOOD = {
     "set.zip": zipped(),
     "t.csv": b"sequence,label\nACGT,0\n",
     "t.tsv": b"\xef\xbb\xbfid\tlabel\na\t0\n",
+    "t.txt": b"[PAD]\n[UNK]\n",
     "config.json": b'{"model_type": "bert"}',
     "model.safetensors": SAFE,
     "t.parquet": b"PAR1" + bytes(100) + b"PAR1",
@@ -154,6 +156,10 @@ HOSTILE = {
     "a page by its type": ("data.bin", told(b"Sign in", Content_Type="text/html")),
     "a page in a zip's place": ("set.zip", told(PAGES[0])),
     "a message in a table's place": ("t.csv", told(b"too many requests\n")),
+    "a message with a comma": ("t.csv", told(b"Too many users, sign in\nto get it\n")),
+    "JSON in a table's place": ("t.csv", told(b'{"error": "login", "code": 7}')),
+    "JSON in a list's place": ("t.txt", told(b'{"error": "login"}')),
+    "a message by its type": ("data.bin", told(b"login", Content_Type="text/plain")),
     "a message in JSON's place": ("config.json", told(b"not found")),
     "JSON in a genome's place": ("g.fa.gz", told(b'{"error": "login"}')),
     "a page, packed": ("g.fa.gz", told(gzip.compress(PAGES[0]))),
@@ -344,6 +350,33 @@ def test_a_killed_transfer_has_every_byte_that_came(tmp_path):
         killed.wait()
     (part,) = parts_in(tmp_path)
     assert part.stat().st_size == 12_345
+
+
+def test_a_whole_part_without_a_checksum_is_looked_at_first(tmp_path):
+    """It may be what a killed try had no time to look at."""
+    good = b'{"model_type": "bert"}'
+    part = tmp_path / "part"
+    part.write_bytes(b"<html>Sign in</html>".ljust(len(good)))
+    with rude(told(good)) as server, transfer.open_client() as client:
+        file = RemoteFile(
+            name="config.json",
+            urls=(server.url(),),
+            digests={},
+            bytes=len(good),
+            is_pinned=False,
+            is_fixed=True,
+        )
+        transfer.fetch(client, file, part)
+    assert part.read_bytes() == good
+
+
+def test_a_ledger_that_cannot_be_written_is_told_before_any_byte(tmp_path):
+    with rude(told(FASTA)) as server:
+        with pytest.raises(InputError, match="is a folder, expected the name of a fi"):
+            download.download(
+                "x", unpinned("g.fa", server.url()), tmp_path / "out", tmp_path
+            )
+        assert server.asked == []
 
 
 # --- What is shown -----------------------------------------------------------------

@@ -56,6 +56,7 @@ def download(
         if "encoder" in spec:
             _check_encoder(f"source {name}: {source.path}", output)
         return
+    files.check_file(ledger)
     if not output.exists():
         files.check_folder(output)
     with files.lock(output.with_name(f".{output.name}.lock"), wait=True):

@@ -5,6 +5,7 @@ success. Of a file without a checksum the first bytes must be those of its forma
 where a format tells that it is whole (gzip, zip, safetensors, parquet, JSON), it is.
 """
 
+import csv
 import gzip
 import json
 import re
@@ -25,8 +26,7 @@ STARTS = {
     ".fa": FASTA,
     ".fasta": FASTA,
     ".fna": FASTA,
-    ".csv": re.compile(rb"[^\n]*,"),
-    ".tsv": re.compile(rb"[^\n]*\t"),
+    ".txt": re.compile(rb"(?!\s*[\[{][\"{\[])"),  # no message in JSON
     ".zip": re.compile(rb"PK\x03\x04"),
     ".npz": re.compile(rb"PK\x03\x04"),
     ".npy": re.compile(rb"\x93NUMPY"),
@@ -38,6 +38,7 @@ STARTS = {
     ".xz": re.compile(rb"\xfd7zXZ"),
 }
 """What the files of a name begin with, after any byte order mark."""
+COMMAS = {".csv": ",", ".tsv": "\t"}
 TEXTS = (".fa", ".fasta", ".fna", ".csv", ".tsv", ".txt", ".json", ".bed", ".gtf")
 
 
@@ -70,9 +71,23 @@ def _start(head: bytes, suffix: str, name: str) -> str | None:
         return f"{seen}, expected text"
     elif Path(name).name.startswith("pytorch_model") and not PICKLED.match(head):
         return f"{seen}, expected weights"
+    elif suffix in COMMAS and not _is_table(text, COMMAS[suffix]):
+        return f"{seen}, expected a head and rows of as many cells"
     elif suffix in STARTS and not STARTS[suffix].match(text):
         return f"{seen}, expected a file of the kind {suffix[1:]}"
     return None
+
+
+def _is_table(head: bytes, comma: str) -> bool:
+    """Whether the first lines have as many cells, and more than one."""
+    lines = head.decode("utf-8", "replace").splitlines()
+    rows = csv.reader(lines if len(head) < HEAD_BYTES else lines[:-1], delimiter=comma)
+    try:
+        sizes = {len(row) for row in rows if row and not row[0].startswith("#")}
+    except csv.Error:
+        return False
+    long = len(lines) < 2 and len(head) == HEAD_BYTES  # one line is longer than that
+    return long or (len(lines) > 1 and len(sizes) == 1 and max(sizes) > 1)
 
 
 def _gzip(path: Path, name: str) -> str | None:
@@ -140,5 +155,5 @@ WHOLE: dict[str, Callable[[Path, str], str | None]] = {
     ".safetensors": _safetensors,
 }
 """What looks at all of a file, by the end of its name."""
-KNOWN = (*STARTS, *WHOLE, *TEXTS, *PAGES)
+KNOWN = (*STARTS, *COMMAS, *WHOLE, *TEXTS, *PAGES)
 """Names of which the first bytes say more than what a server calls them."""

@@ -37,6 +37,8 @@ TIMEOUT_SECONDS = 60.0
 MAX_UNTOLD_BYTES = 4 << 30
 """The most to take where neither the config nor the server says how many will come."""
 CHUNK_BYTES = 1 << 20
+MESSAGES = ("text/html", "text/", "application/json", "application/xml")
+"""What servers call an answer to people; the first is never a file of data."""
 
 Result = TypeVar("Result")
 
@@ -151,7 +153,10 @@ def _fetch_once(
             _drop(part)  # the rest might be of another version
     start = _hash_existing(part, hashers)
     if start and file.is_whole(start, hashers):
-        return _fetched(file, url, start, hashers)
+        if file.digests or not formats.problem(part, file.name):
+            return _fetched(file, url, start, hashers)
+        _drop(part)
+        start, hashers = 0, file.hashers()
     with _ask(client, file, url, start, version) as answer:
         if answer.start != start:
             _drop(part)
@@ -193,9 +198,10 @@ def _say(line: str) -> None:
 
 def _unlike(file: RemoteFile, part: Path, answer: Answer) -> str | None:
     """Why these bytes cannot be the file, of which no checksum is known."""
-    is_page = answer.kind.startswith("text/html")
-    if is_page and not file.name.lower().endswith(formats.KNOWN):
-        return "a page, expected a file"
+    name = file.name.lower()
+    wrong = MESSAGES if name.endswith(".bin") else MESSAGES[:1]
+    if answer.kind.startswith(wrong) and not name.endswith(formats.KNOWN):
+        return "a page or a message, expected a file"
     return formats.problem(part, file.name)
 
 
