@@ -174,6 +174,16 @@ def test_standard_output_is_added_to(tmp_path):
     assert subprocess.run(line, capture_output=True, check=True).stdout == b"new"
 
 
+def test_what_a_shell_opened_is_added_to(tmp_path):
+    """As in `predict ... --output /dev/fd/3 3>> all.tsv`."""
+    act = "from randommask import files; files.write_text('/dev/fd/3', 'new')"
+    (tmp_path / "all.tsv").write_text("old ")
+    line = f'"{sys.executable}" -c "{act}" 3>> all.tsv'
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    assert (tmp_path / "all.tsv").read_text() == "old new"
+    assert names(tmp_path) == ["all.tsv"]
+
+
 def test_only_what_a_dead_process_left_of_the_same_name_is_deleted(tmp_path):
     host = socket.gethostname()
     dead = subprocess.Popen([sys.executable, "-c", ""])

@@ -13,7 +13,7 @@ from made.dataset import HPARAMS
 from made.genome import segment
 
 from randommask import files, predict
-from randommask.data import shards
+from randommask.data import leaks, shards
 from randommask.errors import InputError
 from randommask.experiment.flags import flag
 
@@ -135,3 +135,9 @@ def test_what_is_read_is_not_written_to(tmp_path):
     for name in ("in.fa", "same.fa", "../" + tmp_path.name + "/in.fa"):
         with pytest.raises(InputError, match="is read too, expected another file"):
             predict.predict("absent", tmp_path / name, fasta=tmp_path / "in.fa")
+    with pytest.raises(InputError, match="is read too"):
+        predict.predict(tmp_path, tmp_path / "same.fa", fasta="absent")
+    (tmp_path / "train.parquet").write_text("precious")
+    words = ["--data", tmp_path, "--output", tmp_path / "train.parquet"]
+    with pytest.raises(InputError, match="is read too"):
+        leaks.main([*map(str, words)])

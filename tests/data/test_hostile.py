@@ -352,6 +352,14 @@ def test_a_killed_transfer_has_every_byte_that_came(tmp_path):
     assert part.stat().st_size == 12_345
 
 
+def test_a_hub_that_drips_is_not_waited_for(tmp_path, monkeypatch):
+    place = {"repository": "lab/dna", "revision": "main"}
+    with rude(dripping(OK, b"X-A: b\r\n")) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url(""))
+        with pytest.raises(InputError, match=r"no whole answer in 0\.8 s"):
+            fetch({"encoder": place}, tmp_path / "out")
+
+
 def test_a_whole_part_without_a_checksum_is_looked_at_first(tmp_path):
     """It may be what a killed try had no time to look at."""
     good = b'{"model_type": "bert"}'

@@ -85,6 +85,9 @@ def test_eight_gpus_of_nodes_with_two(commands):
         ({"slurm_partition": "bgi"}, "no partition bgi, found main, big"),
         ({"slurm_partition": "main"}, ""),
         ({"gpu": "attempt * 2", "runtime": "f(x)"}, ""),  # not known here
+        ({"gpu": 8, "nodes": 0}, ""),
+        ({"gpu": "nan", "mem_mb": "inf"}, ""),
+        (5, ""),
     ],
 )
 def test_what_no_node_has(commands, tmp_path, own, found):

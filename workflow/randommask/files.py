@@ -216,8 +216,9 @@ def _is_at_work(aside: Path, pid: int, host: str) -> bool:
 
 
 def _own_output(path: Path) -> int | None:
-    """Our standard output or error, where `path` is that file."""
-    for own in (1, 2):
+    """Our standard output or error, or what a shell opened, where `path` is one."""
+    is_opened = re.fullmatch(r"/(dev|proc/self)/fd/\d+", str(path))
+    for own in (1, 2, *([int(path.name)] if is_opened else [])):
         with suppress(OSError):
             if os.path.samefile(path, own):
                 return own

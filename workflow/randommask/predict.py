@@ -102,7 +102,7 @@ def predict(
 
     Raises `InputError` for a model or a file that is not as it should be.
     """
-    files.check_file(output, fasta, table)
+    files.check_file(output, fasta, table, *Path(folder).glob("*"))
     model = FineTuned(folder)
     if fasta is not None:
         windows = fasta_windows(fasta, model.purpose.window_bases, model.config.k)

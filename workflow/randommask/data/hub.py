@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 
 from randommask.data import transfer
-from randommask.data.server import check_status, watched
+from randommask.data.server import check_status, watched, within
 from randommask.data.sources import RefusedError, RemoteFile, Repository
 from randommask.data.transfer import persist
 
@@ -132,14 +132,17 @@ def _ask_hub(repository: Repository) -> Any:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    try:
-        info = HfApi(endpoint=_endpoint()).repo_info(
+    def ask() -> Any:
+        return HfApi(endpoint=_endpoint()).repo_info(
             repository.repository,
             revision=repository.revision,
             repo_type=repository.kind,
             timeout=transfer.TIMEOUT_SECONDS,
             files_metadata=True,
         )
+
+    try:
+        info = within(2 * transfer.TIMEOUT_SECONDS, ask)
     except HfHubHTTPError as error:
         with suppress(RefusedError):
             check_status(error.response)

@@ -191,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--output", type=files.new_file, required=True, help="JSON to write"
     )
     flags = parser.parse_args(argv)
+    files.check_file(flags.output, *flags.data.glob("*.parquet"))
     found = measure(*read(flags.data))
     files.write_json(flags.output, found)
     for name, leak in found["leaks"].items():

@@ -5,16 +5,20 @@ by itself, so that the same place may be asked again, is told from what does not
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 import httpx2
 
 from randommask.data import formats
 from randommask.data.sources import RefusedError
 from randommask.data.watch import Watch
+
+Result = TypeVar("Result")
 
 
 class InterruptedTransferError(Exception):
@@ -65,6 +69,30 @@ def watched(
             judge()
             raise
         judge()
+
+
+def within(seconds: float, call: Callable[[], Result]) -> Result:
+    """What `call` returns; `InterruptedTransferError` where it takes longer.
+
+    It is not stopped then, but nobody waits for it.
+    """
+    done: list[Result] = []
+    failed: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            done.append(call())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise InterruptedTransferError(f"timed out: no whole answer in {seconds:g} s")
+    return done[0]
 
 
 def check_status(response: httpx2.Response) -> None:

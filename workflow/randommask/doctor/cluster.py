@@ -98,7 +98,7 @@ def requests(told: Mapping[str, Any]) -> Iterator[Request]:
     threads = _settings(told.get("set-threads"))
     for rule in sorted({*rules, *threads, "other rules"}):
         own = {**default, **rules.get(rule, {})}
-        nodes = int(_number(own.get("nodes"), 1))
+        nodes = max(1, int(_number(own.get("nodes"), 1)))
         gpus, model = int(_number(own.get("gpu"))), str(own.get("gpu_model") or "")
         gpus = math.ceil(gpus / nodes)
         if gres := re.search(GRES, str(own.get("gres") or "")):
@@ -120,8 +120,12 @@ def _settings(found: Any) -> dict[str, Any]:
     """A mapping, or the list of `name=value` that Snakemake takes too."""
     if isinstance(found, Mapping):
         return {**found}
-    pairs = (str(one).partition("=") for one in found or ())
+    pairs = (str(one).partition("=") for one in _list(found))
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 def _by_rule(found: Any) -> dict[str, dict[str, Any]]:
@@ -129,7 +133,7 @@ def _by_rule(found: Any) -> dict[str, dict[str, Any]]:
     if isinstance(found, Mapping):
         return {rule: _settings(own) for rule, own in found.items()}
     rules: dict[str, dict[str, Any]] = {}
-    for one in found or ():
+    for one in _list(found):
         rule, _, setting = str(one).partition(":")
         rules.setdefault(rule, {}).update(_settings([setting]))
     return rules
@@ -138,9 +142,10 @@ def _by_rule(found: Any) -> dict[str, dict[str, Any]]:
 def _number(value: Any, otherwise: float = 0) -> float:
     """A plain number; what is computed for each job is not known here."""
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return otherwise
+    return number if math.isfinite(number) else otherwise
 
 
 def _minutes(value: Any) -> float:

@@ -1,5 +1,6 @@
 """What a check says, and how commands are asked."""
 
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Finding:
 def existing(path: Path) -> Path:
     """The path or the nearest folder above it that is there."""
     path = path.absolute()
-    return next(above for above in (path, *path.parents) if above.exists())
+    return next(above for above in (path, *path.parents) if os.path.exists(above))
 
 
 def unwritable(path: Path) -> str | None:
