@@ -196,13 +196,12 @@ def test_case_line_ends_byte_order_mark_and_column_order_do_not_matter(gue, tmp_
         ("ACGTACGT,2", "line 3: label is '2', expected an integer from 0 to 1"),
         ("ACGTACGT,-1", "line 3: label is '-1'"),
         ("ACGTACGT,99999999999999999999", "line 3: label is '9999"),
-        ("ACGT-CGT,1", "line 3: found '-' in the sequence"),
-        ("ACGUACGU,1", "line 3: found 'U' in the sequence"),
-        ("ACGTAC GT,1", "line 3: found ' ' in the sequence"),
+        ("ACGT-CGT,1", "line 3: found '-' at base 5, expected IUPAC"),
+        ("ACGTAC GT,1", "line 3: found ' ' at base 7, expected IUPAC"),
         ("ACGTA,1", "line 3: found a sequence of 5 bases, expected at least k = 6"),
         (",1", "line 3: found a sequence of 0 bases"),
-        ("ACGTACGT", "line 3: Expected 2 columns, got 1"),
-        ("ACGTACGT,1,1", "line 3: Expected 2 columns, got 3"),
+        ("ACGTACGT", "line 3: found 1 cells, expected 2"),
+        ("ACGTACGT,1,1", "line 3: found 3 cells, expected 2"),
     ],
 )
 def test_a_bad_row_is_named(gue, tmp_path, row, message):
@@ -464,8 +463,11 @@ def test_bad_activities_are_named(deepstarr, tmp_path, values, message):
     [
         ("", "empty file, expected FASTA"),
         ("ACGTACGT\n", "not FASTA: starts with 'ACGTACGT'"),
-        (">a\nACGTACGT\n>b\n>c\nACGTACGT\n>d\nACGTACGT\n", "record b is empty"),
-        (">a\nACGT\nACGT\n>b\nACGTAXGT\n", "record 2: found 'X'"),
+        (
+            ">a\nACGTACGT\n>b\n>c\nACGTACGT\n>d\nACGTACGT\n",
+            "record b: empty, expected bases",
+        ),
+        (">a\nACGT\nACGT\n>b\nACGTAXGT\n", "record b: found 'X' at base 6"),
     ],
 )
 def test_bad_sequences_are_named(deepstarr, tmp_path, text, message):

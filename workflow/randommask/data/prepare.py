@@ -130,7 +130,8 @@ def _read_cut(
     warnings: list[str] = []
     tables = {}
     for index, split in enumerate(SPLITS):
-        table = read_split(source, dataset, split, settings.k)
+        table, notes = read_split(source, dataset, split, settings.k)
+        warnings += notes
         warnings += _published_differences(dataset, split, table)
         if settings.max_rows is not None and table.num_rows > settings.max_rows:
             warnings.append(
