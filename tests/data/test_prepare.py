@@ -245,6 +245,32 @@ def test_letters_that_stand_for_several_bases_pass_with_a_warning(gue, tmp_path)
     ]
 
 
+def test_u_is_read_as_t_and_said(gue, deepstarr, tmp_path, capsys):
+    plain = prepared(gue, tmp_path / "dna")
+    path = gue / "mouse/0/dev.csv"
+    text = path.read_text()
+    count = text.count("T")
+    path.write_text(text.replace("T", "U"))
+    summary = prepared(gue, tmp_path / "rna")
+    assert summary["warnings"] == [f"dev: {count} U read as T"]
+    assert f"warning: TF-M-0 dev: {count} U read as T" in capsys.readouterr().err
+    assert summary["splits"] == plain["splits"]
+
+    plain = prepared(deepstarr, tmp_path / "starr-dna", **REGRESSION)
+    path = deepstarr / "Sequences_Val.fa"
+    path.write_text(path.read_text().replace("T", "u"))
+    summary = prepared(deepstarr, tmp_path / "starr-rna", **REGRESSION)
+    assert "U read as T" in summary["warnings"][0]
+    assert summary["splits"] == plain["splits"]
+
+
+def test_a_quote_that_does_not_close_is_named_and_swallows_no_row(gue, tmp_path):
+    path = gue / "mouse/0/dev.csv"
+    path.write_text('sequence,label,n\nACGTACGT,0,"x\nACGTACGT,1,\nACGTACGT,1,"x\n')
+    with pytest.raises(InputError, match=r"dev\.csv: line 2: a quote is open at the"):
+        prepared(gue, tmp_path / "out")
+
+
 def test_what_is_not_as_published_is_said_with_both_numbers(gue, tmp_path):
     write_csv(gue / "mouse/0/dev.csv", [("ACGTACGT", 1), *random_rows(4, 9)])
     summary = prepared(gue, tmp_path / "out", classes=3)

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from randommask import reading
 from randommask.errors import InputError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
 
 ALPHABET = "ATCG"
 OTHER = len(ALPHABET)
@@ -128,16 +131,17 @@ def problem(
 
 
 def read_fasta(
-    path: str | Path, wanted: set[str] | None = None
+    path: str | Path, wanted: set[str] | None = None, digest: "Digest | None" = None
 ) -> Iterator[tuple[str, np.ndarray | None]]:
     """Yield the name and the codes, uint8 (n,), of each record of a FASTA file.
 
     The name is the first word after `>`. Records that are not in `wanted` are passed
     over unread and have None for codes. Raises `InputError` where the file is not
     FASTA or broken, a record is empty or nameless, or a letter is not an IUPAC one.
+    `digest` is told the bytes of the file.
     """
     tally = Tally()
-    for record in records(path, tally, wanted):
+    for record in records(path, tally, wanted, digest=digest):
         check(path, record)
         codes = record.letters
         yield record.name, None if codes is None else np.frombuffer(codes, np.uint8)
@@ -159,6 +163,7 @@ def records(
     tally: Tally,
     wanted: set[str] | None = None,
     table: bytes = CODES,
+    digest: "Digest | None" = None,
 ) -> Iterator[Record]:
     """Yield each record of a FASTA file with what `table` makes of its letters.
 
@@ -171,7 +176,7 @@ def records(
         empty = EMPTY if made is not None and not made else None
         return Record(number, name, made, wrong or empty)
 
-    for is_header, piece in _pieces(path):
+    for is_header, piece in _pieces(path, digest):
         if is_header:
             if number:
                 yield finish()
@@ -188,10 +193,10 @@ def records(
     yield finish()
 
 
-def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
+def _pieces(path: str | Path, digest: "Digest | None") -> Iterator[tuple[bool, bytes]]:
     """Cut a FASTA file into whole header lines (True) and stretches of sequence."""
     header, is_new, is_started = bytearray(), True, False
-    for block in reading.blocks(path):
+    for block in reading.blocks(path, digest):
         if b"\r" in block:
             block = block.replace(b"\r", b"\n")
         if not is_started:

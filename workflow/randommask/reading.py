@@ -9,12 +9,16 @@ import codecs
 import csv
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from randommask.errors import InputError
 
+if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
+
+Read = Callable[[int], bytes]
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 1 << 23
 # Read at once of a packed file: what is left of it behind a member is copied, and the
@@ -34,15 +38,23 @@ class Row(NamedTuple):
     """What is wrong with the row."""
 
 
-def blocks(path: str | Path) -> Iterator[bytes]:
+def blocks(path: str | Path, digest: "Digest | None" = None) -> Iterator[bytes]:
     """The bytes of a file in pieces, unpacked and without a byte order mark.
 
-    Raises `InputError` for a gzip that is broken or cut off.
+    `digest`, an object of hashlib, is told the bytes of the file as it is. Raises
+    `InputError` for a gzip that is broken or cut off.
     """
     with open(path, "rb") as file:
-        head = file.read(len(codecs.BOM_UTF8))  # waits for all three, in a pipe too
+
+        def read(size: int) -> bytes:
+            data = file.read(size)
+            if digest is not None:
+                digest.update(data)
+            return data
+
+        head = read(len(codecs.BOM_UTF8))  # waits for all three, in a pipe too
         is_gzip = head.startswith(GZIP_MAGIC)
-        pieces = _unpacked(path, file, head) if is_gzip else _plain(file, head)
+        pieces = _unpacked(path, read, head) if is_gzip else _plain(read, head)
         start = b""
         for piece in pieces:
             start += piece
@@ -109,25 +121,23 @@ def _cells(path: str | Path, line: int, text: str, delimiter: str) -> list[str]:
         raise InputError(f"{path}: line {line}: {found}, expected a row") from None
 
 
-def _plain(file: BinaryIO, head: bytes) -> Iterator[bytes]:
-    while block := head + file.read(BLOCK_BYTES):
+def _plain(read: Read, head: bytes) -> Iterator[bytes]:
+    while block := head + read(BLOCK_BYTES):
         yield block
         head = b""
 
 
-def _unpacked(path: str | Path, file: BinaryIO, data: bytes) -> Iterator[bytes]:
+def _unpacked(path: str | Path, read: Read, data: bytes) -> Iterator[bytes]:
     """The members of a gzip; those of a bgzip end with an empty one."""
     from isal import isal_zlib  # twice as fast as zlib; plain files need none
 
     is_open = False
-    while data := data + file.read(max(0, GZIP_HEAD - len(data))):
-        if not data.startswith(GZIP_MAGIC):
+    while data := data + read(max(0, GZIP_HEAD - len(data))):
+        if not data.startswith(GZIP_MAGIC[: len(data)]):
             if data.strip(b"\0"):
                 shown = ascii(data[:8])[1:]
                 raise InputError(f"{path}: broken gzip: {shown} behind its end")
-            data = file.read(
-                PACKED_BYTES
-            )  # zeros, which a tape or a disk fills up with
+            data = read(PACKED_BYTES)  # zeros, which a tape or a disk fills up with
             continue
         is_block = len(data) > 13 and bool(data[3] & 4) and data[12:14] == b"BC"
         is_empty, member = True, isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS)
@@ -140,7 +150,7 @@ def _unpacked(path: str | Path, file: BinaryIO, data: bytes) -> Iterator[bytes]:
             if piece:
                 is_empty = False
                 yield piece
-            elif not data and not member.eof and not (data := file.read(PACKED_BYTES)):
+            elif not data and not member.eof and not (data := read(PACKED_BYTES)):
                 raise InputError(
                     f"{path}: the gzip ends too early (truncated), expected all of it"
                 )

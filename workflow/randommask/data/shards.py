@@ -13,6 +13,7 @@ null for every sequence. Memory: about three bytes a base of the longest chromos
 """
 
 import argparse
+import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -64,14 +65,15 @@ def tokenize(
     twice or is no file name, a chromosome that is absent, a genome without a base.
     """
     verify(source)
-    files = fasta_files(source)
     wanted = None if chromosomes is None else set(chromosomes)
     home: dict[str, Path] = {}
     shards: dict[str, dict] = {}
+    sources: list[dict[str, str]] = []
     with make_aside(output, "*.npy", "manifest.json") as folder:
         folder.mkdir()
-        for path in files:
-            for name, codes in read_fasta(path, wanted):
+        for path in fasta_files(source):
+            digest = hashlib.sha256()  # as it is read: a pipe gives its bytes once
+            for name, codes in read_fasta(path, wanted, digest):
                 if name in home:
                     raise InputError(
                         f"{path}: record {name} is in {home[name]} already, "
@@ -80,6 +82,7 @@ def tokenize(
                 home[name] = path
                 if codes is not None:
                     shards[name] = _write_shard(folder, path, name, codes)
+            sources.append({"file": path.name, "sha256": digest.hexdigest()})
         order = list(shards) if chromosomes is None else chromosomes
         _check_found(source, order, home)
         if not any(shard["intervals"] for shard in shards.values()):
@@ -89,7 +92,7 @@ def tokenize(
             {
                 "genome": genome,
                 "alphabet": ALPHABET,
-                "sources": [{"file": f.name, "sha256": sha256(f)} for f in files],
+                "sources": sources,
                 "chromosomes": [shards[name] for name in order],
             },
         )
