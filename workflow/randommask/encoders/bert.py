@@ -10,6 +10,7 @@ D = H / A, V vocabulary.
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,13 @@ from torch.nn import functional as F
 
 from randommask import kmers
 from randommask.encoders.dropout import dropout
-from randommask.encoders.weights import check_weights, read_weights, write_weights
+from randommask.encoders.weights import (
+    check_counts,
+    check_extent,
+    check_weights,
+    read_weights,
+    write_weights,
+)
 from randommask.errors import InputError
 from randommask.experiment.hparams import Initial, Settings
 from randommask.files import read_json, write_json, write_text
@@ -204,6 +211,13 @@ class Encoder(nn.Module):
         return dropout(x_BTH, self.config.dropout) if self.training else x_BTH
 
 
+SIZES = (
+    "num_hidden_layers",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
 # Our name of a part, and BERT's.
 _NAMES = {
     "word": "bert.embeddings.word_embeddings",
@@ -240,6 +254,20 @@ def to_bert(model: Encoder) -> dict[str, Tensor]:
         keys = _bert_names(name)
         weights |= zip(keys, tensor.chunk(len(keys)), strict=True)
     return weights
+
+
+def check_fit(
+    config: EncoderConfig, weights: dict[str, Tensor], source: str | Path
+) -> None:
+    """Raise `InputError` where weights under BERT's names are not of these sizes.
+
+    Nothing is laid out in memory, whatever the sizes are.
+    """
+    widths = config.hidden, config.feed_forward, config.positions
+    check_extent(config.layers, widths, weights, source)
+    with torch.device("meta"):
+        expected = to_bert(Encoder(config))
+    check_weights(expected, weights, source)
 
 
 def from_bert(model: Encoder, weights: dict[str, Tensor], source: str | Path) -> None:
@@ -294,6 +322,8 @@ def read_config(folder: str | Path) -> EncoderConfig:
     """Sizes of the encoder saved in `folder`; `InputError` where a key is missing."""
     path = Path(folder) / "config.json"
     bert = read_json(path)
+    if not isinstance(bert, dict):
+        raise InputError(f"{path}: found {type(bert).__name__}, expected keys")
     keys = {
         "layers": "num_hidden_layers",
         "hidden": "hidden_size",
@@ -310,7 +340,20 @@ def read_config(folder: str | Path) -> EncoderConfig:
     for name in names.values():
         if name not in bert:
             raise InputError(f"{path}: no key {name}")
+    check_sizes(path, bert)
+    if type(bert["k"]) is not int or not 1 <= bert["k"] <= kmers.MAX_K:
+        raise InputError(f"{path}: k is {bert['k']!r}, expected 1 to {kmers.MAX_K}")
     return EncoderConfig(**{ours: bert[name] for ours, name in names.items()})
+
+
+def check_sizes(path: str | Path, config: dict[str, Any]) -> None:
+    """Raise `InputError` for sizes in config.json that no BERT can have."""
+    heads = ("num_attention_heads", "hidden_size")
+    check_counts(path, config, SIZES, ["hidden_dropout_prob"], heads)
+    tokenizations = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
+    if config.get("tokenization") not in tokenizations:
+        found = config.get("tokenization")
+        raise InputError(f"{path}: tokenization is {found!r}, expected {tokenizations}")
 
 
 def load(folder: str | Path, dropout: float | None = None) -> Encoder:
@@ -319,7 +362,9 @@ def load(folder: str | Path, dropout: float | None = None) -> Encoder:
     With `dropout` it has this rate instead of the saved one.
     """
     config = read_config(folder)
-    model = Encoder(config if dropout is None else replace(config, dropout=dropout))
     path = Path(folder) / "model.safetensors"
-    from_bert(model, read_weights(path), path)
+    weights = read_weights(path)
+    check_fit(config, weights, path)
+    model = Encoder(config if dropout is None else replace(config, dropout=dropout))
+    from_bert(model, weights, path)
     return model
