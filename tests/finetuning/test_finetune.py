@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from made.dataset import BASES, HPARAMS, K, hparams, made, planted, write
+from made.dataset import BASES, HPARAMS, K, hparams, made, planted, seal, write
 from sklearn import metrics as reference
 
 from randommask import files, kmers, metrics
@@ -297,8 +297,11 @@ def test_a_target_that_is_no_number(folder, tmp_path):
 def test_files_that_are_missing_or_spoilt(folder, tmp_path):
     data = made(tmp_path / "d", rows=(8, 8, 8))
     (data / "test.parquet").write_bytes(b"PAR1")
+    assert "test.parquet: sha256 is 2df" in error(folder, data, hparams())
+    seal(data)
     assert "test.parquet: not readable as parquet" in error(folder, data, hparams())
     pq.write_table(pa.table({"sequence": ["ACGT"]}), data / "test.parquet")
+    seal(data)
     assert "test.parquet: no column label" in error(folder, data, hparams())
     write(data, {"test": ([], np.zeros(0, np.int64))})
     assert "test.parquet: 0 rows" in error(folder, data, hparams())

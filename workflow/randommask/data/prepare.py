@@ -67,6 +67,7 @@ def prepare(
     if settings.drop_leaks:
         warnings += _drop_leaks(settings.drop_leaks, tables, sequences, regions)
     _check_trainable(source, dataset, tables["train"])
+    warnings += _undefined(tables)
 
     with files.make_aside(output, *MADE) as aside:
         aside.mkdir()
@@ -231,6 +232,19 @@ def _check_trainable(source: Path, dataset: Dataset, train: pa.Table) -> None:
             raise InputError(
                 f"{where}: every train {name} is {labels[0]}, expected {expected}"
             )
+
+
+def _undefined(tables: dict[str, pa.Table]) -> list[str]:
+    """Say of which splits no score will be defined, as there is nothing to tell apart."""
+    found = []
+    for split in ("dev", "test"):
+        for name in tables[split].column_names[1:]:
+            labels = values(tables[split][name])
+            if (labels == labels[0]).all():
+                score = "MCC" if name == "label" else "correlation"
+                every = f"every {name} is {labels[0]}"
+                found.append(f"{split}: {every}, {score} will be undefined")
+    return found
 
 
 def _contradictions(split: str, table: pa.Table, sequences: np.ndarray) -> list[str]:
