@@ -156,7 +156,7 @@ def test_constant_and_non_finite_numbers_score_nothing():
 @given(st.lists(st.lists(st.integers(0, 30), min_size=9, max_size=9), min_size=1))
 def test_mccs_are_the_metrics_own(tables):
     confusions = np.array(tables, float).reshape(-1, 3, 3)
-    expected = [metrics.mcc(own) for own in confusions]
+    expected = np.nan_to_num([metrics.mcc(own) for own in confusions])
     assert resampling.mccs(confusions) == pytest.approx(expected)
 
 

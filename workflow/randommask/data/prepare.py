@@ -235,7 +235,7 @@ def _check_trainable(source: Path, dataset: Dataset, train: pa.Table) -> None:
 
 
 def _undefined(tables: dict[str, pa.Table]) -> list[str]:
-    """Say of which splits no score will be defined, as there is nothing to tell apart."""
+    """Say of which splits no score is defined, as there is nothing to tell apart."""
     found = []
     for split in ("dev", "test"):
         for name in tables[split].column_names[1:]:

@@ -95,7 +95,7 @@ def check_counts(
         )
 
 
-def check_extent(
+def check_widths(
     layers: int,
     widths: Iterable[int],
     weights: Mapping[str, Tensor],

@@ -86,7 +86,8 @@ def _column(values: np.ndarray) -> pa.Array:
 
 def _cell(value: float | str) -> str:
     """Empty where a score is undefined."""
-    return "" if value != value else str(value)
+    is_nan = not isinstance(value, str) and np.isnan(value)
+    return "" if is_nan else str(value)
 
 
 def write_history(

@@ -19,7 +19,12 @@ from randommask import kmers
 from randommask.encoders import bert, families
 from randommask.encoders.bert import EncoderConfig, read_config, save
 from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
-from randommask.encoders.weights import check_values, prefixed, read_weights
+from randommask.encoders.weights import (
+    check_values,
+    check_weights,
+    prefixed,
+    read_weights,
+)
 from randommask.errors import InputError
 
 __all__ = ["read_config", "save"]  # as the encoder itself has them
@@ -98,7 +103,7 @@ def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
     if "classifier.weight" in weights:
         for name in classifier_weights(torch.empty(1, config.hidden), torch.empty(1)):
             weights.pop(name, None)
-    bert.check_fit(config, weights, path)
+    bert.check_extent(config, weights, path)
     model = FeatureEncoder(
         config if dropout is None else replace(config, dropout=dropout)
     )
@@ -146,7 +151,10 @@ def from_released(
         said = "no head over the vocabulary, which fine-tuning has no use for"
         print(f"note: {source}: {said}; an empty one is written", file=sys.stderr)
         weights |= _silent_head(sizes)
-    bert.check_fit(sizes, weights, source)
+    bert.check_extent(sizes, weights, source)
+    with torch.device("meta"):
+        expected = bert.to_bert(bert.Encoder(sizes))
+    check_weights(expected, weights, source)
     return kept, weights
 
 

@@ -27,9 +27,9 @@ from randommask.encoders.pooling import BOTH, MEAN, chosen, mean
 from randommask.encoders.pooling import CLS as FIRST
 from randommask.encoders.weights import (
     check_counts,
-    check_extent,
     check_values,
     check_weights,
+    check_widths,
     prefixed,
     read_weights,
     write_weights,
@@ -142,7 +142,7 @@ def _check_sizes(path: str | Path, config: dict[str, Any]) -> None:
 
 def _check_extent(sizes: Sizes, weights: dict[str, Tensor], path: str | Path) -> None:
     widths = sizes.hidden, sizes.feed_forward, sizes.positions
-    check_extent(sizes.layers, widths, weights, path)
+    check_widths(sizes.layers, widths, weights, path)
 
 
 def _sizes(config: dict[str, Any], k: int) -> Sizes:

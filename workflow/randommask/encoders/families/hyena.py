@@ -14,8 +14,8 @@ from torch import Tensor
 from randommask.encoders.hyena import PAD, Hyena, HyenaConfig
 from randommask.encoders.weights import (
     check_counts,
-    check_extent,
     check_weights,
+    check_widths,
     prefixed,
     read_weights,
     write_weights,
@@ -116,7 +116,7 @@ def from_released(
         weights = prefixed(weights, prefix, parts)
     widths = sizes.hidden, sizes.feed_forward, sizes.positions, sizes.filter_order
     layers = max(sizes.layers, sizes.filter_layers)
-    check_extent(layers, widths, weights, source)
+    check_widths(layers, widths, weights, source)
     with torch.device("meta"):
         expected = Hyena(sizes).state_dict()
     expected = {PREFIX + name: tensor for name, tensor in expected.items()}
