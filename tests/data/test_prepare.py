@@ -290,6 +290,18 @@ def test_a_training_split_with_a_single_label_is_refused(gue, tmp_path):
         prepared(gue, tmp_path / "out")
 
 
+def test_splits_without_a_defined_score_are_warned_of(gue, deepstarr, tmp_path):
+    for split in ("dev", "test"):
+        rows = [(sequence, 1) for sequence, _ in random_rows(4, len(split))]
+        write_csv(gue / "mouse/0" / f"{split}.csv", rows)
+    said = prepared(gue, tmp_path / "out")["warnings"]
+    for split in ("dev", "test"):
+        assert f"{split}: every label is 1, MCC will be undefined" in said
+    write_activity(deepstarr, "Test", [(i // 2, 7) for i in range(4)])
+    said = prepared(deepstarr, tmp_path / "made", **REGRESSION)["warnings"]
+    assert said == ["test: every label_hk is 7.0, correlation will be undefined"]
+
+
 def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
     train, dev, test = (random_rows(n, seed) for seed, n in enumerate(ROWS.values()))
     train[3] = train[2] = train[1]  # labels 1, 1, 1
