@@ -11,6 +11,7 @@ import numpy as np
 CLASSIFICATION, REGRESSION = "classification", "regression"
 CHOSEN_BY = {CLASSIFICATION: "mcc", REGRESSION: "pearson"}  # picks the best epoch
 CONSTANT, NON_FINITE = "constant predictions", "non-finite predictions"
+UNDEFINED = "undefined"
 ONE_CLASS, CONSTANT_TARGET = "one class", "a target that never varies"
 
 

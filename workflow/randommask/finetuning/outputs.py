@@ -57,7 +57,9 @@ def _undefined(metric: str, labels: dict[str, np.ndarray]) -> list[str]:
     """Flags for the splits of which no score is defined."""
     found = {name: metrics.undefined(labels[name]) for name in ("dev", "test")}
     return [
-        f"{metric} undefined: {why} in {name}" for name, why in found.items() if why
+        f"{metric} {metrics.UNDEFINED}: {why} in {name}"
+        for name, why in found.items()
+        if why
     ]
 
 

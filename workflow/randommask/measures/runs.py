@@ -14,6 +14,7 @@ from typing import Any
 
 from randommask import files
 from randommask.errors import InputError, reason
+from randommask.metrics import UNDEFINED
 
 _SHARED = ("architecture", "data_sha256", "encoder_sha256")
 """What all seeds of a cell must have in common beside their settings, where known."""
@@ -72,9 +73,10 @@ def read(root: Path, encoder: str, tokenization: str, dataset: str, seed: int) -
             raise InputError(
                 f"{path}: {key}: found {metrics.get(key)!r}, expected {value!r}"
             )
-    score = metrics.get("score", math.nan)
+    score = metrics.get("score")
     flags = tuple(metrics.get("flags", ()))
-    if score is not None and (
+    is_undefined = score is None and any(UNDEFINED in flag for flag in flags)
+    if not is_undefined and (
         not isinstance(score, int | float)
         or not math.isfinite(score)
         or not -1 <= score <= 1
@@ -83,7 +85,7 @@ def read(root: Path, encoder: str, tokenization: str, dataset: str, seed: int) -
     settings = dict(metrics.get("settings", {}))
     settings.pop("seed", None)
     shared = {key: metrics[key] for key in _SHARED if key in metrics}
-    score = None if score is None else 100 * score
+    score = None if is_undefined else 100 * score
     return Run(path, score, flags, settings, shared)
 
 
