@@ -112,6 +112,7 @@ ELSEWHERE = {
     "data/prepare.py": "the rows of a data set",
     "data/shards.py": "the records of a FASTA file",
     "data/splits.py": "the files of a data set",
+    "reading.py": "whatever file of sequences is read",
     "data/transfer.py": "the network",
     "data/windows.py": "how long the sequences are; a damaged shard",
     "data/world.py": "a list for the made world, told by its first job",

@@ -10,7 +10,6 @@ D = H / A, V vocabulary.
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from torch.nn import functional as F
 from randommask import kmers
 from randommask.encoders.dropout import dropout
 from randommask.encoders.weights import (
-    check_counts,
+    check_sizes,
     check_weights,
     check_widths,
     read_weights,
@@ -211,13 +210,6 @@ class Encoder(nn.Module):
         return dropout(x_BTH, self.config.dropout) if self.training else x_BTH
 
 
-SIZES = (
-    "num_hidden_layers",
-    "hidden_size",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-)
 # Our name of a part, and BERT's.
 _NAMES = {
     "word": "bert.embeddings.word_embeddings",
@@ -338,16 +330,6 @@ def read_config(folder: str | Path) -> EncoderConfig:
     if type(bert["k"]) is not int or not 1 <= bert["k"] <= kmers.MAX_K:
         raise InputError(f"{path}: k is {bert['k']!r}, expected 1 to {kmers.MAX_K}")
     return EncoderConfig(**{ours: bert[name] for ours, name in names.items()})
-
-
-def check_sizes(path: str | Path, config: dict[str, Any]) -> None:
-    """Raise `InputError` for sizes in config.json that no BERT can have."""
-    heads = ("num_attention_heads", "hidden_size")
-    check_counts(path, config, SIZES, ["hidden_dropout_prob"], heads)
-    tokenizations = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
-    if config.get("tokenization") not in tokenizations:
-        found = config.get("tokenization")
-        raise InputError(f"{path}: tokenization is {found!r}, expected {tokenizations}")
 
 
 def load(folder: str | Path, dropout: float | None = None) -> Encoder:

@@ -10,10 +10,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from randommask import kmers
 from randommask.errors import InputError
 
 NAMED = 3
 """Weights in a message, of all that are wrong."""
+
+
+BERT_SIZES = (
+    "num_hidden_layers",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -125,3 +135,13 @@ def prefixed(
         prefix + name if name.startswith(parts) else name: tensor
         for name, tensor in weights.items()
     }
+
+
+def check_sizes(path: str | Path, config: dict[str, Any]) -> None:
+    """Raise `InputError` for sizes in config.json that no BERT can have."""
+    heads = ("num_attention_heads", "hidden_size")
+    check_counts(path, config, BERT_SIZES, ["hidden_dropout_prob"], heads)
+    tokenizations = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
+    if config.get("tokenization") not in tokenizations:
+        found = config.get("tokenization")
+        raise InputError(f"{path}: tokenization is {found!r}, expected {tokenizations}")

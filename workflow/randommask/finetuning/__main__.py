@@ -41,6 +41,7 @@ from randommask.training.state import StateFolder
 
 VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
 WEIGHTS = ("config.json", "model.safetensors")
+HISTORY = ("epoch", "step", "train_loss", "dev_loss")
 # Between two checkpoints: a kill costs ten minutes at most, and runs that are shorter
 # write none.
 SAVE_SECONDS = 600.0
@@ -83,13 +84,7 @@ def finetune(
         if predictions_path:
             outputs.write_predictions(predictions_path, data, test)
         if history_path:
-            names = (
-                "epoch",
-                "step",
-                "train_loss",
-                "dev_loss",
-                f"dev_{settings.metric}",
-            )
+            names = (*HISTORY, f"dev_{settings.metric}")
             outputs.write_history(history_path, names, outcome.history)
         if metrics_path:
             seconds = outcome.seconds + time.perf_counter() - start

@@ -20,6 +20,7 @@ from randommask.encoders import bert, families
 from randommask.encoders.bert import EncoderConfig, read_config, save
 from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
 from randommask.encoders.weights import (
+    check_sizes,
     check_values,
     check_weights,
     prefixed,
@@ -138,7 +139,7 @@ def from_released(
     tokenization = config.get("tokenization", kmers.OVERLAPPING)
     kept = {"model_type": "bert", "k": k, "tokenization": tokenization}
     kept |= {key: config.get(key, value) for key, value in DEFAULTS.items()}
-    bert.check_sizes(f"{source}/config.json", kept)
+    check_sizes(f"{source}/config.json", kept)
     weights = prefixed(weights, "bert.", PARTS)
     weights = {n: w for n, w in weights.items() if not n.startswith(DROPPED)}
     for copy, name in TIED.items():
