@@ -111,6 +111,7 @@ ELSEWHERE = {
     "data/leaks.py": "files that jobs have made",
     "data/prepare.py": "the rows of a data set",
     "data/shards.py": "the records of a FASTA file",
+    "data/prepared.py": "the files of a prepared data set",
     "data/splits.py": "the files of a data set",
     "reading.py": "whatever file of sequences is read",
     "data/transfer.py": "the network",
