@@ -113,6 +113,7 @@ ELSEWHERE = {
     "data/shards.py": "the records of a FASTA file",
     "data/prepared.py": "the files of a prepared data set",
     "data/splits.py": "the files of a data set",
+    "finetuning/__main__.py": "a loss that is not finite",
     "reading.py": "whatever file of sequences is read",
     "data/transfer.py": "the network",
     "data/windows.py": "how long the sequences are; a damaged shard",
