@@ -38,6 +38,7 @@ from transformers.utils import logging
 from randommask import kmers
 from randommask.encoders import bert
 from randommask.experiment.hparams import Finetuning
+from randommask.files import sha256
 from randommask.finetuning import examples
 from randommask.finetuning.fitting import fit
 from randommask.finetuning.tokens import tokenize
@@ -77,7 +78,8 @@ def write_inputs(folder: Path, steps: int) -> None:
         made = {"sequence": sequences(rows, BASES), "label": np.arange(rows) % 2}
         pq.write_table(pa.table(made), data / f"{name}.parquet")
     summary = {"dataset": "made", "type": "classification", "classes": 2, "targets": []}
-    (data / "summary.json").write_text(json.dumps(summary))
+    sums = {path.stem: {"sha256": sha256(path)} for path in data.glob("*.parquet")}
+    (data / "summary.json").write_text(json.dumps(summary | {"splits": sums}))
 
 
 class StepClock(TrainerCallback):

@@ -31,6 +31,7 @@ from gpu_pretraining import CUDA, memory, wait
 from randommask import genome, kmers
 from randommask.encoders import bert
 from randommask.experiment.hparams import Finetuning
+from randommask.files import sha256
 from randommask.finetuning import examples
 from randommask.finetuning.__main__ import _make_deterministic
 from randommask.finetuning.tokens import tokenize
@@ -68,7 +69,8 @@ def write_inputs(folder: Path, bases: int, tiny: bool) -> None:
         table = pa.table({"sequence": made, "label": np.arange(rows) % 2})
         pq.write_table(table, data / f"{name}.parquet")
     summary = {"dataset": "made", "type": "classification", "classes": 2, "targets": []}
-    (data / "summary.json").write_text(json.dumps(summary))
+    sums = {path.stem: {"sha256": sha256(path)} for path in data.glob("*.parquet")}
+    (data / "summary.json").write_text(json.dumps(summary | {"splits": sums}))
 
 
 def report_in(first: float) -> None:

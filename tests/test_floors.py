@@ -15,7 +15,8 @@ from randommask.files import WORKFLOW
 PACKAGE = WORKFLOW / "randommask"
 FLOORS = (
     {"errors", "draws", "metrics"},
-    {"files", "genome"},
+    {"files", "reading"},
+    {"genome"},
     {"kmers", "experiment"},
     {"masking", "data"},
     {"encoders"},

@@ -44,6 +44,8 @@ def test_classification_equals_scikit_learn(seed, rows, classes, coarse):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a single label
         expected["mcc"] = reference.matthews_corrcoef(labels, named)
+    if len(set(labels)) < 2:
+        assert scores.pop("mcc") is None and expected.pop("mcc") == 0
     if len(set(labels)) < classes:
         assert scores.pop("auroc") is None and scores.pop("auprc") is None
     elif classes == 2:
@@ -60,7 +62,8 @@ def test_classification_equals_scikit_learn(seed, rows, classes, coarse):
         )
         expected["auprc"] = reference.average_precision_score(labels, probabilities)
     assert scores == pytest.approx(expected, abs=1e-12)
-    assert metrics.choose("classification", labels, probabilities) == scores["mcc"]
+    chosen = metrics.choose("classification", labels, probabilities)
+    assert metrics.defined(chosen) == scores.get("mcc")
 
 
 def test_several_classes_are_averaged_as_scikit_learn_does():
@@ -141,7 +144,8 @@ def test_constant_predictions_score_0_and_are_flagged():
     tilted = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
     assert metrics.flags("classification", tilted) == ["constant predictions"]
     values = np.array([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]], np.float32)
-    scores = metrics.score("regression", values[::-1].astype(np.float64), values)
+    labels = np.array([[3.0, 3.0], [2.0, 2.0], [1.0, 1.0]])
+    scores = metrics.score("regression", labels, values)
     assert scores["pearson_0"] == 0 and scores["pearson_1"] == pytest.approx(-1)
     assert metrics.flags("regression", values) == ["constant predictions"]
     assert metrics.flags("regression", values[:, 1:]) == []
@@ -154,8 +158,32 @@ def test_non_finite_predictions_are_flagged_and_score_no_warning(bad):
     assert metrics.flags("classification", probabilities) == ["non-finite predictions"]
     scores = metrics.score("classification", labels, probabilities)
     assert scores["auroc"] is None and np.isfinite(scores["mcc"])
-    scores = metrics.score("regression", np.ones((20, 2)), probabilities)
+    varied = np.arange(40.0).reshape(20, 2)
+    scores = metrics.score("regression", varied, probabilities)
     assert scores["pearson"] == 0 and scores["mse"] is None
+
+
+@pytest.mark.parametrize("predictions", ["good", "constant", "nan"])
+def test_labels_that_do_not_vary_have_no_score(predictions):
+    """Not 0, which would say that the model is no better than chance."""
+    _, probabilities = drawn(0, 20, 2, False)
+    probabilities[:] = {"good": probabilities, "constant": 0.5, "nan": np.nan}[
+        predictions
+    ]
+    labels = np.ones(20, np.int64)
+    scores = metrics.score("classification", labels, probabilities)
+    assert [scores[name] for name in ("mcc", "auroc", "auprc")] == [None] * 3
+    assert scores["accuracy"] is not None
+    assert np.isnan(metrics.choose("classification", labels, probabilities))
+    assert metrics.undefined(labels) == "one class"
+    assert metrics.undefined(np.array([0, 1, 1])) is None
+    both = np.stack([np.ones(20), np.arange(20.0)], axis=1)
+    scores = metrics.score("regression", both, probabilities)
+    names = ("pearson", "spearman", "pearson_0")
+    assert [scores[name] for name in names] == [None] * 3
+    assert scores["pearson_1"] is not None
+    assert np.isnan(metrics.choose("regression", both, probabilities))
+    assert metrics.undefined(both) == "a target that never varies"
 
 
 def test_neither_scikit_learn_nor_scipy_is_imported():

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import count
@@ -14,12 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from made.dataset import BASES, hparams, made, planted, tiny_encoder, write
+from safetensors.numpy import load_file, save_file
 
-from randommask import predict
+from randommask import genome, predict
 from randommask.encoders.families import hyena
 from randommask.encoders.hyena import Hyena, HyenaConfig
 from randommask.errors import InputError
-from randommask.finetuning import purpose
+from randommask.finetuning import heads, purpose
 from randommask.finetuning.__main__ import finetune
 
 torch.set_num_threads(1)
@@ -53,8 +55,9 @@ def classifier(tmp_path_factory):
 def read(path):
     with open(path, newline="") as file:
         header, *rows = csv.reader(file, delimiter="\t")
-    values = np.array([[float(cell) for cell in row[3:]] for row in rows])
-    return header, [(row[0], int(row[1]), int(row[2])) for row in rows], values
+    assert header[0] == "record" and {row[-1] for row in rows} == {"ok"}
+    values = np.array([[float(cell) for cell in row[4:-1]] for row in rows])
+    return header, [(row[1], int(row[2]), int(row[3])) for row in rows], values
 
 
 def write_fasta(path, sequences, opener=open):
@@ -84,7 +87,7 @@ def test_fasta_and_csv_give_the_runs_predictions(
     predict.predict(model, tmp_path / "csv.tsv", table=table)
     for name, prefix in (("fasta.tsv", "s"), ("csv.tsv", "")):
         header, windows, values = read(tmp_path / name)
-        assert header == ["id", "start", "end", *names]
+        assert header == ["record", "id", "start", "end", *names, "status"]
         assert windows == [
             (f"{prefix}{row}", 0, len(sequence))
             for row, sequence in enumerate(sequences)
@@ -104,7 +107,7 @@ def test_values_are_in_the_targets_units(tmp_path):
     table.write_text("sequence,id\n" + rows)
     predict.predict(model, tmp_path / "out.tsv", table=table)
     header, windows, values = read(tmp_path / "out.tsv")
-    assert header[3:] == names == ["y_dev", "y_hk"]
+    assert header[4:-1] == names == ["y_dev", "y_hk"]
     assert [window[0] for window in windows] == list("abc" * 8)
     assert np.allclose(values, expected, rtol=1e-5, atol=1e-5) and values[0, 0] > 50
 
@@ -161,11 +164,10 @@ def test_windows_cover_a_sequence_and_end_with_it(length):
     assert (steps[:-1] == 4).all() and (steps > 0).all() and (steps <= 4).all()
 
 
-def test_windows_are_made_as_they_are_asked_for(monkeypatch):
-    records = ((f"r{row}", np.zeros(BASES, np.uint8)) for row in count())
-    monkeypatch.setattr(predict.genome, "read_fasta", lambda _: records)
-    windows = predict.fasta_windows(__file__, BASES, 3)
-    assert [next(windows)[0] for _ in range(2)] == ["r0", "r1"]
+def test_windows_are_made_as_they_are_asked_for():
+    records = (genome.Record(n, f"r{n}", bytes(BASES), None) for n in count())
+    windows = predict.cut(records, BASES, 3)
+    assert [next(windows).name for _ in range(2)] == ["r0", "r1"]
 
 
 def test_the_window_is_what_the_positions_hold():
@@ -206,19 +208,23 @@ def test_the_model_says_what_it_is_for(classifier):
     [
         ("in.fa", "", "in.fa: empty file, expected FASTA"),
         ("in.fa", "ACGT\n", "in.fa: not FASTA: starts with 'ACGT'"),
-        ("in.fa", ">a\nACGT!\n", "record a: found '!' at base 5"),
-        ("in.fa", ">a\nAC\n", "record a: 2 bases, expected at least 3"),
-        ("in.csv", "", "no column sequence, found 'an empty file'"),
-        ("in.csv", "bases\nACGT\n", "no column sequence, found 'bases'"),
+        ("in.csv", "", "found no column sequence, expected one"),
+        ("in.csv", "bases\nACGT\n", "no column sequence, expected one (the header is"),
         ("in.csv", "sequence\n", "in.csv: 0 rows, expected at least 1"),
-        ("in.csv", "sequence\nACGT\nAC.T\n", "row 1: found '.', expected IUPAC"),
-        ("in.csv", "id,sequence\n7\n", "row 0: 0 bases, expected at least 3"),
+        ("in.csv", "sequence,id,id\nACGT,1,2\n", "found more than one column id"),
+        (
+            "in.csv",
+            'sequence,id\nACGT,a\nACGT,"b\nACGT,c\nACGT,"d\n',
+            "in.csv: line 3: a quote is open at the end of the line, expected a row",
+        ),
+        ("in.csv", 'sequence,id\n"ACGT"x,a\n', "in.csv: line 2: ',' expected after"),
+        ("in.csv", "sequence\nACGT\nAC\ud800\n", "in.csv: not UTF-8 text"),
     ],
 )
 def test_files_that_cannot_be_predicted(classifier, tmp_path, name, text, expected):
     _, model, _, _ = classifier
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, errors="surrogatepass")
     key = "fasta" if name == "in.fa" else "table"
     with pytest.raises(InputError) as caught:
         predict.predict(model, tmp_path / "out.tsv", **{key: path})
@@ -226,14 +232,126 @@ def test_files_that_cannot_be_predicted(classifier, tmp_path, name, text, expect
     assert [left.name for left in tmp_path.iterdir()] == [name]
 
 
+GOOD = "ACGTTGCAAC"
+BAD = {  # what a record holds, and what its status is
+    "AC": "2 bases, expected at least 3",
+    "": "empty, expected bases",
+    "ACGT!A": f"found '!' at base 5, expected IUPAC letters ({genome.IUPAC})",
+}
+
+
+@pytest.mark.parametrize("kind", ["fasta", "table"])
+@pytest.mark.parametrize(("bad", "status"), BAD.items())
+def test_one_bad_record_does_not_lose_the_others(
+    classifier, tmp_path, capsys, kind, bad, status
+):
+    _, model, names, _ = classifier
+    records = [("a", GOOD), ("b", bad), ("c", GOOD[::-1])]
+    if kind == "fasta":
+        text = "".join(f">{name}\n{letters}\n" for name, letters in records)
+    else:
+        text = "id,sequence\n" + "".join(f"{n},{letters}\n" for n, letters in records)
+    (tmp_path / "in").write_text(text)
+    code = predict.predict(model, tmp_path / "out.tsv", **{kind: tmp_path / "in"})
+    assert code == 1  # record
+    lines = (tmp_path / "out.tsv").read_text().splitlines()
+    header, first, second, third = (line.split("\t") for line in lines)
+    assert header == ["record", "id", "start", "end", *names, "status"]
+    assert (first[:4], first[-1]) == (["1", "a", "0", "10"], "ok")
+    assert second == ["2", "b", "", "", *[""] * len(names), status]
+    assert (third[:4], third[-1]) == (["3", "c", "0", "10"], "ok")
+    said = capsys.readouterr().err
+    assert "1 of 3 records without a prediction" in said and status in said
+    (tmp_path / "one").write_text(">a\n" + GOOD[::-1])
+    predict.predict(model, tmp_path / "one.tsv", fasta=tmp_path / "one")
+    alone = (tmp_path / "one.tsv").read_text().splitlines()[1].split("\t")
+    assert np.allclose(list(map(float, third[4:-1])), list(map(float, alone[4:-1])))
+
+
+def test_ragged_rows_have_a_status_too(classifier, tmp_path):
+    _, model, _, _ = classifier
+    path = tmp_path / "in.csv"
+    path.write_text(f"id\tsequence\na\t{GOOD}\n\nb\nc\t{GOOD}\tx\nd\t{GOOD}\n")
+    assert predict.predict(model, tmp_path / "out.tsv", table=path) == 2
+    lines = (tmp_path / "out.tsv").read_text().splitlines()
+    rows = [line.split("\t") for line in lines]
+    assert [(row[0], row[1], row[-1]) for row in rows[1:]] == [
+        ("1", "a", "ok"),
+        ("2", "", "line 4: found 1 cells, expected 2"),
+        ("3", "", "line 5: found 3 cells, expected 2"),
+        ("4", "d", "ok"),
+    ]
+
+
+def test_what_is_read_otherwise_is_said_once(classifier, tmp_path, capsys):
+    """U, IUPAC codes, and names that do not tell records apart."""
+    _, model, _, _ = classifier
+    rna, dna = tmp_path / "rna.fa", tmp_path / "dna.fa"
+    rna.write_bytes(b"\xef\xbb\xbf>a 1\r\nACGUUGCA\r\nacR\r\n>a 2\rACGU\r>\rUUUU\r")
+    dna.write_bytes(b">a 1\nACGTTGCAACN\n>a 2\nACGT\n>\nTTTT\n")
+    for path in (rna, dna):
+        predict.predict(model, f"{path}.tsv", fasta=path)
+        said = capsys.readouterr().err.splitlines()
+        notes = [] if path == dna else [f"note: {path}: 7 U read as T"]
+        assert said == [
+            *notes,
+            f"note: {path}: 1 letters other than ACGT read as unknown",
+            f"note: {path}: 1 records have the name of one before (the first is 'a'); "
+            "column record tells them apart",
+            f"note: {path}: 1 records have no id",
+        ]
+    assert (tmp_path / "rna.fa.tsv").read_text() == (
+        tmp_path / "dna.fa.tsv"
+    ).read_text()
+
+
+@pytest.mark.parametrize("kind", ["fasta", "csv"])
+def test_a_pipe_is_read_as_a_file_is(classifier, tmp_path, kind):
+    sequences, model, _, _ = classifier
+    write_one = write_fasta if kind == "fasta" else write_csv
+    source = write_one(tmp_path / "in", sequences[:3], gzip.open)
+    command = [sys.executable, "-m", "randommask.predict", "--model", model]
+    command += [f"--{kind}", "/dev/stdin", "--output", "/dev/stdout"]
+    done = subprocess.run(
+        list(map(str, command)),
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        input=source.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    key = "fasta" if kind == "fasta" else "table"
+    predict.predict(model, tmp_path / "out.tsv", **{key: source})
+    assert done.stdout.decode() == (tmp_path / "out.tsv").read_text()
+
+
 def test_a_window_with_more_tokens_than_positions(classifier, monkeypatch):
     """As the Nucleotide Transformer's tokens may be, between many N."""
     model = predict.FineTuned(classifier[1])
-    monkeypatch.setattr(
-        model.family, "tokenize", lambda *_: (np.zeros((2, 99)), np.array([9, 99]))
+    whole = model.family.tokenize
+
+    def tokenize(sequences, *settings):
+        ids, lengths = whole(sequences, *settings)
+        return ids, np.where(np.char.startswith(sequences, "N"), 99, lengths)
+
+    monkeypatch.setattr(model.family, "tokenize", tokenize)
+    values, problems = model.predict(["A" * 9, "N" * 9])
+    assert np.isfinite(values[0]).all() and problems[0] is None
+    assert problems[1].startswith("99 tokens, expected at most the model's ")
+
+
+def test_a_model_whose_output_is_no_number_says_so(classifier, tmp_path):
+    _, model, names, _ = classifier
+    shutil.copytree(model, tmp_path / "model")
+    head = load_file(model / "head.safetensors")
+    save_file({n: t * np.nan for n, t in head.items()}, tmp_path / "model" / heads.HEAD)
+    (tmp_path / "in.fa").write_text(f">a\n{GOOD}\n")
+    assert predict.predict(
+        tmp_path / "model", tmp_path / "out.tsv", fasta=tmp_path / "in.fa"
     )
-    with pytest.raises(InputError, match="b from 5 to 14: 99 tokens, expected at most"):
-        model.predict([("a", 0, 9, "A" * 9), ("b", 5, 14, "N" * 9)])
+    row = (tmp_path / "out.tsv").read_text().splitlines()[1]
+    assert row == "\t".join(
+        ["1", "a", "0", "10", *[""] * len(names), "the model's output is not finite"]
+    )
 
 
 def test_files_that_are_missing_or_broken(classifier, tmp_path):
@@ -243,7 +361,7 @@ def test_files_that_are_missing_or_broken(classifier, tmp_path):
             predict.predict(model, tmp_path / "out", **{key: tmp_path / "none"})
     broken = tmp_path / "in.csv"
     broken.write_bytes(gzip.compress(b"sequence\n" + b"ACGT\n" * 99)[:-9])
-    with pytest.raises(InputError, match="not readable as csv"):
+    with pytest.raises(InputError, match="the gzip ends too early"):
         predict.predict(model, tmp_path / "out", table=broken)
     with pytest.raises(InputError, match="expected a folder that finetune --model"):
         predict.predict(tmp_path, tmp_path / "out", table=broken)

@@ -363,3 +363,14 @@ def test_an_answer_of_another_form_is_refused(server, monkeypatch, kind):
             assert "\n" not in str(error)
             refused += 1
     assert refused > 20
+
+
+def test_weights_in_shards_are_taken_with_their_index():
+    index = "model.safetensors.index.json"
+    shards = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    names = ["README.md", *shards, index, "config.json", "modeling.py", "vocab.txt"]
+    assert hub.choose("here", names) == ["config.json", index, *shards, "vocab.txt"]
+    with pytest.raises(RefusedError, match=r"no model\.safetensors or pytorch_model"):
+        hub.choose("here", [name for name in names if name != index])
+    whole = hub.choose("here", [*names, "model.safetensors"])
+    assert whole == ["config.json", "model.safetensors", "vocab.txt"]

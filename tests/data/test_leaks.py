@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made.dataset import seal
 
 from randommask.data import alike, leaks
 from randommask.errors import InputError
@@ -74,8 +75,7 @@ def write(folder, splits, targets=()):
     kind = "regression" if targets else "classification"
     summary = {"dataset": "made", "task": "cells", "type": kind}
     summary |= {"classes": None if targets else 2, "targets": list(targets)}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    return folder
+    return seal(folder, **summary)
 
 
 def found(folder, splits, **options):
@@ -322,10 +322,13 @@ def test_near_duplicates_are_those_of_counting_by_hand(random):
     ("change", "message"),
     [
         (lambda d: (d / "summary.json").write_text("{}"), "no key 'dataset'"),
-        (lambda d: (d / "dev.parquet").write_text("x"), "dev.parquet: not a parquet"),
+        (lambda d: (d / "dev.parquet").write_text("x"), "dev.parquet: sha256 is 2d7"),
         (
-            lambda d: pq.write_table(pa.table({"sequence": ["A"]}), d / "test.parquet"),
-            "test.parquet: no column 'label'",
+            lambda d: (
+                pq.write_table(pa.table({"sequence": ["A"]}), d / "test.parquet"),
+                seal(d),
+            ),
+            "test.parquet: no column label",
         ),
     ],
 )

@@ -195,13 +195,12 @@ def test_case_line_ends_byte_order_mark_and_column_order_do_not_matter(gue, tmp_
         ("ACGTACGT,2", "line 3: label is '2', expected an integer from 0 to 1"),
         ("ACGTACGT,-1", "line 3: label is '-1'"),
         ("ACGTACGT,99999999999999999999", "line 3: label is '9999"),
-        ("ACGT-CGT,1", "line 3: found '-' in the sequence"),
-        ("ACGUACGU,1", "line 3: found 'U' in the sequence"),
-        ("ACGTAC GT,1", "line 3: found ' ' in the sequence"),
+        ("ACGT-CGT,1", "line 3: found '-' at base 5, expected IUPAC"),
+        ("ACGTAC GT,1", "line 3: found ' ' at base 7, expected IUPAC"),
         ("ACGTA,1", "line 3: found a sequence of 5 bases, expected at least k = 6"),
         (",1", "line 3: found a sequence of 0 bases"),
-        ("ACGTACGT", "line 3: Expected 2 columns, got 1"),
-        ("ACGTACGT,1,1", "line 3: Expected 2 columns, got 3"),
+        ("ACGTACGT", "line 3: found 1 cells, expected 2"),
+        ("ACGTACGT,1,1", "line 3: found 3 cells, expected 2"),
     ],
 )
 def test_a_bad_row_is_named(gue, tmp_path, row, message):
@@ -245,6 +244,32 @@ def test_letters_that_stand_for_several_bases_pass_with_a_warning(gue, tmp_path)
     ]
 
 
+def test_u_is_read_as_t_and_said(gue, deepstarr, tmp_path, capsys):
+    plain = prepared(gue, tmp_path / "dna")
+    path = gue / "mouse/0/dev.csv"
+    text = path.read_text()
+    count = text.count("T")
+    path.write_text(text.replace("T", "U"))
+    summary = prepared(gue, tmp_path / "rna")
+    assert summary["warnings"] == [f"dev: {count} U read as T"]
+    assert f"warning: TF-M-0 dev: {count} U read as T" in capsys.readouterr().err
+    assert summary["splits"] == plain["splits"]
+
+    plain = prepared(deepstarr, tmp_path / "starr-dna", **REGRESSION)
+    path = deepstarr / "Sequences_Val.fa"
+    path.write_text(path.read_text().replace("T", "u"))
+    summary = prepared(deepstarr, tmp_path / "starr-rna", **REGRESSION)
+    assert "U read as T" in summary["warnings"][0]
+    assert summary["splits"] == plain["splits"]
+
+
+def test_a_quote_that_does_not_close_is_named_and_swallows_no_row(gue, tmp_path):
+    path = gue / "mouse/0/dev.csv"
+    path.write_text('sequence,label,n\nACGTACGT,0,"x\nACGTACGT,1,\nACGTACGT,1,"x\n')
+    with pytest.raises(InputError, match=r"dev\.csv: line 2: a quote is open at the"):
+        prepared(gue, tmp_path / "out")
+
+
 def test_what_is_not_as_published_is_said_with_both_numbers(gue, tmp_path):
     write_csv(gue / "mouse/0/dev.csv", [("ACGTACGT", 1), *random_rows(4, 9)])
     summary = prepared(gue, tmp_path / "out", classes=3)
@@ -262,6 +287,18 @@ def test_a_training_split_with_a_single_label_is_refused(gue, tmp_path):
     write_csv(gue / "mouse/0/train.csv", [(s, 1) for s, _ in random_rows(12, 0)])
     with pytest.raises(InputError, match="every train label is 1, expected 2 classes"):
         prepared(gue, tmp_path / "out")
+
+
+def test_splits_without_a_defined_score_are_warned_of(gue, deepstarr, tmp_path):
+    for split in ("dev", "test"):
+        rows = [(sequence, 1) for sequence, _ in random_rows(4, len(split))]
+        write_csv(gue / "mouse/0" / f"{split}.csv", rows)
+    said = prepared(gue, tmp_path / "out")["warnings"]
+    for split in ("dev", "test"):
+        assert f"{split}: every label is 1, MCC will be undefined" in said
+    write_activity(deepstarr, "Test", [(i // 2, 7) for i in range(4)])
+    said = prepared(deepstarr, tmp_path / "made", **REGRESSION)["warnings"]
+    assert said == ["test: every label_hk is 7.0, correlation will be undefined"]
 
 
 def test_duplicates_leaks_and_contradictions_are_counted(gue, tmp_path):
@@ -463,8 +500,11 @@ def test_bad_activities_are_named(deepstarr, tmp_path, values, message):
     [
         ("", "empty file, expected FASTA"),
         ("ACGTACGT\n", "not FASTA: starts with 'ACGTACGT'"),
-        (">a\nACGTACGT\n>b\n>c\nACGTACGT\n>d\nACGTACGT\n", "record b is empty"),
-        (">a\nACGT\nACGT\n>b\nACGTAXGT\n", "record 2: found 'X'"),
+        (
+            ">a\nACGTACGT\n>b\n>c\nACGTACGT\n>d\nACGTACGT\n",
+            "record b: empty, expected bases",
+        ),
+        (">a\nACGT\nACGT\n>b\nACGTAXGT\n", "record b: found 'X' at base 6"),
     ],
 )
 def test_bad_sequences_are_named(deepstarr, tmp_path, text, message):

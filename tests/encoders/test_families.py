@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made.dataset import seal
 from made.encoders import publish_bert, publish_esm, write_dataset
 
 from randommask import kmers
@@ -379,5 +380,6 @@ def test_what_is_cut_may_be_all_n(folders, tmp_path):
     data = write_dataset(tmp_path / "d", (2, 1, 1), 60, spoilt=False)
     table = pa.table({"sequence": ["N" * 300, "ACGTTA" * 3], "label": [0, 1]})
     pq.write_table(table, data / "train.parquet")
+    seal(data)
     cut = read_tokens(data, BOTH[1], folders["esm"], truncate=True)
     assert cut["train"].lengths_N.tolist() == [39, 7]

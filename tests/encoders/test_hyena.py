@@ -279,13 +279,13 @@ def test_every_weight_that_is_missing_or_unexpected_is_named():
     gone = f"{hyena.PREFIX}ln_f.bias", f"{hyena.PREFIX}layers.1.mixer.filter_fn.bias"
     for name in gone:
         del weights[name]
-    weights["pooler.weight"] = weights["score.weight"] = torch.zeros(1)
+    weights["pooler.weight"] = weights["extra.weight"] = torch.zeros(1)
     with pytest.raises(InputError) as error:
         hyena.from_released(weights, config, "here")
     for name in (
         *gone,
         "missing weights",
-        "unexpected weights pooler.weight, score.weight",
+        "unexpected weights extra.weight, pooler.weight",
     ):
         assert name in str(error.value)
 
@@ -306,16 +306,35 @@ def test_a_weight_of_another_shape_and_frequencies_that_differ_are_named():
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("d_model", None, "d_model is None, expected a number over 0"),
+        ("d_model", None, "d_model is None, expected an integer over 0"),
+        ("d_model", 10**9, "no weight is 1000000000 wide"),
+        ("n_layer", 10**9, "weights, expected 1000000000 layers"),
+        ("n_layer", 2.0, "n_layer is 2.0, expected an integer over 0"),
+        ("max_seq_len", 10**9, "no weight is 1000000000 wide"),
+        ("num_inner_mlps", 10**9, "weights, expected 1000000000 layers"),
+        ("emb_dim", 4, "emb_dim is 4, expected an odd number over 1"),
+        ("embed_dropout", 2, "embed_dropout is 2, expected 0 to less than 1"),
+        ("activation_freq", float("nan"), "activation_freq is nan, expected a number"),
         ("hyena_order", 3, "hyena_order is 3, expected 2"),
         ("vocab_size", 5, "vocab_size is 5, expected at least the 12 tokens"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(tmp_path, key, value, message):
-    config = released(tiny())[1] | {key: value}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights, config = released(tiny())
     with pytest.raises(InputError, match=message):
-        hyena.read_config(tmp_path)
+        hyena.from_released(weights, config | {key: value}, "here")
+
+
+@pytest.mark.parametrize("form", ["alone", "causal", "classifier"])
+def test_an_encoder_alone_or_with_a_head_is_taken(form):
+    weights, config = released(tiny())
+    start = {"alone": hyena.PREFIX, "causal": "", "classifier": ""}[form]
+    given = {n.removeprefix(start): w for n, w in weights.items()}
+    if form != "alone":
+        given["lm_head.weight" if form == "causal" else "score.weight"] = torch.ones(2)
+    _, found = hyena.from_released(given, config, "here")
+    expected = {n for n in weights if n.startswith(hyena.PREFIX)}
+    assert found.keys() >= expected
 
 
 def test_weights_that_are_none_are_refused(tmp_path):

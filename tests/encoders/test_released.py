@@ -8,11 +8,12 @@ import sys
 import pytest
 import torch
 from made.encoders import publish_bert, publish_esm
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from randommask import files
 from randommask.encoders import bert, families, released
 from randommask.errors import InputError, reason
+from randommask.finetuning import heads
 
 torch.set_num_threads(1)
 
@@ -169,10 +170,10 @@ def test_a_damaged_pickle(dnabert, kept):
 
 
 def test_missing_files(dnabert):
-    (dnabert / "vocab.txt").unlink()
-    assert "vocab.txt: no such file" in error(dnabert, "bert")
     (dnabert / "pytorch_model.bin").unlink()
     assert "no model.safetensors or pytorch_model.bin" in error(dnabert, "bert")
+    (dnabert / "vocab.txt").unlink()
+    assert "vocab.txt: no such file" in error(dnabert, "bert")
     (dnabert / "config.json").unlink()
     assert "config.json: no such file" in error(dnabert, "bert")
 
@@ -180,10 +181,16 @@ def test_missing_files(dnabert):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda words: [*words[:6], *words[7:]], "line 7 is 'AAC', expected 'AAT'"),
-        (lambda words: sorted(words), "line 1 is 'AAA', expected '[PAD]'"),
+        (
+            lambda words: [*words[:6], "AXT", *words[7:]],
+            "line 7 is 'AXT', expected 'AAT' (the words are 69)",
+        ),
+        (lambda words: [*words[:6], "AAA", *words[7:]], "line 7 is 'AAA', as line 6"),
         (lambda words: words[:-1], "68 words, expected 69"),
-        (lambda words: [*words, "ACGT"], "70 words, expected 69"),
+        (
+            lambda words: [*words, "ACGT"],
+            "line 70 is 'ACGT', expected 'the end' (the words are 69)",
+        ),
     ],
 )
 def test_words_that_are_not_our_tokenizers(dnabert, change, expected):
@@ -216,6 +223,190 @@ def test_values_that_do_not_fit(tmp_path):
         publish(folder)
         change_config(folder, **changes)
         assert expected in error(folder, family)
+
+
+SIZES = {
+    "num_hidden_layers": [0, -1, "2", 2.0, True, None, 10**9, 10**30, 3],
+    "hidden_size": [0, 63, "64", 128, 10**9],
+    "num_attention_heads": [0, -4, 3, 65, None],
+    "intermediate_size": [0, 129, 10**9],
+    "max_position_embeddings": [0, 41, 10**9],
+    "hidden_dropout_prob": [2, 1, -0.1, "0.1", None, float("nan")],
+}
+
+
+@pytest.mark.parametrize("publish", [publish_bert, publish_esm])
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key in SIZES for value in SIZES[key]]
+)
+def test_sizes_that_cannot_be_or_do_not_fit(tmp_path, publish, key, value):
+    publish(tmp_path / "published")
+    change_config(tmp_path / "published", **{key: value})
+    message = error(tmp_path / "published", publish.__name__.removeprefix("publish_"))
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize("publish", [publish_bert, publish_esm])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda w: w * float("nan"), "holds NaN or infinity, expected numbers"),
+        (lambda w: torch.full_like(w, float("inf")), "holds NaN or infinity"),
+        (lambda w: w.double() + 1e300, "holds NaN or infinity"),
+        (lambda w: w.to(torch.int8), "is of type int8, expected real numbers"),
+        (lambda w: w > 0, "is of type bool, expected real numbers"),
+        (lambda w: w.to(torch.complex64), "is of type complex64, expected real"),
+        (lambda w: w.to_sparse(), "is of type sparse_coo, expected real numbers"),
+        (
+            lambda w: torch.zeros(1).expand(10**9, 10**3),
+            "has fewer numbers than its shape says",
+        ),
+    ],
+)
+def test_weights_that_are_no_weights(tmp_path, publish, spoil, said):
+    folder, family = tmp_path / "published", publish.__name__.removeprefix("publish_")
+    publish(folder)
+    name = f"{family}.encoder.layer.0.output.dense.weight"
+    change(folder, **{name: spoil(torch.load(folder / "pytorch_model.bin")[name])})
+    assert f"pytorch_model.bin: {name} {said}" in error(folder, family)
+
+
+# --- Checkpoints of others ------------------------------------------------------------
+
+SMALL = {
+    "vocab_size": 69,
+    "num_hidden_layers": 2,
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 42,
+}
+ESM = {"vocab_size": 73, "pad_token_id": 1, "mask_token_id": 2}
+ESM |= {"position_embedding_type": "absolute", "token_dropout": False}
+
+
+def saved(folder, kind, **options):
+    """A model of transformers as it saves itself, with our words; in eval mode."""
+    import transformers
+
+    torch.manual_seed(0)
+    is_bert = kind.startswith("Bert")
+    make = transformers.BertConfig if is_bert else transformers.EsmConfig
+    config = make(**SMALL | ({} if is_bert else ESM), num_labels=3)
+    model = getattr(transformers, kind)(config).eval()
+    model.save_pretrained(folder, **options)
+    words = families.named("bert" if is_bert else "esm", folder).vocabulary(3)
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return model
+
+
+def same_states(folder, theirs, places=None):
+    """Do an encoder of ours and one of transformers see the same in a sequence?"""
+    ours = families.of(folder).load(folder).eval()
+    ids = torch.randint(5, 69, (2, 20), generator=torch.manual_seed(1))
+    ids[:, 0] = 2 if isinstance(ours, bert.Encoder) else 3
+    body = getattr(theirs, theirs.base_model_prefix, theirs)
+    with torch.no_grad():
+        found = ours.features(ids)
+        if places:
+            ids = torch.tensor(places)[ids]
+        expected = body(ids).last_hidden_state[:, 0]
+    return torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "BertModel",
+        "BertForMaskedLM",
+        "BertForSequenceClassification",
+        "BertForPreTraining",
+        "BertForTokenClassification",
+        "EsmModel",
+        "EsmForMaskedLM",
+        "EsmForSequenceClassification",
+    ],
+)
+@pytest.mark.parametrize("form", ["whole", "shards", "module.", "_orig_mod.module."])
+def test_whatever_stands_on_top_the_encoder_is_taken(tmp_path, kind, form):
+    source = tmp_path / "published"
+    options = {"max_shard_size": "20KB"} if form == "shards" else {}
+    theirs = saved(source, kind, **options)
+    if form == "shards":
+        assert len(list(source.glob("*.safetensors"))) > 1
+    elif form != "whole":
+        path = source / "model.safetensors"
+        save_file({form + n: t for n, t in load_file(path).items()}, path)
+    family = "bert" if kind.startswith("Bert") else "esm"
+    released.convert(source, family, tmp_path / "out")
+    assert same_states(tmp_path / "out", theirs)
+
+
+@pytest.mark.parametrize("kind", ["BertForMaskedLM", "EsmModel"])
+def test_words_in_another_order_are_put_into_ours(tmp_path, kind):
+    source = tmp_path / "published"
+    theirs = saved(source, kind)
+    words = (source / "vocab.txt").read_text().split()
+    is_bert = kind.startswith("Bert")
+    # The Nucleotide Transformer counts positions from the id of its padding.
+    moved = sorted(words) if is_bert else [*words[:3], *sorted(words[3:])]
+    (source / "vocab.txt").write_text("\n".join(moved))
+    pad = moved.index("[PAD]" if is_bert else "<pad>")
+    change_config(source, pad_token_id=pad)
+    released.convert(source, "bert" if is_bert else "esm", tmp_path / "out")
+    assert (tmp_path / "out" / "vocab.txt").read_text().split() == words
+    places = [moved.index(word) for word in words]
+    assert same_states(tmp_path / "out", theirs, places)
+    assert not same_states(tmp_path / "out", theirs)
+
+
+def test_padding_that_positions_are_counted_from_stays(tmp_path):
+    saved(tmp_path / "published", "EsmModel")
+    path = tmp_path / "published" / "vocab.txt"
+    path.write_text("\n".join(sorted(path.read_text().split())))
+    assert "<pad> is on line" in error(tmp_path / "published", "esm")
+
+
+@pytest.mark.parametrize("publish", [publish_bert, publish_esm])
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_fine_tuned_model_of_ours_is_taken(tmp_path, publish, pooling):
+    family = publish.__name__.removeprefix("publish_")
+    publish(tmp_path / "published")
+    released.convert(tmp_path / "published", family, tmp_path / "encoder")
+    model = heads.build(tmp_path / "encoder", 2, 0.1, 0, pooling=pooling)
+    ones = torch.ones(2)
+    heads.save(model, tmp_path / "model", ones, 0 * ones, type="classification")
+    released.convert(tmp_path / "model", family, tmp_path / "again")
+    for name in ("model.safetensors", "config.json", "vocab.txt"):
+        first, second = (tmp_path / f / name for f in ("encoder", "again"))
+        assert first.read_bytes() == second.read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ([], "no weight_map, expected a file for each weight"),
+        ({"weight_map": {}}, "no weight_map"),
+        ({"weight_map": {"a": 3}}, "a is in 3, expected a file's name"),
+        ({"weight_map": {"a": "../x.safetensors"}}, "expected a file's name"),
+        ({"weight_map": {"a": "x.safetensors"}}, "x.safetensors: no such file, which"),
+        ({"weight_map": {"a": "pytorch_model.bak"}}, "not as model.safetensors.index"),
+    ],
+)
+def test_an_index_that_does_not_fit_its_shards(dnabert, index, said):
+    (dnabert / "pytorch_model.bin").rename(dnabert / "pytorch_model.bak")
+    (dnabert / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert said in error(dnabert, "bert")
+
+
+def test_a_message_stays_short(tmp_path):
+    saved(tmp_path / "published", "BertModel")
+    path = tmp_path / "published" / "model.safetensors"
+    weights = load_file(path)
+    save_file({n: t for n, t in weights.items() if ".layer.1." not in n}, path)
+    message = error(tmp_path / "published", "bert")
+    assert "missing weights bert.encoder.layer.1" in message and "13 more" in message
+    assert len(message) < 400
 
 
 def test_the_command_prints_one_line(dnabert):

@@ -179,3 +179,14 @@ def test_an_unknown_dataset_is_answered_with_the_known_ones(tmp_path):
     path = write(tmp_path / "d.tsv", GOOD, REGRESSION)
     with pytest.raises(InputError, match=r"no dataset EMP-H5, .* EMP-H3, EAP"):
         datasets.find(datasets.read(path), "EMP-H5", path)
+
+
+def test_tabs_that_an_editor_trimmed_are_no_cells_lost(tmp_path):
+    cells = ["mine", "cells", "./data", "Fly", "30", "2", "", "mcc", "1", "8", "1e-4"]
+    whole = tmp_path / "whole.tsv"
+    row = "\t".join([*cells, "no", "yes", "", "", ""])
+    whole.write_text("\t".join(datasets.COLUMNS) + "\n" + row + "\n")
+    trimmed = tmp_path / "trimmed.tsv"
+    trimmed.write_text(whole.read_text().replace("\t\t\t\n", "\n"))
+    assert trimmed.read_text() != whole.read_text()
+    assert datasets.read(trimmed) == datasets.read(whole)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from made.dataset import BASES, HPARAMS, K, hparams, made, planted, write
+from made.dataset import BASES, HPARAMS, K, hparams, made, planted, seal, write
 from sklearn import metrics as reference
 
 from randommask import files, kmers, metrics
@@ -252,6 +252,49 @@ def test_a_diverged_run_ends_with_flags_and_files(folder, dataset, tmp_path):
     assert len(history.splitlines()) == 2 and len(predictions["row"]) == 96
 
 
+@pytest.mark.parametrize("rate", [1e30, 1e38])
+def test_a_diverged_run_leaves_its_scores_and_no_model(folder, dataset, tmp_path, rate):
+    settings = hparams(learning_rate=rate, warmup_steps=0, epochs=1)
+    with pytest.raises(InputError, match="model: not written, as the loss was not fin"):
+        finetune(
+            folder,
+            dataset,
+            settings,
+            metrics_path=tmp_path / "metrics.json",
+            model_path=tmp_path / "model",
+        )
+    report = json.loads((tmp_path / "metrics.json").read_text())
+    assert "non-finite predictions" in report["flags"]
+    # Nothing is kept that a rerun would go on from.
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_split_of_one_class_has_no_score(folder, tmp_path, split):
+    data = made(tmp_path / "d", rows=(32, 8, 8))
+    write(data, {split: (planted(5, 8, 2)[0], np.ones(8, np.int64))})
+    paths = {f"{name}_path": tmp_path / name for name in ("metrics", "history")}
+    finetune(folder, data, hparams(epochs=2), model_path=tmp_path / "model", **paths)
+    report = json.loads((tmp_path / "metrics").read_text())
+    assert report[split]["mcc"] is None and report[split]["accuracy"] is not None
+    assert f"mcc undefined: one class in {split}" in report["flags"]
+    assert (report["score"] is None) == (split == "test")
+    cells = [line.split(",")[-1] for line in (tmp_path / "history").read_text().split()]
+    assert (cells[1:] == ["", ""]) == (split == "dev")
+    assert (tmp_path / "model" / "task.json").exists()
+
+
+def test_one_flipped_bit_of_a_split_is_found(folder, tmp_path):
+    data = made(tmp_path / "d", rows=(8, 8, 8))
+    path = data / "train.parquet"
+    whole = path.read_bytes()
+    for bit in np.random.default_rng(0).integers(0, 8 * len(whole), 40):
+        spoilt = bytearray(whole)
+        spoilt[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(spoilt)
+        assert "train.parquet: sha256 is" in error(folder, data, hparams())
+
+
 # --- Bad input ------------------------------------------------------------------------
 
 
@@ -297,8 +340,11 @@ def test_a_target_that_is_no_number(folder, tmp_path):
 def test_files_that_are_missing_or_spoilt(folder, tmp_path):
     data = made(tmp_path / "d", rows=(8, 8, 8))
     (data / "test.parquet").write_bytes(b"PAR1")
+    assert "test.parquet: sha256 is" in error(folder, data, hparams())
+    seal(data)
     assert "test.parquet: not readable as parquet" in error(folder, data, hparams())
     pq.write_table(pa.table({"sequence": ["ACGT"]}), data / "test.parquet")
+    seal(data)
     assert "test.parquet: no column label" in error(folder, data, hparams())
     write(data, {"test": ([], np.zeros(0, np.int64))})
     assert "test.parquet: 0 rows" in error(folder, data, hparams())

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made.dataset import seal
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -70,8 +71,7 @@ def write(folder, splits, classes=2, targets=()):
         "classes": None if targets else classes,
         "targets": list(targets),
     }
-    (folder / "summary.json").write_text(json.dumps(summary))
-    return folder
+    return seal(folder, **summary)
 
 
 def made(folder, make=planted, rows=(400, 120, 120), **options):
@@ -232,6 +232,7 @@ def test_a_split_that_is_missing_or_odd_is_named(tmp_path):
     with pytest.raises(InputError, match=r"dev row 2: label is 2, expected 0 to 1"):
         run(data, tmp_path)
     pq.write_table(pa.table({"sequence": ["ACGT"]}), data / "dev.parquet")
+    seal(data)
     with pytest.raises(InputError, match=r"dev.parquet: no column label"):
         run(data, tmp_path)
     (data / "dev.parquet").unlink()

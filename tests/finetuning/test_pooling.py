@@ -167,13 +167,13 @@ def test_predictions_through_predict_are_the_runs(tuned, tmp_path):
     table.write_text("sequence\n" + "".join(f"{text}\n" for text in sequences))
     predict.predict(root / "model", tmp_path / "out.tsv", table=table)
     lines = (tmp_path / "out.tsv").read_text().splitlines()[1:]
-    found = [float(line.split("\t")[4]) for line in lines]
+    found = [float(line.split("\t")[5]) for line in lines]
     assert np.allclose(found, expected, atol=1e-5)
     # of [CLS] they would be others
     model = predict.FineTuned(root / "model")
     model.model.pooling = (pooling.CLS,)
-    windows = [("", 0, len(text), text) for text in sequences]
-    assert not np.allclose(model.predict(windows)[:, 1], expected, atol=1e-3)
+    values, _ = model.predict(sequences)
+    assert not np.allclose(values[:, 1], expected, atol=1e-3)
 
 
 def test_transformers_is_given_no_classifier_that_would_answer_otherwise(tuned):

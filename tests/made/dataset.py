@@ -9,6 +9,7 @@ import torch
 
 from randommask.encoders import bert
 from randommask.experiment.hparams import Finetuning
+from randommask.files import sha256
 
 K, BASES = 3, 36
 MOTIFS = ("TGACGT", "CCATAG")  # of class 1, of class 2
@@ -60,6 +61,15 @@ def planted(seed, rows, classes, bases=BASES):
     return sequences, labels
 
 
+def seal(folder, **keys):
+    """Write summary.json with these keys, and the sums of the splits that are there."""
+    path = folder / "summary.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    sums = {p.stem: {"sha256": sha256(p)} for p in folder.glob("*.parquet")}
+    path.write_text(json.dumps(known | keys | {"splits": sums}))
+    return folder
+
+
 def write(folder, splits, kind="classification", classes=2, targets=()):
     """Lay out a dataset: each split a (sequences, labels) pair."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,8 +86,7 @@ def write(folder, splits, kind="classification", classes=2, targets=()):
         "classes": None if targets else classes,
         "targets": list(targets),
     }
-    (folder / "summary.json").write_text(json.dumps(summary))
-    return folder
+    return seal(folder, **summary)
 
 
 def made(folder, classes=2, rows=(320, 96, 96)):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from made.dataset import seal
 from randommask import kmers
 
 K = 3
@@ -110,5 +111,4 @@ def write_dataset(folder, rows=(256, 64, 64), bases=36, spoilt=True):
         table = pa.table({"sequence": sequences, "label": labels})
         pq.write_table(table, folder / f"{name}.parquet")
     summary = {"dataset": "made", "type": "classification", "classes": 2}
-    (folder / "summary.json").write_text(json.dumps(summary | {"targets": []}))
-    return folder
+    return seal(folder, **summary, targets=[])

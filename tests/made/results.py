@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from made import ROOT
+from made.dataset import seal
 from randommask import metrics
 
 CONFIG = ROOT / "config"
@@ -205,6 +206,15 @@ def make_predictions(root, benchmark, rows, dataset, seeds, rates, *, size=200):
     path = benchmark / dataset / "test.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(_table(dict(zip(names, labels.T, strict=True))), path)
+    kind = "classification" if classes else "regression"
+    targets = [] if classes else line["targets"].split(",")
+    seal(
+        path.parent,
+        dataset=dataset,
+        type=kind,
+        classes=classes or None,
+        targets=targets,
+    )
     for row in rows:
         rate = rates[row["encoder"]]
         for seed in seeds:

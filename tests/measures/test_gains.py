@@ -243,3 +243,23 @@ def test_equal_rows_are_seldom_called_best():
         least = margins.of_seeds(cells)
         called += 1 in marks.ranks([own[0]["mean"] for own in cells], least)
     assert called <= 50
+
+
+def test_runs_without_a_defined_score_are_said_and_counted_nowhere(tmp_path):
+    """A test split of one class: tables, statistics, gains, as if it were not there."""
+    make(tmp_path, [0, 1])
+    cell = ("randommask", "overlapping", "PD-all")
+    for seed in (0, 1):
+        path = runs.metrics_path(tmp_path / "finetune", *cell, seed)
+        record = json.loads(path.read_text())
+        flags = ["mcc undefined: one class in test"]
+        path.write_text(json.dumps(record | {"score": None, "flags": flags}))
+    problems = []
+    found = runs.read_seeds(tmp_path / "finetune", *cell, [0, 1], problems)
+    assert not found and len(found.undefined) == 2 and not problems
+    summary = runs.summarise(found, [0, 1])
+    assert summary.mean is None and summary.seeds == 0
+    assert summary.note == "; ".join(f"seed {s}: {flags[0]}" for s in (0, 1))
+    tabulate(tmp_path, [0, 1])
+    line = read(tmp_path / "table3.csv", "row", "dataset")["+RandomMask", "PD-all"]
+    assert line["mean"] == line["gain"] == "" and flags[0] in line["note"]

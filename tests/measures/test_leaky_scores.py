@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made.dataset import seal
 from sklearn.metrics import matthews_corrcoef
 
 from randommask.errors import InputError
@@ -47,6 +48,7 @@ def results(tmp_path):
     own = tmp_path / "benchmark" / "TF-M-0"
     own.mkdir(parents=True)
     pq.write_table(pa.table({"label": LABELS}), own / "test.parquet")
+    seal(own, dataset="TF-M-0", type="classification", classes=2, targets=[])
     for seed, named in NAMED.items():
         folder = tmp_path / f"finetune/ours/overlapping/TF-M-0/seed{seed}"
         folder.mkdir(parents=True)

@@ -74,7 +74,7 @@ def known(where: str, name: str, names: Iterable[str], kind: str) -> None:
         near = difflib.get_close_matches(name, list(names), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(
-            f"{where}: no {kind} {name!r}, expected one of {listing(names)}{hint}"
+            f"{where}: no {kind} {name[:60]!r}, expected one of {listing(names)}{hint}"
         )
 
 

@@ -248,7 +248,7 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file; raise `InputError` where it is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from None
 
 

@@ -1,42 +1,98 @@
-"""Nucleotides as codes, `A0 T1 C2 G3` and 4 for everything else; FASTA."""
+"""Nucleotides as codes, `A0 T1 C2 G3` and 4 for everything else; FASTA.
 
-import codecs
-from collections.abc import Callable, Iterator
+A letter is read in either case, U as T, and the other IUPAC codes as unknown.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from randommask import reading
 from randommask.errors import InputError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
 
 ALPHABET = "ATCG"
 OTHER = len(ALPHABET)
 
 IUPAC = "ACGTURYSWKMBDHVN"
 INVALID = 255
+EMPTY = "empty, expected bases"
 WHITESPACE = b" \t\n\v\f\r"
-GZIP_MAGIC = b"\x1f\x8b"
-BLOCK_BYTES = 1 << 23
 
 
-def _code_table(unknown: int) -> bytes:
-    """Code of each byte; `unknown` for those that no IUPAC letter stands for."""
+def _table(unknown: int, codes: bool = True) -> bytes:
+    """What each byte is read as; `unknown` if no IUPAC letter stands for it."""
     table = np.full(256, unknown, np.uint8)
-    for letters in (IUPAC, IUPAC.lower()):
-        table[list(letters.encode())] = OTHER
-    for letters in (ALPHABET, ALPHABET.lower()):
-        table[list(letters.encode())] = range(OTHER)
+    for letter in IUPAC:
+        read = "T" if letter == "U" else letter
+        code = ALPHABET.find(read) % (OTHER + 1) if codes else ord(read)
+        table[[ord(letter), ord(letter.lower())]] = code
     return table.tobytes()
 
 
-_LENIENT = _code_table(OTHER)
-_STRICT = _code_table(INVALID)
+_LENIENT = _table(OTHER)
+CODES = _table(INVALID)
+"""Of each letter, its code."""
+LETTERS = _table(INVALID, codes=False)
+"""Of each letter, itself in upper case, and T of U."""
+
+
+@dataclass
+class Tally:
+    """How many letters were read as something else."""
+
+    uracil: int = 0
+    unknown: int = 0
+    """IUPAC codes for more than one base; where codes are read, not letters."""
+
+    def spell(self, letters: bytes, table: bytes, ignored: bytes = b"") -> bytes:
+        """What the letters are by `CODES` or `LETTERS`; `INVALID` where not IUPAC."""
+        made = letters.translate(table, ignored)
+        for letter in b"Uu":
+            if letter in letters:  # far faster than to count, and seldom so
+                self.uracil += letters.count(letter)
+        if OTHER in made:
+            self.unknown += made.count(OTHER)
+        return made
+
+    def notes(self) -> list[str]:
+        """What a reader has to know, a line each."""
+        found = []
+        if self.uracil:
+            found.append(f"{self.uracil} U read as T")
+        if self.unknown:
+            found.append(f"{self.unknown} letters other than ACGT read as unknown")
+        return found
+
+    def say(self, path: str | Path) -> None:
+        """Tell it on stderr."""
+        for note in self.notes():
+            print(f"note: {path}: {note}", file=sys.stderr)
+
+
+class Record(NamedTuple):
+    """A sequence as it came in."""
+
+    number: int
+    """From 1, in the order of the file."""
+    name: str
+    """The first word after `>`, which may be empty."""
+    letters: bytes | None
+    """Codes or letters; None where they are not wanted."""
+    problem: str | None
+    """Why it cannot be used."""
 
 
 def encode(sequence: str | bytes) -> np.ndarray:
     """Codes of a sequence, uint8 (n,): A0 T1 C2 G3 in either case, 4 for all else.
 
-    >>> encode("ATcgN").tolist()
+    >>> encode("AUcgN").tolist()
     [0, 1, 2, 3, 4]
     """
     if isinstance(sequence, str):
@@ -63,123 +119,113 @@ def intervals(codes: np.ndarray) -> np.ndarray:
     return np.concatenate([starts_inside, edges, ends_inside]).reshape(-1, 2)
 
 
+def problem(
+    spelt: bytes, letters: bytes, ignored: bytes = b"", before: int = 0
+) -> str | None:
+    """What is wrong with letters that `Tally.spell` spelt, behind `before` others."""
+    bad = spelt.find(INVALID)
+    if bad < 0:
+        return None
+    shown = ascii(letters.translate(None, ignored)[bad : bad + 1])[1:]
+    return f"found {shown} at base {before + bad + 1}, expected IUPAC letters ({IUPAC})"
+
+
 def read_fasta(
-    path: str | Path, wanted: set[str] | None = None
+    path: str | Path, wanted: set[str] | None = None, digest: "Digest | None" = None
 ) -> Iterator[tuple[str, np.ndarray | None]]:
     """Yield the name and the codes, uint8 (n,), of each record of a FASTA file.
 
     The name is the first word after `>`. Records that are not in `wanted` are passed
     over unread and have None for codes. Raises `InputError` where the file is not
     FASTA or broken, a record is empty or nameless, or a letter is not an IUPAC one.
+    `digest` is told the bytes of the file.
     """
-    for name, codes in _records(path, wanted, _strict_codes):
-        yield name, None if codes is None else np.frombuffer(codes, np.uint8)
+    tally = Tally()
+    for record in records(path, tally, wanted, digest=digest):
+        check(path, record)
+        codes = record.letters
+        yield record.name, None if codes is None else np.frombuffer(codes, np.uint8)
+    tally.say(path)
 
 
-def read_letters(path: str | Path) -> Iterator[tuple[str, bytearray]]:
-    """Yield the name and the letters of each record, whatever letters they are.
+def check(path: str | Path, record: Record) -> None:
+    """Raise `InputError` for a record without a name, or with a problem."""
+    if not record.name:
+        raise InputError(
+            f"{path}: record {record.number} has no name, expected '>name'"
+        )
+    if record.problem:
+        raise InputError(f"{path}: record {record.name}: {record.problem}")
 
-    Raises `InputError` as `read_fasta` does, but for the letters.
-    """
-    return _records(path, None, lambda *words: words[2].translate(None, WHITESPACE))
 
-
-def _records(
+def records(
     path: str | Path,
-    wanted: set[str] | None,
-    read: Callable[[str | Path, str, bytes, int], bytes],
-) -> Iterator[tuple[str, bytearray | None]]:
-    """Yield each record with what `read` makes of its lines; None if it is not wanted.
+    tally: Tally,
+    wanted: set[str] | None = None,
+    table: bytes = CODES,
+    digest: "Digest | None" = None,
+) -> Iterator[Record]:
+    """Yield each record of a FASTA file with what `table` makes of its letters.
 
-    `read` is told the path, the record's name, some whole lines, and how many bytes it
-    has made of the lines before them.
+    Raises `InputError` where the file is not FASTA; what is wrong with one record
+    stands in its `problem`.
     """
-    name, gathered = None, bytearray()
+    number, name, made, wrong = 0, "", None, None
 
-    def finish() -> tuple[str, bytearray | None]:
-        if wanted is not None and name not in wanted:
-            return name, None
-        if not gathered:
-            raise InputError(f"{path}: record {name} is empty, expected bases")
-        return name, gathered
+    def finish() -> Record:
+        empty = EMPTY if made is not None and not made else None
+        return Record(number, name, made, wrong or empty)
 
-    for piece in _pieces(Path(path)):
-        if piece.startswith(b">"):
-            if name is not None:
+    for is_header, piece in _pieces(path, digest):
+        if is_header:
+            if number:
                 yield finish()
             words = piece[1:].split(maxsplit=1)
-            if not words:
-                raise InputError(f"{path}: a record has no name, expected '>name'")
-            name, gathered = words[0].decode(errors="replace"), bytearray()
-        elif wanted is None or name in wanted:
-            gathered += read(path, name, piece, len(gathered))
+            number, wrong = number + 1, None
+            name = words[0].decode(errors="replace") if words else ""
+            made = bytearray() if wanted is None or name in wanted else None
+        elif made is not None and not wrong:
+            spelt = tally.spell(piece, table, WHITESPACE)
+            if wrong := problem(spelt, piece, WHITESPACE, len(made)):
+                made.clear()
+            else:
+                made += spelt
     yield finish()
 
 
-def _strict_codes(path: str | Path, name: str, piece: bytes, before: int) -> bytes:
-    """Codes of some lines of a record, of which `before` bases have been read."""
-    codes = piece.translate(_STRICT, WHITESPACE)
-    bad = codes.find(INVALID)
-    if bad >= 0:
-        letter = piece.translate(None, WHITESPACE)[bad : bad + 1]
-        raise InputError(
-            f"{path}: record {name}: found {ascii(letter)[1:]} at base "
-            f"{before + bad + 1}, expected IUPAC letters ({IUPAC})"
-        )
-    return codes
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    """Cut a FASTA file into header lines and stretches of whole sequence lines."""
-    with open(path, "rb") as file:
-        is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-        started = False
-        for block in _unpacked_blocks(path, file) if is_gzip else _blocks(file):
-            if not started:
-                block = block.removeprefix(codecs.BOM_UTF8).lstrip()
-                _check_start(path, block)
-                started = bool(block)
-            yield from _cut(block)
-    if not started:
+def _pieces(path: str | Path, digest: "Digest | None") -> Iterator[tuple[bool, bytes]]:
+    """Cut a FASTA file into whole header lines (True) and stretches of sequence."""
+    header, is_new, is_started = bytearray(), True, False
+    for block in reading.blocks(path, digest):
+        if b"\r" in block:
+            block = block.replace(b"\r", b"\n")
+        if not is_started:
+            block = block.lstrip()
+            _check_start(path, block)
+            is_started = bool(block)
+        start = 0
+        while start < len(block):
+            if header or (is_new and block.startswith(b">", start)):
+                end = block.find(b"\n", start) + 1
+                header += block[start : end or len(block)]
+                if end:
+                    yield True, bytes(header)
+                    header.clear()
+            else:
+                end = block.find(b">", start + 1)
+                while end > 0 and not block.startswith(b"\n", end - 1):
+                    end = block.find(b">", end + 1)
+                yield False, block[start : end if end > 0 else len(block)]
+            start = end if end > 0 else len(block)
+            is_new = block.startswith(b"\n", start - 1)
+    if header:
+        yield True, bytes(header)
+    if not is_started:
         raise InputError(f"{path}: empty file, expected FASTA")
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    # The line that a block ends in is completed: all cuts are at line starts.
-    while block := file.read(BLOCK_BYTES) + file.readline():
-        yield block
-
-
-def _unpacked_blocks(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    from isal import igzip, isal_zlib  # twice as fast as gzip; plain files need none
-
-    try:
-        yield from _blocks(igzip.IGzipFile(fileobj=file))
-    except EOFError:
-        raise InputError(
-            f"{path}: the gzip ends too early (truncated), expected all of it"
-        ) from None
-    except (igzip.BadGzipFile, isal_zlib.error) as error:
-        raise InputError(f"{path}: broken gzip ({error})") from None
-
-
-def _check_start(path: Path, block: bytes) -> None:
+def _check_start(path: str | Path, block: bytes) -> None:
     """Refuse a file whose first visible byte is not the `>` of a header."""
     if block and not block.startswith(b">"):
         shown = ascii(block[:20].split(b"\n")[0])[1:]
         raise InputError(f"{path}: not FASTA: starts with {shown}, expected '>name'")
-
-
-def _cut(block: bytes) -> Iterator[bytes]:
-    """Cut a block that starts at a line start before and after each header line."""
-    start = 0
-    while start < len(block):
-        if block.startswith(b">", start):
-            end = block.find(b"\n", start) + 1
-        else:
-            end = block.find(b">", start)
-            while end > 0 and block[end - 1] not in b"\r\n":
-                end = block.find(b">", end + 1)
-        end = end if end > 0 else len(block)
-        yield block[start:end]
-        start = end

@@ -11,6 +11,8 @@ import numpy as np
 CLASSIFICATION, REGRESSION = "classification", "regression"
 CHOSEN_BY = {CLASSIFICATION: "mcc", REGRESSION: "pearson"}  # picks the best epoch
 CONSTANT, NON_FINITE = "constant predictions", "non-finite predictions"
+UNDEFINED = "undefined"
+ONE_CLASS, CONSTANT_TARGET = "one class", "a target that never varies"
 
 
 def score(
@@ -26,7 +28,9 @@ def score(
     the outputs; `pearson_0` ... are each output's.
 
     A constant prediction scores 0 in MCC, Pearson and Spearman; so does one that is not
-    finite, and what else depends on its values is then undefined. See `flags`.
+    finite, and what else depends on its values is then undefined. So are MCC, Pearson
+    and Spearman where the labels do not vary: there is nothing to tell apart. See
+    `flags`.
     """
     finite = bool(np.isfinite(predictions).all())
     if task_type == CLASSIFICATION:
@@ -37,15 +41,16 @@ def score(
     error = labels.astype(np.float64) - predictions
     return {
         "mse": float((error**2).mean()) if finite else None,
-        "pearson": float(each.mean()),
-        "spearman": float(pearsons(_ranks(labels), _ranks(predictions)).mean())
-        if finite
-        else 0.0,
-    } | {f"pearson_{output}": float(value) for output, value in enumerate(each)}
+        "pearson": defined(each.mean()),
+        "spearman": defined(_spearman(labels, predictions if finite else None)),
+    } | {f"pearson_{output}": defined(value) for output, value in enumerate(each)}
 
 
 def choose(task_type: str, labels: np.ndarray, predictions: np.ndarray) -> float:
-    """The metric an epoch is chosen by: MCC, or the mean Pearson over the outputs."""
+    """The metric an epoch is chosen by: MCC, or the mean Pearson over the outputs.
+
+    NaN where it is undefined: no epoch is then better than another.
+    """
     if task_type == CLASSIFICATION:
         return mcc(confusion(labels, predictions))
     return float(pearsons(labels, predictions).mean())
@@ -65,6 +70,18 @@ def flags(task_type: str, predictions: np.ndarray) -> list[str]:
     return [CONSTANT] if (named == named[:1]).all(0).any() else []
 
 
+def undefined(labels: np.ndarray) -> str | None:
+    """Why no MCC or Pearson correlation of these labels is defined; None if it is."""
+    if (labels == labels[:1]).all(0).any():
+        return ONE_CLASS if labels.ndim == 1 else CONSTANT_TARGET
+    return None
+
+
+def defined(value: float) -> float | None:
+    """A score as JSON has it: None where it is undefined."""
+    return None if np.isnan(value) else float(value)
+
+
 def confusion(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Rows of label i whose likeliest class is j: (C, C) int64."""
     classes = predictions.shape[1]
@@ -73,18 +90,27 @@ def confusion(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
 
 
 def mcc(confusion_CC: np.ndarray) -> float:
-    """Matthews correlation of a confusion matrix (Gorodkin's); 0 if constant."""
+    """Matthews correlation of a confusion matrix (Gorodkin's).
+
+    0 where one class is named alone, NaN where one class alone is there to be named.
+    """
     counts = confusion_CC.astype(np.float64)
     true, named, total = counts.sum(1), counts.sum(0), counts.sum()
     covariance = counts.trace() * total - true @ named
+    if np.count_nonzero(true) < 2:
+        return float("nan")
     spread = (total**2 - true @ true) * (total**2 - named @ named)
     return float(covariance / np.sqrt(spread)) if spread else 0.0
 
 
 def pearsons(labels_nO: np.ndarray, predictions_nO: np.ndarray) -> np.ndarray:
-    """Pearson correlation of each output: (O,); 0 where a side is constant."""
+    """Pearson correlation of each output: (O,).
+
+    0 where the predictions are constant, NaN where the labels are.
+    """
+    constant = (labels_nO == labels_nO[:1]).all(0)
     if not np.isfinite(predictions_nO).all():
-        return np.zeros(labels_nO.shape[1])
+        return np.where(constant, np.nan, 0.0)
     sides = []
     for values in (labels_nO, predictions_nO):
         centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
@@ -92,7 +118,8 @@ def pearsons(labels_nO: np.ndarray, predictions_nO: np.ndarray) -> np.ndarray:
         centred[:, (values == values[:1]).all(0)] = 0
         length = np.linalg.norm(centred, axis=0)
         sides.append(centred / np.where(length > 0, length, 1))
-    return np.clip((sides[0] * sides[1]).sum(0), -1, 1)
+    found = np.clip((sides[0] * sides[1]).sum(0), -1, 1)
+    return np.where(constant, np.nan, found)
 
 
 def _of_classes(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float | None]:
@@ -104,7 +131,7 @@ def _of_classes(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float 
     return {
         "accuracy": float(hits.sum() / len(labels)),
         "f1": float((2 * hits / (true + named)).mean()),
-        "mcc": mcc(counts),
+        "mcc": defined(mcc(counts)),
         "precision": float((hits / np.maximum(named, 1)).mean()),
         "recall": float((hits / np.maximum(true, 1)).mean()),
     }
@@ -135,6 +162,14 @@ def _curves(positive: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     auroc = (steps * (right + np.append(0.0, right[:-1])) / 2).sum()
     auprc = (np.diff(right, prepend=0.0) * hits / (last + 1)).sum()
     return auroc, auprc
+
+
+def _spearman(labels: np.ndarray, predictions: np.ndarray | None) -> float:
+    """Over the outputs; `predictions` are None where they are not finite."""
+    ranks = _ranks(labels)
+    if predictions is None:
+        return float(pearsons(ranks, np.full(ranks.shape, np.nan)).mean())
+    return float(pearsons(ranks, _ranks(predictions)).mean())
 
 
 def _ranks(values_nO: np.ndarray) -> np.ndarray:

@@ -3,50 +3,62 @@
     python -m randommask.predict --model results/models/randommask/overlapping/EMP-H3 \
         --fasta my.fa --output predictions.tsv
 
-`--csv FILE` takes a table with a column `sequence` and, if it has one, `id` (else the
-id is the row from 0). Both may be gzip. The model's folder is what `snakemake
-results/models/<encoder>/<tokenization>/<dataset>` makes.
+`--csv FILE` takes a table, parted by commas or tabs, with a column `sequence` and, if
+it has one, `id` (else the id is the row from 0). `docs/inputs.md` says how files are
+read. The model's folder is what `snakemake results/models/<encoder>/<tokenization>/
+<dataset>` makes.
 
-The output is tab-separated: `id`, `start`, `end` (bases from 0, the end not included),
-then `p0`, `p1`, ... the probabilities of the classes, or `y_<target>` in the target's
-own unit.
+The output is tab-separated, in the order of the input: `record` (its number, from 1),
+`id`, `start`, `end` (bases from 0, the end not included), then `p0`, `p1`, ... the
+probabilities of the classes, or `y_<target>` in the target's own unit, and `status`,
+which is `ok`, or why there is no prediction: the numbers are then left out. A record
+that cannot be predicted does not lose the others; there being some is said on stderr,
+and the exit status is 3.
 
 A model is shown what it was trained on: a sequence longer than the longest
 training sequence is cut into windows of that length, each starting half a window after
 the one before, the last one ending with the sequence; each window is a line. A shorter
-sequence is one line. Letters other than A, C, G and T count as N.
+sequence is one line. U is read as T, other letters than A, C, G and T count as N.
 
-Memory is bounded by the longest FASTA record, a byte a base, whatever the file's size.
+Memory is bounded by the longest record, a byte a base, and by the names.
 """
 
 import argparse
 import csv
-import gzip
 import sys
-import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from randommask import files, genome
+from randommask import files, genome, reading
 from randommask.encoders import families
 from randommask.errors import InputError, run
 from randommask.finetuning import heads, purpose, tuning
 from randommask.finetuning.purpose import Purpose
+from randommask.genome import Record, Tally
 from randommask.training.precision import autocast
 
 # Windows tokenized together: enough to keep the tokenizer's cost a window low, and
 # few enough that a genome is never in memory as text.
 CHUNK = 1024
-# What reading a table raises that is cut off, packed badly, or no text.
-BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, csv.Error, UnicodeDecodeError)
-_LETTERS = str.maketrans("", "", genome.IUPAC + genome.IUPAC.lower())
+OK = "ok"
+INCOMPLETE = 3
+"""Exit status where some records have no prediction."""
 
-Window = tuple[str, int, int, str]
-"""Id, start, end, bases."""
+
+class Window(NamedTuple):
+    """A stretch of a record, or a record that cannot be predicted."""
+
+    record: int
+    name: str
+    start: int
+    end: int
+    bases: str
+    problem: str | None = None
 
 
 class FineTuned:
@@ -61,21 +73,34 @@ class FineTuned:
         self.model = heads.load(folder).to(self.device)
 
     @torch.inference_mode()
-    def predict(self, windows: list[Window]) -> np.ndarray:
-        """Probabilities or values of the windows, (N, O) float32."""
+    def predict(self, sequences: list[str]) -> tuple[np.ndarray, list[str | None]]:
+        """Probabilities or values, (N, O) float32, and what is wrong with each row.
+
+        The values of a sequence of more tokens than the model has positions are NaN.
+        """
         ids, lengths = self.family.tokenize(
-            [bases for *_, bases in windows], self.purpose.tokenization, self.config
+            sequences, self.purpose.tokenization, self.config
         )
-        if (tokens := int(lengths.max())) > self.config.positions:
-            name, start, end, _ = windows[int(lengths.argmax())]
-            raise InputError(
-                f"{name} from {start} to {end}: {tokens} tokens, expected at most the "
-                f"model's {self.config.positions} positions"
+        fits = lengths <= self.config.positions
+        made = np.full((len(ids), len(self.purpose.columns)), np.nan, np.float32)
+        if fits.any():
+            made[fits] = self._outputs(ids[fits], lengths[fits])
+        problems: list[str | None] = [None] * len(ids)
+        for row in np.flatnonzero(~np.isfinite(made).all(1)):
+            problems[row] = "the model's output is not finite"
+        for row in np.flatnonzero(~fits):
+            problems[row] = (
+                f"{lengths[row]} tokens, expected at most the model's "
+                f"{self.config.positions} positions"
             )
+        return made, problems
+
+    def _outputs(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Of rows that fit the model."""
         lengths_N, most = torch.from_numpy(lengths), tuning.PREDICTED_ROWS
         if self.device.type == "cpu":
             most = tuning.rows_at_once(
-                self.config.heads, tokens, self.purpose.precision
+                self.config.heads, int(lengths.max()), self.purpose.precision
             )
         parts = []
         for first in range(0, len(ids), most):
@@ -97,29 +122,62 @@ def predict(
     *,
     fasta: str | Path | None = None,
     table: str | Path | None = None,
-) -> None:
+) -> int:
     """Write what the model in `folder` says of all sequences of a FASTA or csv file.
 
-    Raises `InputError` for a model or a file that is not as it should be.
+    Returns how many records have no prediction, or not of all their windows. Raises
+    `InputError` for a model or a file that is not as it should be as a whole.
     """
     files.check_file(output, fasta, table, *Path(folder).glob("*"))
-    model = FineTuned(folder)
-    if fasta is not None:
-        windows = fasta_windows(fasta, model.purpose.window_bases, model.config.k)
-    else:
-        windows = table_windows(table, model.purpose.window_bases, model.config.k)
+    model, tally = FineTuned(folder), Tally()
+    path = table if fasta is None else fasta
+    read = table_records if fasta is None else genome.records
+    names = Names()
+    windows = cut(
+        names.watch(read(path, tally)), model.purpose.window_bases, model.config.k
+    )
+    without: dict[int, str] = {}
     with (
         files.write_aside(output, streams=True) as aside,
         open(aside, "w", encoding="utf-8", newline="") as file,
     ):
         lines = csv.writer(file, delimiter="\t", lineterminator="\n")
-        lines.writerow(["id", "start", "end", *model.purpose.columns])
+        columns = model.purpose.columns
+        lines.writerow(["record", "id", "start", "end", *columns, "status"])
         while chunk := list(islice(windows, CHUNK)):
-            found = model.predict(chunk)
-            for (name, start, end, _), values in zip(chunk, found, strict=True):
-                lines.writerow(
-                    [name, start, end, *(f"{value:.7g}" for value in values)]
-                )
+            for window, values, problem in _predicted(model, chunk):
+                cells = [f"{value:.7g}" for value in values]
+                place = [window.start, window.end]
+                if problem:
+                    without.setdefault(window.record, problem)
+                    cells = [""] * len(columns)
+                    place = place if window.bases else ["", ""]
+                record = (window.record, window.name, *place)
+                lines.writerow([*record, *cells, problem or OK])
+    tally.say(path)
+    names.say(path)
+    if without:
+        number, problem = next(iter(without.items()))
+        print(
+            f"warning: {path}: {len(without)} of {names.records} records without a "
+            f"prediction (see status), the first is record {number}: {problem}",
+            file=sys.stderr,
+        )
+    return len(without)
+
+
+def _predicted(
+    model: FineTuned, chunk: list[Window]
+) -> Iterator[tuple[Window, np.ndarray, str | None]]:
+    """Each window with its values and what is wrong with it."""
+    sound = [window.bases for window in chunk if not window.problem]
+    values, problems = model.predict(sound) if sound else ((), ())
+    made = iter(zip(values, problems, strict=True))
+    for window in chunk:
+        if window.problem:
+            yield window, (), window.problem
+        else:
+            yield window, *next(made)
 
 
 def starts(length: int, window: int) -> Iterator[int]:
@@ -133,57 +191,69 @@ def starts(length: int, window: int) -> Iterator[int]:
     yield last
 
 
-def fasta_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the records of a FASTA file; each has at least `least` bases."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file")
-    for name, codes in genome.read_fasta(path):
-        _check_length(f"{path}: record {name}", len(codes), least)
-        for start in starts(len(codes), window):
-            end = min(start + window, len(codes))
-            yield name, start, end, genome.decode(codes[start:end])
+def cut(records: Iterator[Record], window: int, least: int) -> Iterator[Window]:
+    """Cut records into windows; one that is shorter than `least` bases is a problem."""
+    for number, name, codes, problem in records:
+        length = 0 if problem else len(codes)
+        if not problem and length < least:
+            problem = f"{length} bases, expected at least {least}"
+        if problem:
+            yield Window(number, name, 0, 0, "", problem)
+            continue
+        codes_n = np.frombuffer(codes, np.uint8)
+        for start in starts(length, window):
+            end = min(start + window, length)
+            yield Window(number, name, start, end, genome.decode(codes_n[start:end]))
 
 
-def table_windows(path: str | Path, window: int, least: int) -> Iterator[Window]:
-    """Cut the sequences of a csv file, each of at least `least` bases."""
-    row = -1
-    for row, cells in enumerate(_rows(Path(path))):
-        sequence = cells["sequence"] or ""
-        where = f"{path}: row {row}"
-        if strange := sequence.translate(_LETTERS):
-            raise InputError(
-                f"{where}: found {strange[0]!a}, "
-                f"expected IUPAC letters ({genome.IUPAC})"
-            )
-        _check_length(where, len(sequence), least)
-        for start in starts(len(sequence), window):
-            end = min(start + window, len(sequence))
-            yield cells.get("id", str(row)), start, end, sequence[start:end].upper()
-    if row < 0:
+def table_records(path: str | Path, tally: Tally) -> Iterator[Record]:
+    """The rows of a table with a column `sequence`, as records."""
+    number = 0
+    for number, row in enumerate(reading.table(path, ["sequence"], ["id"]), 1):
+        name = row.cells.get("id", "" if row.problem else str(number - 1))
+        if row.problem:
+            problem = f"line {row.line}: {row.problem}"
+            yield Record(number, name, b"", problem)
+            continue
+        letters = row.cells["sequence"].encode()
+        codes = tally.spell(letters, genome.CODES)
+        problem = genome.problem(codes, letters)
+        yield Record(number, name, codes, problem or (None if codes else genome.EMPTY))
+    if not number:
         raise InputError(f"{path}: 0 rows, expected at least 1")
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a csv file, plain or gzip, that has a column `sequence`."""
-    csv.field_size_limit(sys.maxsize)  # else a field ends at 131,072 bases
-    try:
-        with open(path, "rb") as raw:
-            is_gzip = raw.peek(len(genome.GZIP_MAGIC)).startswith(genome.GZIP_MAGIC)
-        with (gzip.open if is_gzip else open)(
-            path, "rt", encoding="utf-8-sig", newline=""
-        ) as file:
-            rows = csv.DictReader(file)
-            if "sequence" not in (rows.fieldnames or []):
-                found = ", ".join(rows.fieldnames or []) or "an empty file"
-                raise InputError(f"{path}: no column sequence, found {found[:60]!a}")
-            yield from rows
-    except BROKEN as error:
-        raise InputError(f"{path}: not readable as csv ({error})") from None
+class Names:
+    """The names that passed by: those that say too little of which record is meant."""
 
+    def __init__(self) -> None:
+        self.records = self.nameless = self.repeated = 0
+        self.first = ""
+        self._seen: set[int] = set()
 
-def _check_length(where: str, found: int, least: int) -> None:
-    if found < least:
-        raise InputError(f"{where}: {found} bases, expected at least {least}")
+    def watch(self, records: Iterator[Record]) -> Iterator[Record]:
+        """Pass records on."""
+        for record in records:
+            self.records += 1
+            key = hash(record.name)  # the names themselves may take gigabytes
+            if not record.name:
+                self.nameless += 1
+            elif key in self._seen:
+                self.first = self.first or record.name
+                self.repeated += 1
+            self._seen.add(key)
+            yield record
+
+    def say(self, path: str | Path) -> None:
+        """Tell on stderr."""
+        if self.repeated:
+            print(
+                f"note: {path}: {self.repeated} records have the name of one before "
+                f"(the first is {self.first[:60]!r}); column record tells them apart",
+                file=sys.stderr,
+            )
+        if self.nameless:
+            print(f"note: {path}: {self.nameless} records have no id", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -192,10 +262,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="folder of a fine-tuned model")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--fasta", help="FASTA, plain or gzip")
-    source.add_argument("--csv", help="csv with a column `sequence`, plain or gzip")
+    source.add_argument("--csv", help="table with a column `sequence`, plain or gzip")
     parser.add_argument("--output", required=True, help="tab-separated table to write")
     flags = parser.parse_args(argv)
-    predict(flags.model, flags.output, fasta=flags.fasta, table=flags.csv)
+    if predict(flags.model, flags.output, fasta=flags.fasta, table=flags.csv):
+        sys.exit(INCOMPLETE)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ USUAL_EXPANSION = 4
 BROKEN = (
     zipfile.BadZipFile,
     EOFError,
-    RuntimeError,  # encrypted, or packed in a way that zipfile does not know
     zlib.error,
     lzma.LZMAError,
     struct.error,
-    ValueError,
-    LookupError,  # a member without a name
+    ValueError,  # a name that cannot be one, with a NUL in it or none at all
+    LookupError,
+    RuntimeError,  # encrypted, or packed in a way that zipfile does not know
     IsADirectoryError,  # a member that is a folder and a file
     NotADirectoryError,
 )
@@ -62,11 +62,11 @@ def unpack(path: Path, folder: Path, name: str) -> dict[str, str]:
                 if not member.is_dir():
                     sums[inside] = sha256(target)
     except BROKEN as error:
-        raise InputError(f"{name}: no sound zip archive ({error})") from None
+        raise InputError(f"{name}: no sound zip archive ({str(error)[:120]})") from None
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # bz2's, and a place before all
             raise
-        raise InputError(f"{name}: no sound zip archive ({error})") from None
+        raise InputError(f"{name}: no sound zip archive ({str(error)[:120]})") from None
     return sums
 
 

@@ -64,12 +64,23 @@ def choose(
     """
     weights = [name for name in WEIGHTS if name in names]
     weights.sort(key=lambda name: name not in known)
-    chosen = [CONFIG, *weights[:1], *(name for name in TOKENIZER if name in names)]
+    weights = weights[:1] or _shards(names)
+    chosen = [CONFIG, *weights, *(name for name in TOKENIZER if name in names)]
     missing = [name for name in (CONFIG, *known) if name not in names]
     if missing or not weights:
         missing = missing or [" or ".join(WEIGHTS)]
         raise RefusedError(f"{where}: no {missing[0]}, expected an encoder's files")
     return chosen
+
+
+def _shards(names: Collection[str]) -> list[str]:
+    """Weights in several files: their index, and the files."""
+    for whole in WEIGHTS:
+        stem, kind = whole.split(".")
+        shards = [n for n in names if re.fullmatch(rf"{stem}-\d+-of-\d+\.{kind}", n)]
+        if shards and f"{whole}.index.json" in names:
+            return [f"{whole}.index.json", *sorted(shards)]
+    return []
 
 
 def _renamed(repository: Repository, paths: Collection[str]) -> dict[str, str]:

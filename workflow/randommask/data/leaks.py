@@ -29,11 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from randommask import files, metrics
-from randommask.data import shortcuts
+from randommask.data import prepared, shortcuts
 from randommask.data.alike import (
     COMMON,
     KINDS,
@@ -43,8 +41,9 @@ from randommask.data.alike import (
     Alike,
     K,
 )
+from randommask.data.prepared import Summary
 from randommask.data.splits import values
-from randommask.errors import InputError, run
+from randommask.errors import run
 from randommask.experiment.datasets import SPLITS
 
 NONE, SOME, SERIOUS = "none", "some", "serious"
@@ -63,42 +62,30 @@ class Rows:
     """int64 (n,), or float64 (n, O)."""
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, Rows]]:
+def read(folder: Path) -> tuple[Summary, dict[str, Rows]]:
     """The summary and the splits of a prepared data set."""
-    summary = files.read_json(folder / "summary.json")
-    for key in ("dataset", "type", "classes", "targets"):
-        if key not in summary:
-            raise InputError(f"{folder / 'summary.json'}: no key {key!r}")
-    names = [f"label_{target}" for target in summary["targets"]] or ["label"]
+    known = prepared.summary(folder)
     splits = {}
     for split in SPLITS:
-        path = folder / f"{split}.parquet"
-        content = path.read_bytes()  # Arrow's own error has no file name of its own
-        try:
-            table = pq.ParquetFile(pa.BufferReader(content)).read()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path}: not a parquet file ({error})") from None
-        for name in ("sequence", *names):
-            if name not in table.column_names:
-                raise InputError(f"{path}: no column {name!r}")
-        if not table.num_rows:
-            raise InputError(f"{path}: 0 rows, expected at least 1")
-        labels = np.stack([values(table[name]) for name in names], axis=1)
-        if summary["type"] == metrics.CLASSIFICATION:
+        table = prepared.table(folder, split, known)
+        labels = np.stack([values(table[name]) for name in known.columns], axis=1)
+        if known.type == metrics.CLASSIFICATION:
             labels = labels[:, 0]
         splits[split] = Rows(table["sequence"].to_pylist(), labels)
-    return summary, splits
+    return known, splits
 
 
-def measure(summary: dict[str, Any], splits: dict[str, Rows]) -> dict[str, Any]:
+def measure(summary: Summary, splits: dict[str, Rows]) -> dict[str, Any]:
     """What leaks.json holds."""
-    kind, test = summary["type"], splits["test"]
+    kind, test = summary.type, splits["test"]
     alike = Alike({split: rows.sequences for split, rows in splits.items()})
-    rules = list(shortcuts.rules(kind, splits, summary["classes"], alike))
+    rules = list(shortcuts.rules(kind, splits, summary.classes, alike))
     scores = {
         rule.name: {
-            "dev": rule.dev,
-            "test": metrics.choose(kind, test.labels, rule.predictions["test"]),
+            "dev": metrics.defined(rule.dev),
+            "test": metrics.defined(
+                metrics.choose(kind, test.labels, rule.predictions["test"])
+            ),
         }
         for rule in rules
     }
@@ -118,11 +105,11 @@ def measure(summary: dict[str, Any], splits: dict[str, Rows]) -> dict[str, Any]:
         if kind == metrics.CLASSIFICATION:
             leaks[name]["same_label"] = _same_label(name, alike, splits, summary)
     if kind == metrics.CLASSIFICATION:
-        leaks["contradictions"] = _contradictions(alike, splits, summary["classes"])
+        leaks["contradictions"] = _contradictions(alike, splits, summary.classes)
     best = shortcuts.best(rules).name
     return {
-        "dataset": summary["dataset"],
-        "task": summary.get("task"),
+        "dataset": summary.dataset,
+        "task": summary.task,
         "metric": metrics.CHOSEN_BY[kind],
         "rows": {split: len(rows.labels) for split, rows in splits.items()},
         "near": {
@@ -150,18 +137,18 @@ def _of_rows(is_leaking: np.ndarray) -> str:
     return SERIOUS if is_leaking.mean() >= MANY_ROWS else SOME
 
 
-def _of_score(score: float, chance: float) -> str:
-    if score < max(LOW, chance):
+def _of_score(score: float | None, chance: float) -> str:
+    if score is None or score < max(LOW, chance):
         return NONE
     return SERIOUS if score >= HIGH else SOME
 
 
 def _same_label(
-    name: str, alike: Alike, splits: dict[str, Rows], summary: dict[str, Any]
+    name: str, alike: Alike, splits: dict[str, Rows], summary: Summary
 ) -> int:
     """Test rows whose label most rows like them in train and dev have."""
     known = {split: splits[split].labels for split in ("train", "dev")}
-    votes = alike.votes(name, "test", known, summary["classes"])
+    votes = alike.votes(name, "test", known, summary.classes)
     is_same = votes.argmax(1) == splits["test"].labels
     return int(np.count_nonzero(is_same & votes.any(1)))
 
@@ -199,7 +186,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         reached = "" if score is None else f", {found['metric']} {score:.3f}"
         print(f"{name}: {leak['verdict']}, {rows} test rows{reached}")
     for name, shortcut in found["shortcuts"].items():
-        reached = f"{found['metric']} {shortcut['score']['test']:.3f}"
+        score = shortcut["score"]["test"]
+        reached = f"{found['metric']} " + ("?" if score is None else f"{score:.3f}")
         print(f"{name}: {shortcut['verdict']}, {reached}")
 
 

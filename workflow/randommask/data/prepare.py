@@ -66,6 +66,7 @@ def prepare(
     if settings.drop_leaks:
         warnings += _drop_leaks(settings.drop_leaks, tables, sequences, regions)
     _check_trainable(source, dataset, tables["train"])
+    warnings += _undefined(tables)
 
     with files.make_aside(output) as aside:
         aside.mkdir()
@@ -129,7 +130,8 @@ def _read_cut(
     warnings: list[str] = []
     tables = {}
     for index, split in enumerate(SPLITS):
-        table = read_split(source, dataset, split, settings.k)
+        table, notes = read_split(source, dataset, split, settings.k)
+        warnings += notes
         warnings += _published_differences(dataset, split, table)
         if settings.max_rows is not None and table.num_rows > settings.max_rows:
             warnings.append(
@@ -229,6 +231,19 @@ def _check_trainable(source: Path, dataset: Dataset, train: pa.Table) -> None:
             raise InputError(
                 f"{where}: every train {name} is {labels[0]}, expected {expected}"
             )
+
+
+def _undefined(tables: dict[str, pa.Table]) -> list[str]:
+    """Say of which splits no score is defined, as there is nothing to tell apart."""
+    found = []
+    for split in ("dev", "test"):
+        for name in tables[split].column_names[1:]:
+            labels = values(tables[split][name])
+            if (labels == labels[0]).all():
+                score = "MCC" if name == "label" else "correlation"
+                every = f"every {name} is {labels[0]}"
+                found.append(f"{split}: {every}, {score} will be undefined")
+    return found
 
 
 def _contradictions(split: str, table: pa.Table, sequences: np.ndarray) -> list[str]:

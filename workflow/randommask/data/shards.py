@@ -13,6 +13,7 @@ null for every sequence. Memory: about three bytes a base of the longest chromos
 """
 
 import argparse
+import hashlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from glob import escape
@@ -67,14 +68,15 @@ def tokenize(
     """
     check_folder(output, *_made(output))
     verify(source)
-    files = fasta_files(source)
     wanted = None if chromosomes is None else set(chromosomes)
     home: dict[str, Path] = {}
     shards: dict[str, dict] = {}
+    sources: list[dict[str, str]] = []
     with make_aside(output, *_made(output)) as folder:
         folder.mkdir()
-        for path in files:
-            for name, codes in read_fasta(path, wanted):
+        for path in fasta_files(source):
+            digest = hashlib.sha256()  # as it is read: a pipe gives its bytes once
+            for name, codes in read_fasta(path, wanted, digest):
                 if name in home:
                     raise InputError(
                         f"{path}: record {name} is in {home[name]} already, "
@@ -83,6 +85,7 @@ def tokenize(
                 home[name] = path
                 if codes is not None:
                     shards[name] = _write_shard(folder, path, name, codes)
+            sources.append({"file": path.name, "sha256": digest.hexdigest()})
         order = list(shards) if chromosomes is None else chromosomes
         _check_found(source, order, home)
         if not any(shard["intervals"] for shard in shards.values()):
@@ -92,7 +95,7 @@ def tokenize(
             {
                 "genome": genome,
                 "alphabet": ALPHABET,
-                "sources": [{"file": f.name, "sha256": sha256(f)} for f in files],
+                "sources": sources,
                 "chromosomes": [shards[name] for name in order],
             },
         )

@@ -7,200 +7,183 @@ joined by order, as its authors do (https://doi.org/10.5281/zenodo.5502060). The
 as published names no sequence; where it has one of the columns in `DEEPSTARR_IDS`,
 each name must be the FASTA record's.
 
-Upper or lower case, LF or CRLF, with or without a byte order mark: all are read alike.
-A line number counts the header as line 1 and leaves out blank lines. Nothing here may
-import pandas, as `pyarrow.array` and `to_numpy` do: it takes longer than most datasets.
+Files are read as `docs/inputs.md` says. Nothing here may import pandas, as
+`pyarrow.array` and `to_numpy` do: it takes longer than most datasets.
 """
 
-import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
 
+from randommask import genome, reading
 from randommask.errors import InputError
 from randommask.experiment.datasets import Dataset, gue_folder
-from randommask.genome import read_letters
 
-DEEPSTARR_IDS = ("id", "name", "sequence_id")
+DEEPSTARR_IDS = ("id", "ID", "name", "Name", "NAME", "sequence_id", "Sequence_ID")
 DEEPSTARR_FOLDS = {"train": "Train", "dev": "Val", "test": "Test"}
 
-# IUPAC codes; U is left out, for nothing here is RNA.
+# IUPAC codes; U has been read as T.
 LETTERS = "ACGTRYSWKMBDHVN"
 COMPLEMENTS = "TGCAYRSWMKVHDBN"
 
-NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+NUMBER = re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *")
 
 
-def read_split(source: Path, dataset: Dataset, split: str, k: int) -> pa.Table:
-    """Read the rows of `split` in the order of the file.
+def read_split(
+    source: Path, dataset: Dataset, split: str, k: int
+) -> tuple[pa.Table, list[str]]:
+    """Read the rows of `split` in the order of the file; return what to warn of too.
 
     Columns: `sequence` (string, upper case) and `label` (int64) or, for a regression,
     `label_<target>` (float64) for each target. Raises `InputError` for a file that is
     missing, empty or no table, for a letter that is no nucleotide code, a sequence
     shorter than `k`, a label that is no number or out of range.
     """
+    tally = genome.Tally()
     if dataset.source == "deepstarr":
-        return _read_deepstarr(source, dataset, split, k)
-    folder = source if dataset.own_folder else gue_folder(source, dataset.source)
-    path = folder / f"{split}.csv"
-    names = list(dataset.targets) or ["label"]
-    table = _read_columns(path, ["sequence", *names], ",")
-    columns = {"sequence": _check_sequences(path, table["sequence"], k, "line", 2)}
-    if dataset.type == "classification":
-        columns["label"] = _labels(path, table["label"], dataset.classes)
+        table = _read_deepstarr(source, dataset, split, k, tally)
     else:
-        columns |= {f"label_{name}": _numbers(path, table, name) for name in names}
-    return pa.table(columns)
+        folder = source if dataset.own_folder else gue_folder(source, dataset.source)
+        path = folder / f"{split}.csv"
+        names = list(dataset.targets) or ["label"]
+        cells, lines = _read_columns(path, ["sequence", *names])
+        sequences = [
+            _letters(f"{path}: line {line}", cell, k, tally)
+            for line, cell in zip(lines, cells["sequence"], strict=True)
+        ]
+        columns = {"sequence": _strings(sequences)}
+        if dataset.type == "classification":
+            columns["label"] = _labels(path, lines, cells["label"], dataset.classes)
+        else:
+            columns |= {
+                f"label_{name}": _numbers(path, lines, cells[name], name)
+                for name in names
+            }
+        table = pa.table(columns)
+    return table, [f"{split}: {note}" for note in tally.notes()]
 
 
-def _read_deepstarr(source: Path, dataset: Dataset, split: str, k: int) -> pa.Table:
+def _read_deepstarr(
+    source: Path, dataset: Dataset, split: str, k: int, tally: genome.Tally
+) -> pa.Table:
     """Join the sequences and the activities of a fold by their order."""
     fold = DEEPSTARR_FOLDS[split]
     fasta = source / f"Sequences_{fold}.fa"
     activity = source / f"Sequences_activity_{fold}.txt"
     names = {f"label_{t}": f"{t.capitalize()}_log2_enrichment" for t in dataset.targets}
-    ids = [c for c in _header(activity, "\t") if c.lower() in DEEPSTARR_IDS][:1]
-    table = _read_columns(activity, [*names.values(), *ids], "\t")
-    sequences, records = _read_fasta(fasta)
-    sequences = _check_sequences(fasta, sequences, k, "record", 1)
-    if table.num_rows != len(sequences):
+    cells, lines = _read_columns(activity, list(names.values()), DEEPSTARR_IDS)
+    records, sequences = [], []
+    for record in genome.records(fasta, tally, table=genome.LETTERS):
+        genome.check(fasta, record)
+        _check_length(f"{fasta}: record {record.number}", len(record.letters), k)
+        records.append(record.name)
+        sequences.append(record.letters.decode("ascii"))
+    if len(lines) != len(sequences):
         raise InputError(
-            f"{activity}: found {table.num_rows} rows, but {fasta.name} has "
+            f"{activity}: found {len(lines)} rows, but {fasta.name} has "
             f"{len(sequences)} sequences, expected as many"
         )
-    for name in ids:
-        for row, (found, expected) in enumerate(
-            zip(table[name].to_pylist(), records, strict=True)
-        ):
+    for name in cells.keys() - set(names.values()):
+        for row, (found, expected) in enumerate(zip(cells[name], records, strict=True)):
             if found != expected:
                 raise InputError(
-                    f"{activity}: line {row + 2}: {name} is {found!r}, but record "
+                    f"{activity}: line {lines[row]}: {name} is {found!r}, but record "
                     f"{row + 1} of {fasta.name} is {expected!r}"
                 )
-    numbers = {label: _numbers(activity, table, n) for label, n in names.items()}
-    return pa.table({"sequence": sequences} | numbers)
+    return pa.table(
+        {"sequence": _strings(sequences)}
+        | {
+            label: _numbers(activity, lines, cells[name], name)
+            for label, name in names.items()
+        }
+    )
 
 
-def _header(path: Path, delimiter: str) -> list[str]:
-    """The names of a table's columns."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file, delimiter=delimiter), [])
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason})") from None
-
-
-def _read_columns(path: Path, names: Sequence[str], delimiter: str) -> pa.Table:
-    """Read the named columns of a table with a header line, as strings."""
-    header = _header(path, delimiter)
-    for name in names:
-        if header.count(name) != 1:
-            found = "more than one" if name in header else "no"
-            raise InputError(
-                f"{path}: found {found} column {name}, expected one "
-                f"(the header is {delimiter.join(header)[:80]!r})"
-            )
-    try:
-        table = arrow_csv.read_csv(
-            path,
-            # Only a single thread can say in which row it stumbled.
-            read_options=arrow_csv.ReadOptions(use_threads=False),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(names),
-                column_types=dict.fromkeys(names, pa.string()),
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        message = str(error).splitlines()[0][:200].replace("Row #", "line ")
-        raise InputError(f"{path}: {message}") from None
-    if table.num_rows == 0:
+def _read_columns(
+    path: Path, names: Sequence[str], optional: Sequence[str] = ()
+) -> tuple[dict[str, list[str]], list[int]]:
+    """The cells of each column, and the lines they stand on."""
+    columns: dict[str, list[str]] = {}
+    lines = []
+    for row in reading.table(path, names, optional):
+        if row.problem:
+            raise InputError(f"{path}: line {row.line}: {row.problem}")
+        lines.append(row.line)
+        for name, cell in row.cells.items():
+            columns.setdefault(name, []).append(cell)
+    if not lines:
         raise InputError(f"{path}: found no row below the header, expected at least 1")
-    return table.combine_chunks()
+    return columns, lines
 
 
-def _read_fasta(path: Path) -> tuple[pa.ChunkedArray, list[str]]:
-    """Read the sequences of a FASTA file in order, and their names."""
-    names, starts, letters = [], [], bytearray()
-    for name, sequence in read_letters(path):
-        names.append(name)
-        starts.append(len(letters))
-        letters += sequence
-    if not letters.isascii():
-        raise InputError(f"{path}: not plain text")
-    offsets = np.array([*starts, len(letters)], np.int32)
-    return pa.chunked_array([_strings(offsets, letters)]), names
+def _letters(where: str, cell: str, k: int, tally: genome.Tally) -> str:
+    """Upper case, U as T; refuse other letters and sequences shorter than `k`."""
+    letters = cell.encode()
+    spelt = tally.spell(letters, genome.LETTERS)
+    if wrong := genome.problem(spelt, letters):
+        raise InputError(f"{where}: {wrong}")
+    _check_length(where, len(spelt), k)
+    return spelt.decode("ascii")
 
 
-def _strings(offsets: np.ndarray, letters: bytearray | np.ndarray) -> pa.Array:
+def _check_length(where: str, bases: int, k: int) -> None:
+    if bases < k:
+        raise InputError(
+            f"{where}: found a sequence of {bases} bases, expected at least k = {k}"
+        )
+
+
+def _strings(texts: Sequence[str]) -> pa.ChunkedArray:
+    """ASCII texts as arrow holds them."""
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, texts), np.int32, len(texts)), out=offsets[1:])
+    return pa.chunked_array([_array(offsets, "".join(texts).encode("ascii"))])
+
+
+def _array(offsets: np.ndarray, letters: bytes | np.ndarray) -> pa.Array:
     buffers = pa.py_buffer(offsets), pa.py_buffer(letters)
     return pa.StringArray.from_buffers(len(offsets) - 1, *buffers)
 
 
-def _check_sequences(
-    path: Path, sequences: pa.ChunkedArray, k: int, unit: str, first: int
+def _labels(
+    path: Path, lines: list[int], cells: list[str], classes: int
 ) -> pa.ChunkedArray:
-    """Raise to upper case; refuse other letters and sequences shorter than `k`.
-
-    An error calls a row `unit` and counts from `first`.
-    """
-    sequences = pc.ascii_upper(sequences)
-    counts = letter_counts(sequences)
-    if counts.sum() > counts[list(LETTERS.encode())].sum():
-        plain = pc.match_substring_regex(sequences, f"^[{LETTERS}]*$")
-        row = _first_false(values(plain))
-        letters = sequences[row].as_py()
-        letter = next(letter for letter in letters if letter not in LETTERS)
-        raise InputError(
-            f"{path}: {unit} {row + first}: found {letter!r} in the sequence, "
-            f"expected letters of {LETTERS}"
-        )
-    row = _first_false(values(pc.binary_length(sequences)) >= k)
-    if row is not None:
-        raise InputError(
-            f"{path}: {unit} {row + first}: found a sequence of "
-            f"{len(sequences[row].as_py())} bases, expected at least k = {k}"
-        )
-    return sequences
-
-
-def _labels(path: Path, cells: pa.ChunkedArray, classes: int) -> pa.ChunkedArray:
     """Read class numbers; refuse what is no integer in range(`classes`)."""
-    # Nine digits cannot overflow, and no class number is longer.
-    row = _first_false(values(pc.match_substring_regex(cells, "^[0-9]{1,9}$")))
-    if row is None:
-        labels = pc.cast(cells, pa.int64())
-        row = _first_false(values(labels) < classes)
-    if row is not None:
-        raise InputError(
-            f"{path}: line {row + 2}: label is {cells[row].as_py()!r}, "
-            f"expected an integer from 0 to {classes - 1}"
-        )
-    return labels
+    labels = np.empty(len(cells), np.int64)
+    for row, cell in enumerate(cells):
+        # Nine digits cannot overflow, and no class number is longer.
+        is_number = len(cell) <= 9 and cell.isascii() and cell.isdigit()
+        if not is_number or int(cell) >= classes:
+            raise InputError(
+                f"{path}: line {lines[row]}: label is {cell!r}, "
+                f"expected an integer from 0 to {classes - 1}"
+            )
+        labels[row] = int(cell)
+    return _column(labels)
 
 
-def _numbers(path: Path, table: pa.Table, name: str) -> pa.ChunkedArray:
+def _numbers(
+    path: Path, lines: list[int], cells: list[str], name: str
+) -> pa.ChunkedArray:
     """Read a column of numbers; refuse what is no finite number."""
-    cells = table[name]
-    row = _first_false(values(pc.match_substring_regex(cells, NUMBER)))
-    if row is None:
-        numbers = pc.cast(pc.utf8_trim_whitespace(cells), pa.float64())
-        row = _first_false(np.isfinite(values(numbers)))
-    if row is not None:
-        raise InputError(
-            f"{path}: line {row + 2}: {name} is {cells[row].as_py()!r}, "
-            "expected a finite number"
-        )
-    return numbers
+    numbers = np.empty(len(cells), np.float64)
+    for row, cell in enumerate(cells):
+        numbers[row] = float(cell) if NUMBER.fullmatch(cell) else np.nan
+        if not np.isfinite(numbers[row]):
+            raise InputError(
+                f"{path}: line {lines[row]}: {name} is {cell!r}, "
+                "expected a finite number"
+            )
+    return _column(numbers)
 
 
-def _first_false(flags: np.ndarray) -> int | None:
-    """Return the number of the first row that fails a check, counted from 0."""
-    return None if flags.all() else int(flags.argmin())
+def _column(values: np.ndarray) -> pa.ChunkedArray:
+    kind = pa.from_numpy_dtype(values.dtype)
+    buffers = [None, pa.py_buffer(values)]
+    return pa.chunked_array([pa.Array.from_buffers(kind, len(values), buffers)])
 
 
 def letter_counts(sequences: pa.ChunkedArray) -> np.ndarray:
@@ -244,7 +227,7 @@ def reverse_complements(sequences: pa.ChunkedArray) -> pa.ChunkedArray:
             len(lengths),
             [None, pa.py_buffer(np.arange(len(lengths), dtype=np.int32)[::-1].copy())],
         )
-        chunks.append(_strings(bounds, backwards).take(last))
+        chunks.append(_array(bounds, backwards).take(last))
     return pa.chunked_array(chunks, pa.string())
 
 

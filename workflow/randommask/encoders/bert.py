@@ -17,7 +17,13 @@ from torch.nn import functional as F
 
 from randommask import kmers
 from randommask.encoders.dropout import dropout
-from randommask.encoders.weights import check_weights, read_weights, write_weights
+from randommask.encoders.weights import (
+    check_sizes,
+    check_weights,
+    check_widths,
+    read_weights,
+    write_weights,
+)
 from randommask.errors import InputError
 from randommask.experiment.hparams import Initial, Settings
 from randommask.files import read_json, write_json, write_text
@@ -242,6 +248,14 @@ def to_bert(model: Encoder) -> dict[str, Tensor]:
     return weights
 
 
+def check_extent(
+    config: EncoderConfig, weights: dict[str, Tensor], source: str | Path
+) -> None:
+    """Raise `InputError` for sizes beyond the weights, before they are laid out."""
+    widths = config.hidden, config.feed_forward, config.positions
+    check_widths(config.layers, widths, weights, source)
+
+
 def from_bert(model: Encoder, weights: dict[str, Tensor], source: str | Path) -> None:
     """Fill `model` from weights under BERT's names; every name and shape must fit."""
     check_weights(to_bert(model), weights, source)
@@ -294,6 +308,8 @@ def read_config(folder: str | Path) -> EncoderConfig:
     """Sizes of the encoder saved in `folder`; `InputError` where a key is missing."""
     path = Path(folder) / "config.json"
     bert = read_json(path)
+    if not isinstance(bert, dict):
+        raise InputError(f"{path}: found {type(bert).__name__}, expected keys")
     keys = {
         "layers": "num_hidden_layers",
         "hidden": "hidden_size",
@@ -310,6 +326,9 @@ def read_config(folder: str | Path) -> EncoderConfig:
     for name in names.values():
         if name not in bert:
             raise InputError(f"{path}: no key {name}")
+    check_sizes(path, bert)
+    if type(bert["k"]) is not int or not 1 <= bert["k"] <= kmers.MAX_K:
+        raise InputError(f"{path}: k is {bert['k']!r}, expected 1 to {kmers.MAX_K}")
     return EncoderConfig(**{ours: bert[name] for ours, name in names.items()})
 
 
@@ -319,7 +338,9 @@ def load(folder: str | Path, dropout: float | None = None) -> Encoder:
     With `dropout` it has this rate instead of the saved one.
     """
     config = read_config(folder)
-    model = Encoder(config if dropout is None else replace(config, dropout=dropout))
     path = Path(folder) / "model.safetensors"
-    from_bert(model, read_weights(path), path)
+    weights = read_weights(path)
+    check_extent(config, weights, path)
+    model = Encoder(config if dropout is None else replace(config, dropout=dropout))
+    from_bert(model, weights, path)
     return model

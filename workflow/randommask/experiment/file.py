@@ -57,7 +57,7 @@ def read(path: str | Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise InputError(f"{path}: line {line}: not YAML ({error.problem})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: not YAML ({first})") from None
 

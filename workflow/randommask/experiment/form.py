@@ -70,9 +70,9 @@ class Section(BaseModel):
                 )
             near = difflib.get_close_matches(str(key), names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {listing(names)}"
-            said = f"unknown key {key!r}; {hint}"
+            said = f"unknown key {str(key)[:60]!r}; {hint}"
             if cls.about and not near:
-                said = f"{key!r} has no meaning for {cls.about}"
+                said = f"{str(key)[:60]!r} has no meaning for {cls.about}"
             raise refused(said)
         return found
 
@@ -104,7 +104,7 @@ class Hparams(Section):
         """Read the flag, or the `@file` it names; `InputError` for what cannot be."""
         try:
             found = json.loads(flags.read(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"--hparams: not JSON ({error})") from None
         return read(cls, found, "--hparams")
 

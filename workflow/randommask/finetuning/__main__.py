@@ -15,7 +15,8 @@ device, else on OMP_NUM_THREADS threads. The same seed on the same CPU gives the
 predictions (on a GPU, but for their last bits); so does a run that was killed and is
 started again with the same command, which goes on from the state it kept (see
 `training.state`). Each output is written if its flag is given; `--model` is a folder
-for the fine-tuned weights, which `randommask.predict` reads.
+for the fine-tuned weights, which `randommask.predict` reads. Where the loss is not
+finite, the scores are recorded and flagged, but no model is written: that is an error.
 """
 
 import argparse
@@ -26,11 +27,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from randommask import files
 from randommask.encoders import families
-from randommask.errors import run
+from randommask.errors import InputError, run
 from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import examples, heads, outputs, purpose
 from randommask.finetuning.fitting import Outcome, fit
@@ -39,6 +41,7 @@ from randommask.training.state import StateFolder
 
 VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
 WEIGHTS = ("config.json", "model.safetensors")
+HISTORY = ("epoch", "step", "train_loss", "dev_loss")
 # Between two checkpoints: a kill costs ten minutes at most, and runs that are shorter
 # write none.
 SAVE_SECONDS = 600.0
@@ -57,7 +60,8 @@ def finetune(
 ) -> None:
     """Fine-tune the encoder of one folder on the dataset of another; write results.
 
-    Raises `InputError` for an encoder or a dataset that is not as it should be.
+    Raises `InputError` for an encoder or a dataset that is not as it should be, and in
+    the end where a model was asked for and its loss was not finite: it is not written.
     """
     start = time.perf_counter()
     files.check_folder(model_path)
@@ -73,19 +77,14 @@ def finetune(
     with StateFolder(output, identity, save_seconds) as kept:
         outcome = fit(tuning, kept)
         test, _ = tuning.predict("test")
-        if model_path:
+        is_sound = not outcome.flags and bool(np.isfinite(test).all())
+        if model_path and is_sound:
             with files.make_aside(model_path) as aside:
                 _write_model(aside, tuning, encoder)
         if predictions_path:
             outputs.write_predictions(predictions_path, data, test)
         if history_path:
-            names = (
-                "epoch",
-                "step",
-                "train_loss",
-                "dev_loss",
-                f"dev_{settings.metric}",
-            )
+            names = (*HISTORY, f"dev_{settings.metric}")
             outputs.write_history(history_path, names, outcome.history)
         if metrics_path:
             seconds = outcome.seconds + time.perf_counter() - start
@@ -102,6 +101,11 @@ def finetune(
             )
             files.write_json(metrics_path, report)
         kept.close()
+    if model_path and not is_sound:
+        raise InputError(
+            f"{model_path}: not written, as the loss was not finite after epoch "
+            f"{len(outcome.history)}; lower learning_rate"
+        )
 
 
 def _identity(encoder: str | Path, tuning: Tuning) -> dict:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from randommask import files, metrics
+from randommask import metrics
+from randommask.data import prepared
 from randommask.errors import InputError
 from randommask.experiment.datasets import SPLITS
 from randommask.experiment.hparams import Run
@@ -57,52 +57,29 @@ class Examples:
 def read(folder: str | Path, run: Run) -> Examples:
     """Read a dataset's folder.
 
-    Raises `InputError` for a file that is no parquet, a label that cannot be, and a
-    dataset other than that of the `run`.
+    Raises `InputError` for a file that is not the one `data.prepare` made, a label that
+    cannot be, and a dataset other than that of the `run`.
     """
     folder = Path(folder)
-    summary = files.read_json(folder / "summary.json")
-    try:
-        dataset, kind = summary["dataset"], summary["type"]
-        classes, targets = summary["classes"], tuple(summary["targets"])
-    except KeyError as error:
-        raise InputError(f"{folder / 'summary.json'}: no key {error}") from None
-    expected = {"dataset": dataset, "metric": metrics.CHOSEN_BY[kind]}
+    known = prepared.summary(folder)
+    expected = {"dataset": known.dataset, "metric": metrics.CHOSEN_BY[known.type]}
     for key, value in expected.items():
         if getattr(run, key) != value:
             raise InputError(
                 f"--hparams: {key} is {getattr(run, key)}, expected {value} "
-                f"({folder}/summary.json)"
+                f"({folder}/{prepared.SUMMARY})"
             )
-    columns = [f"label_{target}" for target in targets] or ["label"]
     splits = {}
     for name in SPLITS:
-        path = folder / f"{name}.parquet"
-        checksum = files.sha256(path)
-        table = _read_table(path, ["sequence", *columns])
-        where = f"{path}: {dataset} {name}"
-        if kind == metrics.CLASSIFICATION:
-            labels = _classes(table["label"], classes, where)
+        table = prepared.table(folder, name, known)
+        where = f"{folder / name}.parquet: {known.dataset} {name}"
+        if known.type == metrics.CLASSIFICATION:
+            labels = _classes(table["label"], known.classes, where)
         else:
-            labels = _values(table, columns, where)
+            labels = _values(table, known.columns, where)
         sequences = table["sequence"].to_pylist()
-        splits[name] = Split(where, sequences, labels, checksum)
-    return Examples(dataset, kind, classes, targets, splits)
-
-
-def _read_table(path: Path, columns: list[str]) -> pa.Table:
-    try:
-        # read_table would import the machinery for datasets of many files
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"{path}: not readable as parquet ({first})") from None
-    for column in columns:
-        if column not in table.column_names:
-            raise InputError(f"{path}: no column {column}")
-    if not table.num_rows:
-        raise InputError(f"{path}: 0 rows, expected at least 1")
-    return table
+        splits[name] = Split(where, sequences, labels, known.sha256[name])
+    return Examples(known.dataset, known.type, known.classes, known.targets, splits)
 
 
 def _classes(column: pa.ChunkedArray, classes: int, where: str) -> np.ndarray:

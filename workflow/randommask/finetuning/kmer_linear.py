@@ -58,7 +58,7 @@ def choose(
         for model, values in zip(models, predictions, strict=True):
             score = metrics.choose(data.type, dev.labels, values)
             tried.append((k, model.strength, score))
-            if score > best_score:
+            if best is None or score > best_score:
                 best, best_score, chosen = model, score, values
     return best, chosen, tried
 

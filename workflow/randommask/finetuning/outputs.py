@@ -45,8 +45,22 @@ def report(
             **{name: version(name) for name in packages},
         },
         **own,
-        "flags": [*own.get("flags", ()), *metrics.flags(data.type, test)],
+        "flags": [
+            *own.get("flags", ()),
+            *metrics.flags(data.type, test),
+            *_undefined(run.metric, labels),
+        ],
     }
+
+
+def _undefined(metric: str, labels: dict[str, np.ndarray]) -> list[str]:
+    """Flags for the splits of which no score is defined."""
+    found = {name: metrics.undefined(labels[name]) for name in ("dev", "test")}
+    return [
+        f"{metric} {metrics.UNDEFINED}: {why} in {name}"
+        for name, why in found.items()
+        if why
+    ]
 
 
 def write_predictions(path: str | Path, data: Examples, test_NO: np.ndarray) -> None:
@@ -72,9 +86,15 @@ def _column(values: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), buffers)
 
 
+def _cell(value: float | str) -> str:
+    """Empty where a score is undefined."""
+    is_nan = not isinstance(value, str) and np.isnan(value)
+    return "" if is_nan else str(value)
+
+
 def write_history(
     path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[float | str]]
 ) -> None:
     """Write a line for each epoch, or for each model that was tried."""
-    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+    lines = [",".join(columns), *(",".join(map(_cell, row)) for row in rows)]
     files.write_text(path, "\n".join(lines) + "\n")

@@ -57,7 +57,7 @@ def findings(found: Found) -> list[Record]:
             {**shared, "kind": kind, "verdict": part["verdict"], "row": ""}
             | {"test_rows": found["rows"]["test"]}
             | {"leaking": len(rows["test"]) if rows else None}
-            | {"mean": percent(100 * score["test"]) if score else None, "left": None}
+            | {"mean": percent(_in_per_cent(score)) if score else None, "left": None}
         )
     return lines
 
@@ -95,6 +95,10 @@ def over_rows(
     return lines
 
 
+def _in_per_cent(score: dict[str, float | None]) -> float | None:
+    return None if score["test"] is None else 100 * score["test"]
+
+
 def _levels(found: Found, rows: int) -> dict[str, np.ndarray]:
     """Which test rows leak at each level that has more than the one before."""
     levels, before = {}, 0
@@ -110,7 +114,7 @@ def _levels(found: Found, rows: int) -> dict[str, np.ndarray]:
 
 def _mean(labels: np.ndarray, named: list[np.ndarray], kept: np.ndarray) -> Any:
     """The mean score over the seeds on some rows; None without a run or a row."""
-    if not named or not kept.any():
+    if not named or not kept.any() or metrics.undefined(labels[kept]):
         return None
     return percent(100 * fmean(_score(labels[kept], own[kept]) for own in named))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from randommask import metrics
+from randommask.data import prepared
 from randommask.errors import InputError
 from randommask.measures.runs import Run
 
@@ -29,10 +29,9 @@ class Test:
 
 def read_test(path: Path) -> Test:
     """The labels in `<results>/benchmark/<dataset>/test.parquet`."""
-    names = [n for n in _open(path).schema_arrow.names if n.startswith("label")]
-    if not names:
-        raise InputError(f"{path}: no column 'label' or 'label_...'")
-    return Test(path, _columns(path, names), tuple(names))
+    known = prepared.summary(path.parent)
+    table = prepared.table(path.parent, path.stem, known, sequences=False)
+    return Test(path, _numbers(table, known.columns), tuple(known.columns))
 
 
 def read(run: Run, test: Test) -> np.ndarray:
@@ -42,7 +41,7 @@ def read(run: Run, test: Test) -> np.ndarray:
     other rows or labels than those of `test`, or does not give the score of its run.
     """
     path = run.path.with_name("predictions.parquet")
-    found = _open(path).schema_arrow.names
+    found = _read(path).column_names
     if missing := [name for name in test.names if name not in found]:
         raise InputError(
             f"{path}: no column {missing[0]!r}, expected as in {test.path}"
@@ -79,21 +78,18 @@ def read(run: Run, test: Test) -> np.ndarray:
     return predicted
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    content = path.read_bytes()  # Arrow's own error has no file name of its own
-    try:
-        return pq.ParquetFile(pa.BufferReader(content))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a parquet file ({error})") from None
-
-
 def _columns(path: Path, names: list[str]) -> np.ndarray:
     """One column as it is, or several side by side; classes int64, numbers float64."""
-    table = _open(path)
-    if missing := [name for name in names if name not in table.schema_arrow.names]:
-        raise InputError(f"{path}: no column {missing[0]!r}")
-    read = table.read(names)
-    columns = [read[name].to_numpy() for name in names]
+    return _numbers(_read(path, names), names)
+
+
+def _read(path: Path, names: list[str] | None = None) -> pa.Table:
+    # Arrow's own error has no file name of its own.
+    return prepared.parquet(path, path.read_bytes(), names)
+
+
+def _numbers(table: pa.Table, names: list[str]) -> np.ndarray:
+    columns = [table[name].to_numpy() for name in names]
     if names == ["label"]:
         return columns[0].astype(np.int64)
     return np.stack(columns, axis=1).astype(np.float64)

@@ -82,7 +82,10 @@ def _confusions(
 
 
 def mccs(confusions_RCC: np.ndarray) -> np.ndarray:
-    """`metrics.mcc` of each confusion matrix: (R,); 0 where one side is constant."""
+    """`metrics.mcc` of each confusion matrix: (R,); 0 where one side is constant.
+
+    Draws of one class alone tell nothing apart, so they count as chance does.
+    """
     true, named = confusions_RCC.sum(2), confusions_RCC.sum(1)
     total = true.sum(1)
     hits = np.trace(confusions_RCC, axis1=1, axis2=2)

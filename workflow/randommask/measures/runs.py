@@ -14,6 +14,7 @@ from typing import Any
 
 from randommask import files
 from randommask.errors import InputError, reason
+from randommask.metrics import UNDEFINED
 
 _SHARED = ("architecture", "data_sha256", "encoder_sha256")
 """What all seeds of a cell must have in common beside their settings, where known."""
@@ -27,7 +28,8 @@ class Run:
     """One fine-tuning: its file, its test score in per cent, what is odd about it."""
 
     path: Path
-    score: float
+    score: float | None
+    """None where no score is defined, which `flags` say."""
     flags: tuple[str, ...]
     settings: dict[str, Any]
     shared: dict[str, Any]
@@ -72,7 +74,9 @@ def read(root: Path, encoder: str, tokenization: str, dataset: str, seed: int) -
                 f"{path}: {key}: found {metrics.get(key)!r}, expected {value!r}"
             )
     score = metrics.get("score")
-    if (
+    flags = tuple(metrics.get("flags", ()))
+    is_undefined = score is None and any(UNDEFINED in flag for flag in flags)
+    if not is_undefined and (
         not isinstance(score, int | float)
         or not math.isfinite(score)
         or not -1 <= score <= 1
@@ -81,7 +85,19 @@ def read(root: Path, encoder: str, tokenization: str, dataset: str, seed: int) -
     settings = dict(metrics.get("settings", {}))
     settings.pop("seed", None)
     shared = {key: metrics[key] for key in _SHARED if key in metrics}
-    return Run(path, 100 * score, tuple(metrics.get("flags", ())), settings, shared)
+    score = None if is_undefined else 100 * score
+    return Run(path, score, flags, settings, shared)
+
+
+class Scored(dict[int, Run]):
+    """Runs by seed that have a score, and beside them those for which none is defined.
+
+    No table can count the latter; that they were made has to be said.
+    """
+
+    def __init__(self, found: dict[int, Run]) -> None:
+        super().__init__({s: r for s, r in found.items() if r.score is not None})
+        self.undefined = {s: r for s, r in found.items() if r.score is None}
 
 
 def read_seeds(
@@ -91,8 +107,8 @@ def read_seeds(
     dataset: str,
     seeds: Sequence[int],
     problems: list[str],
-) -> dict[int, Run]:
-    """The runs of one cell by seed, those that can be read.
+) -> Scored:
+    """The runs of one cell by seed, those that can be read and have a score.
 
     What is wrong with the others is added to `problems`. Raises `InputError` naming two
     files where their settings differ in more than the seed, or their data or encoders
@@ -115,7 +131,7 @@ def read_seeds(
                     f"{run.path}: {key}: found {mine.get(key)!r}, expected"
                     f" {theirs.get(key)!r} as in {first.path}"
                 )
-    return found
+    return Scored(found)
 
 
 def check_complete(problems: Sequence[str]) -> None:
@@ -135,15 +151,16 @@ def summarise(runs: dict[int, Run], seeds: Sequence[int]) -> Summary:
     >>> summarise({}, [1, 2]).note
     'no run'
     """
-    missing = [seed for seed in seeds if seed not in runs]
+    undefined = getattr(runs, "undefined", {})
+    missing = [seed for seed in seeds if seed not in runs and seed not in undefined]
     notes = []
-    if not runs:
+    if not runs and not undefined:
         notes.append("no run")
     elif missing:
         notes.append(f"no run of seed {', '.join(map(str, missing))}")
     notes += [
         f"seed {seed}: {', '.join(run.flags)}"
-        for seed, run in runs.items()
+        for seed, run in {**runs, **undefined}.items()
         if run.flags
     ]
     scores = [run.score for run in runs.values()]

@@ -15,7 +15,8 @@
   them, from published ones,
 
 and where they apply: `LORA_TARGETS`, the linear layers that adapters are put on, by
-name; `vocabulary(k)`, its words; `CLASSIFIER`, the class of transformers that
+name; `vocabulary(k)`, its words, `WORD_WEIGHTS`, what has a row a word, and
+`FIXED_WORDS`, which cannot change places; `CLASSIFIER`, the class of transformers that
 classifies sequences with this architecture, and `classifier_weights`; `POOLINGS`, what
 `features` takes as its third argument: `cls`, the last hidden state of a token before
 the sequence, or `mean`, that over the sequence's own tokens, without specials and

@@ -5,6 +5,7 @@ that are [UNK] among them: they hold a place in the sequence. Shapes: N rows, B 
 computed at once, T tokens, H hidden units, O outputs.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,13 @@ from randommask import kmers
 from randommask.encoders import bert, families
 from randommask.encoders.bert import EncoderConfig, read_config, save
 from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
-from randommask.encoders.weights import check_values, check_weights, read_weights
+from randommask.encoders.weights import (
+    check_sizes,
+    check_values,
+    check_weights,
+    prefixed,
+    read_weights,
+)
 from randommask.errors import InputError
 
 __all__ = ["read_config", "save"]  # as the encoder itself has them
@@ -47,11 +54,12 @@ FIXED = {
     "position_embedding_type": "absolute",
     "is_decoder": False,
 }
-DROPPED = (
-    "bert.embeddings.position_ids",
-    "bert.pooler.dense.weight",
-    "bert.pooler.dense.bias",
-)
+# What an encoder saved alone consists of, and what may stand on top of one.
+PARTS = ("embeddings.", "encoder.", "pooler.")
+DROPPED = ("bert.pooler.", "classifier.", "qa_outputs.", "cls.seq_relationship.")
+# The head over the vocabulary, which fine-tuning has no use for.
+HEAD = "cls.predictions."
+WORD_WEIGHTS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")
 # Old checkpoints hold tied weights twice: the copy's name, and the name that is kept.
 TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
@@ -91,14 +99,15 @@ def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
     saved with it is left out. `InputError` names what does not fit.
     """
     config = read_config(folder)
-    model = FeatureEncoder(
-        config if dropout is None else replace(config, dropout=dropout)
-    )
     path = Path(folder) / "model.safetensors"
     weights = read_weights(path)
     if "classifier.weight" in weights:
         for name in classifier_weights(torch.empty(1, config.hidden), torch.empty(1)):
             weights.pop(name, None)
+    bert.check_extent(config, weights, path)
+    model = FeatureEncoder(
+        config if dropout is None else replace(config, dropout=dropout)
+    )
     bert.from_bert(model, weights, path)
     for part in (model.transform, model.transform_norm):
         part.requires_grad_(False)
@@ -119,23 +128,44 @@ def vocabulary(k: int) -> list[str]:
 def from_released(
     weights: dict[str, Tensor], config: dict[str, Any], source: str | Path
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """config.json and weights of `transformers.BertForMaskedLM` as `load` wants them.
+    """config.json and weights of transformers' BERT classes as `load` wants them.
 
-    Pooler, position ids and copies of tied weights are dropped; `InputError` names
-    every other weight that is missing or not expected, and values that do not fit.
+    What stands on top and copies of tied weights are dropped. Where there is no head
+    over the vocabulary, one that says nothing stands in its place. `InputError` names
+    other weights that are missing or not expected, and values that do not fit.
     """
     check_values(config, FIXED, source)
     k = families.bases_of_token(config, kmers.NUM_SPECIAL, source)
-    kept = {"model_type": "bert", "k": k, "tokenization": kmers.OVERLAPPING}
+    tokenization = config.get("tokenization", kmers.OVERLAPPING)
+    kept = {"model_type": "bert", "k": k, "tokenization": tokenization}
     kept |= {key: config.get(key, value) for key, value in DEFAULTS.items()}
-    weights = {name: weights[name] for name in weights if name not in DROPPED}
+    check_sizes(f"{source}/config.json", kept)
+    weights = prefixed(weights, "bert.", PARTS)
+    weights = {n: w for n, w in weights.items() if not n.startswith(DROPPED)}
     for copy, name in TIED.items():
         if copy in weights:
             tensor = weights.pop(copy)
             if not torch.equal(weights.setdefault(name, tensor), tensor):
                 raise InputError(f"{source}: {copy} differs from {name}, expected tied")
     sizes = bert.EncoderConfig(*(kept[key] for key in list(DEFAULTS)[:5]), k, "")
+    if not any(name.startswith(HEAD) for name in weights):
+        said = "no head over the vocabulary, which fine-tuning has no use for"
+        print(f"note: {source}: {said}; an empty one is written", file=sys.stderr)
+        weights |= _silent_head(sizes)
+    bert.check_extent(sizes, weights, source)
     with torch.device("meta"):
         expected = bert.to_bert(bert.Encoder(sizes))
     check_weights(expected, weights, source)
     return kept, weights
+
+
+def _silent_head(sizes: EncoderConfig) -> dict[str, Tensor]:
+    """A head over the vocabulary as it is before training: no bias, norm 1."""
+    hidden = sizes.hidden
+    return {
+        f"{HEAD}transform.dense.weight": torch.eye(hidden),
+        f"{HEAD}transform.dense.bias": torch.zeros(hidden),
+        f"{HEAD}transform.LayerNorm.weight": torch.ones(hidden),
+        f"{HEAD}transform.LayerNorm.bias": torch.zeros(hidden),
+        f"{HEAD}bias": torch.zeros(sizes.vocab_size),
+    }

@@ -26,8 +26,11 @@ from randommask.encoders import families
 from randommask.encoders.pooling import BOTH, MEAN, chosen, mean
 from randommask.encoders.pooling import CLS as FIRST
 from randommask.encoders.weights import (
+    check_counts,
     check_values,
     check_weights,
+    check_widths,
+    prefixed,
     read_weights,
     write_weights,
 )
@@ -67,7 +70,11 @@ FIXED = {
     "is_folding_model": False,
 }
 CONTACTS = tuple(f"esm.contact_head.regression.{part}" for part in ("weight", "bias"))
-DROPPED = ("esm.embeddings.position_ids", "esm.pooler.", "lm_head.")
+# What an encoder saved alone consists of, and what may stand on top of one.
+PARTS = ("embeddings.", "encoder.", "pooler.", "contact_head.")
+DROPPED = ("esm.pooler.", "lm_head.", "classifier.")
+FIXED_WORDS = ("<pad>",)  # positions are counted from its id
+WORD_WEIGHTS = ("esm.embeddings.word_embeddings.weight",)
 
 
 @dataclass(frozen=True)
@@ -113,10 +120,29 @@ def read_config(folder: str | Path) -> Sizes:
     """Sizes of the encoder saved in `folder`; `InputError` where a key is missing."""
     path = Path(folder) / "config.json"
     config = read_json(path)
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: found {type(config).__name__}, expected keys")
     for key in (*KEYS, *FIXED, "k"):
         if key not in config:
             raise InputError(f"{path}: no key {key}")
+    _check_sizes(path, config)
     return _sizes(config, config["k"])
+
+
+def _check_sizes(path: str | Path, config: dict[str, Any]) -> None:
+    counts = [key for key, value in KEYS.items() if type(value) is int]
+    rates = [key for key, value in KEYS.items() if type(value) is float]
+    heads = ("num_attention_heads", "hidden_size")
+    check_counts(path, config, counts, rates, heads)
+    if (positions := config["max_position_embeddings"]) <= PAD + 1:
+        raise InputError(
+            f"{path}: max_position_embeddings is {positions}, expected over {PAD + 1}"
+        )
+
+
+def _check_extent(sizes: Sizes, weights: dict[str, Tensor], path: str | Path) -> None:
+    widths = sizes.hidden, sizes.feed_forward, sizes.positions
+    check_widths(sizes.layers, widths, weights, path)
 
 
 def _sizes(config: dict[str, Any], k: int) -> Sizes:
@@ -210,6 +236,7 @@ def load(folder: str | Path, dropout: float | None = None) -> EsmEncoder:
         for name, tensor in read_weights(path).items()
         if not name.startswith("classifier.")
     }
+    _check_extent(config, weights, path)
     model = _empty(config, published)
     check_weights(model.state_dict(), weights, path)
     model.load_state_dict(weights, assign=True)
@@ -257,14 +284,17 @@ def vocabulary(k: int) -> list[str]:
 def from_released(
     weights: dict[str, Tensor], config: dict[str, Any], source: str | Path
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """config.json and weights of `transformers.EsmForMaskedLM` as `load` wants them.
+    """config.json and weights of transformers' ESM classes as `load` wants them.
 
-    Pooler, position ids and masked-language-model head are dropped; `InputError` names
-    every other weight that is missing or not expected, and values that do not fit.
+    Pooler and whatever head there is are dropped; `InputError` names other weights that
+    are missing or not expected, and values that do not fit.
     """
     check_values(config, FIXED, source)
     published = {key: config.get(key, value) for key, value in KEYS.items()} | FIXED
     k = families.bases_of_token(config, len(SPECIALS) + len(LETTERS), source)
+    _check_sizes(f"{source}/config.json", published)
+    weights = prefixed(weights, "esm.", PARTS)
+    _check_extent(_sizes(published, k), weights, source)
     weights = {n: t for n, t in weights.items() if not n.startswith(DROPPED)}
     expected = _empty(_sizes(published, k), published).state_dict()
     for name in CONTACTS:  # a head we never use, and not in every checkpoint

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from randommask.encoders.hyena import PAD, Hyena, HyenaConfig
-from randommask.encoders.weights import check_weights, read_weights, write_weights
+from randommask.encoders.weights import (
+    check_counts,
+    check_weights,
+    check_widths,
+    prefixed,
+    read_weights,
+    write_weights,
+)
 from randommask.errors import InputError
 from randommask.files import read_json, write_json
 from randommask.genome import encode
@@ -21,7 +28,8 @@ CHARACTER = "character"
 TOKENIZATIONS = (CHARACTER,)
 VOCABULARY = 12  # [CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T N
 PREFIX = "hyena.backbone."  # of every weight in a released checkpoint
-LANGUAGE_HEAD = "lm_head.weight"  # released with the encoder, and left out
+HEADS = ("lm_head.", "score.")  # released with the encoder, and left out
+WRAPPED = {"hyena.": ("backbone.",), PREFIX: ("embeddings.", "layers.", "ln_f.")}
 # Ids of the codes A0 T1 C2 G3 and of all else, which the released vocabulary calls N.
 _IDS = np.array([7, 10, 8, 9, 11], np.int16)
 
@@ -38,6 +46,7 @@ _KEYS = {
     "frequency": "activation_freq",
     "norm_eps": "layer_norm_epsilon",
 }
+_REALS = ("activation_freq", "layer_norm_epsilon")
 
 
 def read_config(folder: str | Path) -> HyenaConfig:
@@ -47,10 +56,19 @@ def read_config(folder: str | Path) -> HyenaConfig:
 
 
 def _parse(keys: dict, source: str | Path) -> HyenaConfig:
-    for name in _KEYS.values():
+    if not isinstance(keys, dict):
+        raise InputError(f"{source}: found {type(keys).__name__}, expected keys")
+    keys = {"pad_vocab_size_multiple": 1, "embed_dropout": 0.0} | keys
+    counts = [name for name in _KEYS.values() if name not in _REALS]
+    check_counts(source, keys, [*counts, "pad_vocab_size_multiple"], ["embed_dropout"])
+    for name in _REALS:
         value = keys.get(name)
-        if not isinstance(value, int | float) or value <= 0:
+        if type(value) not in (int, float) or not 0 < value < float("inf"):
             raise InputError(f"{source}: {name} is {value!r}, expected a number over 0")
+    if not keys["emb_dim"] % 2 or keys["emb_dim"] < 3:
+        raise InputError(
+            f"{source}: emb_dim is {keys['emb_dim']}, expected an odd number over 1"
+        )
     if (order := keys.get("hyena_order", 2)) != 2:
         raise InputError(f"{source}: hyena_order is {order}, expected 2")
     if keys["vocab_size"] < VOCABULARY:
@@ -59,9 +77,9 @@ def _parse(keys: dict, source: str | Path) -> HyenaConfig:
             f"{VOCABULARY} tokens of HyenaDNA"
         )
     sizes = {ours: keys[theirs] for ours, theirs in _KEYS.items()}
-    multiple = keys.get("pad_vocab_size_multiple", 1)
+    multiple = keys["pad_vocab_size_multiple"]
     sizes["vocabulary"] = -(-sizes["vocabulary"] // multiple) * multiple
-    return HyenaConfig(**sizes, dropout=keys.get("embed_dropout", 0.0))
+    return HyenaConfig(**sizes, dropout=keys["embed_dropout"])
 
 
 def tokenize(
@@ -94,10 +112,15 @@ def from_released(
     is missing, unexpected or of another shape.
     """
     sizes = _parse(config, source)
+    for prefix, parts in WRAPPED.items():
+        weights = prefixed(weights, prefix, parts)
+    widths = sizes.hidden, sizes.feed_forward, sizes.positions, sizes.filter_order
+    layers = max(sizes.layers, sizes.filter_layers)
+    check_widths(layers, widths, weights, source)
     with torch.device("meta"):
         expected = Hyena(sizes).state_dict()
     expected = {PREFIX + name: tensor for name, tensor in expected.items()}
-    found = {name: w.float() for name, w in weights.items() if name != LANGUAGE_HEAD}
+    found = {n: w.float() for n, w in weights.items() if not n.startswith(HEADS)}
     _share_frequencies(found, expected, source)
     check_weights(expected, found, source)
     return _written(sizes), found
