@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from randommask.data.fetched import verify
+from randommask.data.manifest import VERIFIED
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Shards
 from randommask.files import make_aside, sha256, write_json
@@ -68,7 +69,7 @@ def tokenize(
     wanted = None if chromosomes is None else set(chromosomes)
     home: dict[str, Path] = {}
     shards: dict[str, dict] = {}
-    with make_aside(output, "*.npy", "manifest.json") as folder:
+    with make_aside(output, "*.npy", "manifest.json", VERIFIED) as folder:
         folder.mkdir()
         for path in files:
             for name, codes in read_fasta(path, wanted):

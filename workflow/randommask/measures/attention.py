@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from randommask import kmers
+from randommask.data import manifest
 from randommask.data.windows import Corpus
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Attention
@@ -48,6 +49,8 @@ def attend(
 
     for path in (npz, csv):
         check_file(path)
+    for path in manifests:
+        manifest.verify(path)
     model = bert.load(folder)
     config, tokens = model.config, settings.tokens
     if tokens > config.positions:

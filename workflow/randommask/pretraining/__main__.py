@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 
 from randommask import files
+from randommask.data import manifest
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Pretraining
 from randommask.pretraining.monitor import Monitor
@@ -57,6 +58,8 @@ def pretrain(
     is_first = int(os.environ.get("RANK", 0)) == 0
     if is_first:
         files.check_folder(output)
+        for path in manifests:
+            manifest.verify(path)
     kept = output if is_first else None
     identity = identity_of(manifests, start, hparams)
     shown = {name: hparams.values()[name] for name in WATCHING}
@@ -98,9 +101,9 @@ def pretrain(
 def sources_of(manifests: list[str]) -> list[tuple[str, str, str]]:
     """Genome, file and sha256 of all that the corpus was made of."""
     return [
-        (manifest["genome"], source["file"], source["sha256"])
-        for manifest in map(files.read_json, manifests)
-        for source in manifest["sources"]
+        (made.genome, source.file, source.sha256)
+        for made in map(manifest.load, manifests)
+        for source in made.sources
     ]
 
 

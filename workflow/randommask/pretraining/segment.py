@@ -79,9 +79,9 @@ class Segment:
                     f"expected {self.hparams.start}"
                 )
             print(f"going on from {start} after {self.done} steps", file=sys.stderr)
-        if self.state.folder is not None and taken is not None:
-            if taken.parent != self.state.finished:
-                self.check_milestones()
+        is_kept = self.state.folder is not None and taken is not None
+        if is_kept and taken.parent != self.state.finished:
+            self.check_milestones()
 
     def take_up(self, path: Path) -> int:
         """Put back what one checkpoint holds; return the number of steps done."""
