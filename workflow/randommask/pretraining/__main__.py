@@ -66,7 +66,7 @@ def pretrain(
     with ExitStack() as stack:
         state = StateFolder(kept, identity, save_seconds, save_steps, shown)
         stack.enter_context(state).open()
-        trainer = Trainer(hparams.settings, manifests, compiled)
+        trainer = Trainer(hparams.settings, manifests, compiled, hparams.verify_every)
         stack.callback(trainer.close)
         segment = Segment(
             trainer, hparams, output.parent.name, sources_of(manifests), state
@@ -129,9 +129,9 @@ def identity_of(manifests: list[str], start: Path | None, hparams: Pretraining) 
     training goes on with fewer or more.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    values = hparams.values()
+    idle = (*WATCHING, "verify_every")
     return {
-        **{name: value for name, value in values.items() if name not in WATCHING},
+        **{name: value for name, value in hparams.values().items() if name not in idle},
         "device": device,
         "precision": chosen(hparams.settings.precision, device),
         "corpus": [files.sha256(path) for path in manifests],
