@@ -22,6 +22,7 @@ from randommask.encoders import folder
 from randommask.encoders.folder import ENCODER_FILES, copy_encoder
 from randommask.errors import InputError
 from randommask.pretraining import __main__ as pretrain
+from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
 from randommask.training import optimizer, state
 from randommask.training.state import StateFolder
@@ -163,13 +164,14 @@ def interrupt(line, output, is_time, number):
     raise AssertionError("the process was never interrupted")
 
 
-def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_saves_and_the_same_command_goes_on(corpus, whole, tmp_path, number):
     output, state = tmp_path / "made" / "step-12", tmp_path / "made" / ".state"
     line = command(corpus, segment(), output)
     started = interrupt(
-        line, output, lambda: list(state.glob("*/milestones/step-0")), signal.SIGTERM
+        line, output, lambda: list(state.glob("*/milestones/step-0")), number
     )
-    assert started == 128 + signal.SIGTERM
+    assert started == 128 + number
     assert checkpoints(output)
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
     assert "going on from" in done.stderr
@@ -329,6 +331,81 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_p
     last.write_bytes(last.read_bytes()[:1000])
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
     assert "warning: skipped" in done.stderr and str(last) in done.stderr
+    assert_same(output, whole)
+
+
+@pytest.mark.parametrize("where", [0.3, 0.6, 0.9])
+def test_a_flipped_bit_is_passed_over_for_the_checkpoint_before(
+    corpus, whole, tmp_path, monkeypatch, capsys, where
+):
+    output = tmp_path / "made" / "step-12"
+    die_after(monkeypatch, corpus, output, 10)
+    [last] = output.parent.glob(".state/*/rolling-10.safetensors")
+    flip(last, where)
+    pretrain.pretrain([corpus], None, segment(), output)
+    said = capsys.readouterr().err
+    assert f"warning: skipped: {last}" in said and "after 9 steps" in said
+    assert_same(output, whole)
+
+
+def flip(path, where):
+    damaged = bytearray(path.read_bytes())
+    damaged[int(len(damaged) * where)] ^= 0x40
+    path.write_bytes(damaged)
+
+
+@pytest.mark.parametrize("where", [0.001, 0.3, 0.9])
+def test_a_flipped_bit_in_the_state_to_start_from_stops(corpus, tmp_path, where):
+    first, second = (tmp_path / "made" / f"step-{step}" for step in (6, 12))
+    hparams = segment(end=6, curriculum=[{"until": 6, "max_span": 4}])
+    pretrain.pretrain([corpus], None, hparams, first)
+    flip(first / state.STATE_FILE, where)
+    with pytest.raises(InputError, match=r"step-6/state\.safetensors: ") as caught:
+        pretrain.pretrain([corpus], first, segment(start=6), second)
+    assert "\n" not in str(caught.value) and not second.exists()
+
+
+def test_a_damaged_finished_copy_is_made_again(corpus, whole, tmp_path, capsys):
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output)
+    files.remove(output)
+    flip(kept_of(output) / state.STATE_FILE, 0.9)
+    pretrain.pretrain([corpus], None, segment(), output)
+    assert "warning: skipped" in capsys.readouterr().err
+    assert_same(output, whole)
+
+
+def test_a_damaged_shard_is_not_trained_on(tmp_path):
+    corpus = random_corpus(tmp_path / "corpus", 2000)
+    flip(tmp_path / "corpus" / "chr2.npy", 0.5)
+    with pytest.raises(InputError, match=r"chr2\.npy: damaged"):
+        pretrain.pretrain([corpus], None, segment(), tmp_path / "made" / "step-12")
+
+
+def test_a_log_on_a_full_disk_ends_nothing(corpus, whole, tmp_path):
+    output = tmp_path / "made" / "step-12"
+    with open(os.devnull) as unwritable:
+        done = subprocess.run(
+            command(corpus, segment(), output),
+            env=ENVIRONMENT,
+            stdout=unwritable,
+            stderr=unwritable,
+        )
+    assert done.returncode == 0
+    assert_same(output, whole)
+
+
+def test_speeds_that_cannot_be_written_end_nothing(
+    corpus, whole, tmp_path, monkeypatch, capsys
+):
+    def full(self, line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    monkeypatch.setattr(Monitor, "_write", full)
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output)
+    assert "warning: " in capsys.readouterr().err
+    assert not (output / "speed.csv").exists()
     assert_same(output, whole)
 
 

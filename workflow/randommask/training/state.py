@@ -52,7 +52,7 @@ from randommask.training.signals import Stop
 
 KEPT = 2  # checkpoints: the one before serves where the last is damaged
 STATE_FILE = "state.safetensors"  # in a finished segment: what the next starts from
-CHECKSUM = "sha256"  # its key in the header of a checkpoint
+CHECKSUM, PROGRESS = "sha256", "progress"  # keys in the header of a checkpoint
 ASIDE = "aside"  # where the states of other settings go
 
 
@@ -249,10 +249,11 @@ def copies(weights: dict[str, Tensor], moments: dict[str, Tensor]) -> dict[str, 
 
 def write(path: Path, tensors: dict[str, Tensor], progress: dict) -> None:
     """Write one checkpoint; `progress` is JSON (floats come back exactly)."""
-    seal = {CHECKSUM: digest(tensors, json.dumps(progress))}
+    made = digest(tensors, json.dumps(progress))
+    sealed = json.dumps({CHECKSUM: made, PROGRESS: progress})
     with files.write_aside(path) as aside:
         try:
-            save_file(tensors, aside, metadata={"state": json.dumps(progress | seal)})
+            save_file(tensors, aside, metadata={"state": sealed})
         except SafetensorError as error:
             raise InputError(f"{path}: {error}") from None
         with open(aside, "rb") as file:
@@ -263,8 +264,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
     """Weights, moments, progress of a checkpoint; `InputError` where it is damaged."""
     parts: dict[str, dict[str, Tensor]] = {"weights": {}, "moments": {}}
     with _opened(path) as file:
-        progress = json.loads(file.metadata()["state"])
-        made = progress.pop(CHECKSUM, None)
+        made, progress = _unsealed(file)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
@@ -279,8 +279,16 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict]:
 def checksum(path: Path) -> str:
     """The checksum of a checkpoint as its header has it, or else of the whole file."""
     with _opened(path) as file:
-        made = json.loads(file.metadata()["state"]).get(CHECKSUM)
+        made, _ = _unsealed(file)
     return made or files.sha256(path)
+
+
+def _unsealed(file: safe_open) -> tuple[str | None, dict]:
+    """Checksum and progress in a header; no checksum where there never was one."""
+    found = json.loads(file.metadata()["state"])
+    if CHECKSUM in found or PROGRESS in found:
+        return found[CHECKSUM], found[PROGRESS]
+    return None, found
 
 
 @contextmanager
