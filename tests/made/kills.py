@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import json
 import os
 import signal
 import sys
@@ -123,3 +124,29 @@ def killed(work: Callable[[Kill], None], number: int) -> int:
         work(kill)
 
     return in_child(run)
+
+
+def contents(folder):
+    """All files below a folder, but for states and what no two runs share."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if ".state" in path.relative_to(folder).parts:
+            continue
+        if path.is_file() and path.name != "speed.csv":
+            found[str(path.relative_to(folder))] = path.read_bytes()
+        if path.name == "metrics.json":
+            report = json.loads(path.read_text())
+            del report["seconds"], report["peak_memory_bytes"]
+            found[str(path.relative_to(folder))] = report
+    return found
+
+
+def begin_at(kill, holder, name):
+    """Count operations from the call of `holder.name` on."""
+    real = getattr(holder, name)
+
+    def begin(*arguments, **options):
+        kill.begin()
+        return real(*arguments, **options)
+
+    setattr(holder, name, begin)

@@ -3,16 +3,16 @@
 A few operations are tried; `pytest --all-kills tests/training/test_kills.py` tries all.
 """
 
-import json
 import os
 
 import pytest
 import torch
 from made.dataset import hparams
 from made.genome import segment
-from made.kills import in_child, killed, operations
+from made.kills import begin_at, contents, in_child, killed, operations
 
 from randommask import files
+from randommask.data import manifest
 from randommask.finetuning import __main__ as finetuning
 from randommask.pretraining import __main__ as pretraining
 from randommask.pretraining.segment import Segment
@@ -26,30 +26,6 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def contents(folder):
-    """All files below a folder, but for what no two runs share."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "speed.csv":
-            found[str(path.relative_to(folder))] = path.read_bytes()
-        if path.name == "metrics.json":
-            report = json.loads(path.read_text())
-            del report["seconds"], report["peak_memory_bytes"]
-            found[str(path.relative_to(folder))] = report
-    return found
-
-
-def begin_at(kill, holder, name):
-    """Count operations from the call of `holder.name` on."""
-    real = getattr(holder, name)
-
-    def begin(*arguments, **options):
-        kill.begin()
-        return real(*arguments, **options)
-
-    setattr(holder, name, begin)
-
-
 @pytest.mark.parametrize("save_steps", [2, 5])  # the last checkpoint at the end, or not
 def test_a_segment_killed_at_its_end(corpus, tmp_path, some_kills, save_steps):
     def run(output, **options):
@@ -60,6 +36,7 @@ def test_a_segment_killed_at_its_end(corpus, tmp_path, some_kills, save_steps):
         run(output, save_steps=save_steps)
 
     whole = tmp_path / "whole" / "made" / "step-12"
+    manifest.verify(corpus)  # once, or the first run had more operations
     count = operations(lambda kill: work(kill, whole), tmp_path)
     assert count > 60
     for number in some_kills(count):
@@ -84,6 +61,7 @@ def test_a_segment_killed_anywhere(corpus, tmp_path, some_kills):
         run(output, save_steps=1)
 
     whole = tmp_path / "whole" / "made" / "step-12"
+    manifest.verify(corpus)  # once, or the first run had more operations
     count = operations(lambda kill: work(kill, whole), tmp_path)
     for number in some_kills(count, tried=6):
         output = tmp_path / str(number) / "made" / "step-12"
@@ -113,7 +91,6 @@ def test_a_fine_tuning_killed_at_its_end(folder, dataset, tmp_path, some_kills):
     whole = tmp_path / "whole"
     count = operations(lambda kill: work(kill, whole), tmp_path)
     assert count > 40
-    files.remove(whole / ".state")
     for number in some_kills(count):
         output, said = tmp_path / str(number), tmp_path / "said"
         assert killed(lambda kill, to=output: work(kill, to), number) == -9
@@ -123,5 +100,4 @@ def test_a_fine_tuning_killed_at_its_end(folder, dataset, tmp_path, some_kills):
         assert in_child(lambda to=output: run(to), said) == 0, said.read_text()
         text = said.read_text()
         assert "going on from" in text or "finished before" in text, number
-        files.remove(output / ".state")
         assert contents(output) == contents(whole), number
