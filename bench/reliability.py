@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
         kind = "kill: the end of a fine-tuning"
         rows.append((kind, *finetune_killed(part, encoder, data, tries)))
         rows += flipped(folder, corpus, encoder)
-    print("| kind of fault | tries | survived |\n|---|--:|--:|")
+    print("| kind of fault | tries | survived |\n|---|---|---|")
     for row in rows:
         print("| " + " | ".join(map(str, row)) + " |")
 
