@@ -81,8 +81,7 @@ def finetune(
     }
     paths = {name: Path(path) for name, path in wanted.items() if path}
     output = next((path.absolute() for path in paths.values()), None)
-    shown = {"outputs": [*paths]}
-    with StateFolder(output, identity, save_seconds, shown=shown) as kept:
+    with StateFolder(output, identity, save_seconds, shown={"for": [*paths]}) as kept:
         if kept.is_there() and kept.finished.exists():
             print(f"finished before: {kept.finished}", file=sys.stderr)
         else:
