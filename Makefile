@@ -73,5 +73,5 @@ slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 clean-demo: $(READY)  ## list what config/demo.yaml makes; delete it: YES=1
 	snakemake --profile workflow/profiles/demo all ablations --delete-all-output $(if $(filter 1,$(YES)),,--dry-run)
 	@test "$(YES)" = 1 || echo "YES=1 deletes it"
-	@test "$(YES)" != 1 || rm -f results/demo/corpus/synthetic/*.npy  # the shards, undeclared
+	@test "$(YES)" != 1 || rm -f results/demo/corpus/synthetic/*.npy results/demo/corpus/synthetic/verified.json  # undeclared
 	@test "$(YES)" != 1 || find results/demo -type d -empty -delete

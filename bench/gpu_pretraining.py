@@ -35,6 +35,8 @@ from randommask import masking
 from randommask.data.windows import Corpus
 from randommask.encoders import bert, cost
 from randommask.experiment.hparams import Settings
+from randommask.files import sha256
+from randommask.genome import ALPHABET
 from randommask.pretraining import loader, trainer
 from randommask.pretraining.trainer import Trainer
 
@@ -132,9 +134,10 @@ def write_corpus(folder: Path) -> str:
     """A chromosome of random codes; the manifest's path."""
     np.save(folder / "chr1.npy", np.random.default_rng(0).integers(0, 4, BASES, "u1"))
     entry = {"name": "chr1", "file": "chr1.npy", "length": BASES}
-    entry["intervals"] = [[0, BASES]]
+    entry |= {"sha256": sha256(folder / "chr1.npy"), "intervals": [[0, BASES]]}
     path = folder / "manifest.json"
-    path.write_text(json.dumps({"genome": "made", "chromosomes": [entry]}))
+    made = {"genome": "made", "alphabet": ALPHABET, "sources": []}
+    path.write_text(json.dumps({**made, "chromosomes": [entry]}))
     return str(path)
 
 

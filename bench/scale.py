@@ -52,9 +52,10 @@ def make(folder: Path, intervals: int) -> list[str]:
             with open(shard, "r+b") as file:
                 file.truncate(len(filled) + BASES)
             entry = {"name": f"chr{number}", "file": shard.name, "length": BASES}
-            entries.append({**entry, "intervals": runs})
+            entries.append({**entry, "sha256": "0" * 64, "intervals": runs})
         path = place / "manifest.json"
-        path.write_text(json.dumps({"chromosomes": entries}))
+        made = {"genome": place.name, "alphabet": "ATCG", "sources": []}
+        path.write_text(json.dumps({**made, "chromosomes": entries}))
         paths.append(str(path))
     return paths
 

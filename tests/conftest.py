@@ -12,6 +12,26 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-kills",
+        action="store_true",
+        help="kill at every operation on files, and not at one in so many",
+    )
+
+
+@pytest.fixture
+def some_kills(request):
+    """Which of so many operations to be killed at, the first and the last included."""
+
+    def chosen(count, tried=8):
+        if request.config.getoption("--all-kills"):
+            return range(1, count + 1)
+        return sorted({1 + round(n * (count - 1) / (tried - 1)) for n in range(tried)})
+
+    return chosen
+
+
 @pytest.fixture
 def server(monkeypatch):
     """A server of this machine that is tried again without a pause."""

@@ -109,6 +109,7 @@ ELSEWHERE = {
     "data/download.py": "the network, the flags, what a local copy holds",
     "data/fetched.py": "files that were edited after their download",
     "data/leaks.py": "files that jobs have made",
+    "data/manifest.py": "what a corpus holds, and whether it is whole",
     "data/prepare.py": "the rows of a data set",
     "data/shards.py": "the records of a FASTA file",
     "data/prepared.py": "the files of a prepared data set",

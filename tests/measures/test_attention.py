@@ -4,6 +4,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
+from made.genome import make_corpus
 
 from randommask import kmers
 from randommask.encoders import bert
@@ -16,13 +17,8 @@ SIZES = dict(layers=3, hidden=16, heads=2, feed_forward=16, positions=32, k=4)
 
 @pytest.fixture
 def manifest(tmp_path):
-    codes = np.random.default_rng(0).integers(0, 4, 3000).astype(np.uint8)
-    np.save(tmp_path / "chr1.npy", codes)
-    chromosome = {"name": "chr1", "file": "chr1.npy", "length": 3000}
-    chromosome |= {"sha256": "", "intervals": [[0, 3000]]}
-    path = tmp_path / "manifest.json"
-    path.write_text(json.dumps({"genome": "made", "chromosomes": [chromosome]}))
-    return path
+    letters = np.random.default_rng(0).choice(list("ACGT"), 3000)
+    return make_corpus(tmp_path / "corpus", {"chr1": "".join(letters)})
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Killed anywhere, cut anywhere, on any number of processes: the same encoder."""
 
 import csv
+import errno
 import glob
 import multiprocessing
 import os
@@ -17,9 +18,11 @@ from made.genome import random_corpus, segment
 from safetensors.torch import load_file
 
 from randommask import files
+from randommask.encoders import folder
 from randommask.encoders.folder import ENCODER_FILES, copy_encoder
 from randommask.errors import InputError
 from randommask.pretraining import __main__ as pretrain
+from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
 from randommask.training import optimizer, state
 from randommask.training.state import StateFolder
@@ -98,7 +101,6 @@ def test_history_says_what_happened(whole):
         "step-3",
         "step-9",
     ]
-    assert not list((whole.parent / ".state").glob("*"))
 
 
 def raises(error):
@@ -162,13 +164,14 @@ def interrupt(line, output, is_time, number):
     raise AssertionError("the process was never interrupted")
 
 
-def test_sigterm_saves_and_the_same_command_goes_on(corpus, whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_saves_and_the_same_command_goes_on(corpus, whole, tmp_path, number):
     output, state = tmp_path / "made" / "step-12", tmp_path / "made" / ".state"
     line = command(corpus, segment(), output)
     started = interrupt(
-        line, output, lambda: list(state.glob("*/milestones/step-0")), signal.SIGTERM
+        line, output, lambda: list(state.glob("*/milestones/step-0")), number
     )
-    assert started == 128 + signal.SIGTERM
+    assert started == 128 + number
     assert checkpoints(output)
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
     assert "going on from" in done.stderr
@@ -209,7 +212,7 @@ def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
 
     line = command(corpus, hparams, changed, "--save-steps", "1")
     stopped = interrupt(line, changed, lambda: checkpoints(changed), signal.SIGTERM)
-    assert stopped == pretrain.STOPPED
+    assert stopped == 128 + signal.SIGTERM
     subprocess.run([*torchrun(line), "--processes", "2"], **run)
     assert_close(changed, one)
 
@@ -226,16 +229,90 @@ def test_another_number_of_processes_than_asked_is_refused(monkeypatch):
         pretrain.check_processes(8)
 
 
-def test_changed_settings_start_afresh_and_say_why(corpus, tmp_path, capsys):
+def test_changed_settings_start_afresh_and_say_why_and_where_the_old_state_is(
+    corpus, tmp_path, capsys
+):
     output = tmp_path / "made" / "step-12"
     with StateFolder(output, segment().values(), 0) as old:
         old.open()
-        (old.folder / "rolling-4.safetensors").write_bytes(b"")
+        (old.folder / "rolling-4.safetensors").write_bytes(b"mine")
     with StateFolder(output, segment(learning_rate=0.1).values(), 0) as new:
         new.open()
-    assert "settings.learning_rate: 0.003 -> 0.1" in capsys.readouterr().err
-    assert not old.folder.exists()
-    assert new.folder.exists()
+    aside = old.folder.parent / "aside" / old.folder.name
+    said = capsys.readouterr().err
+    assert "settings.learning_rate: 0.003 -> 0.1" in said and str(aside) in said
+    assert sorted(os.listdir(aside)) == ["rolling-4.safetensors", "settings.json"]
+    assert new.folder.exists() and not old.folder.exists()
+    with StateFolder(output, segment().values(), 0) as again:
+        again.open()
+        assert (again.folder / "rolling-4.safetensors").read_bytes() == b"mine"
+    assert (aside.parent / new.folder.name).exists()
+
+
+@pytest.mark.parametrize(
+    "watched",
+    [
+        {"log_every": 5},
+        {"validate_every": 4},
+        {"validation_spans": (4,)},
+        {"span_masking": None},
+        {"milestones": (0, 9)},
+        {"milestones": (0, 3, 9, 11)},
+    ],
+)
+def test_what_only_watches_discards_no_state(
+    corpus, whole, tmp_path, monkeypatch, capsys, watched
+):
+    output = tmp_path / "made" / "step-12"
+    die_after(monkeypatch, corpus, output, 10)
+    pretrain.pretrain([corpus], None, segment().model_copy(update=watched), output)
+    said = capsys.readouterr().err
+    assert "after 10 steps" in said and "afresh" not in said
+    weights = [
+        (folder / "model.safetensors").read_bytes() for folder in (whole, output)
+    ]
+    assert weights[0] == weights[1]
+    milestones = sorted(path.name for path in (output / "milestones").iterdir())
+    assert milestones == sorted(
+        f"step-{step}" for step in watched.get("milestones", (0, 3, 9))
+    )
+
+
+def die_after(monkeypatch, corpus, output, step, **options):
+    """Train with a checkpoint a step, and die when the one of that step is whole."""
+
+    def die(folder):
+        if (folder / f"rolling-{step}.safetensors").exists():
+            raise KeyboardInterrupt
+        state.thin_out.before(folder)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        die.before = state.thin_out
+        patch.setattr(state, "thin_out", die)
+        pretrain.pretrain([corpus], None, segment(), output, save_steps=1, **options)
+    assert f"rolling-{step}.safetensors" in checkpoints(output)
+
+
+def test_a_milestone_that_was_passed_is_an_error(corpus, tmp_path, monkeypatch):
+    output = tmp_path / "made" / "step-12"
+    die_after(monkeypatch, corpus, output, 10)
+    asked = segment().model_copy(update={"milestones": (0, 3, 7, 9)})
+    with pytest.raises(InputError, match="milestones: step 7 was not kept, and 10"):
+        pretrain.pretrain([corpus], None, asked, output)
+    [gone] = output.parent.glob(".state/*/milestones/step-3")
+    files.remove(gone)
+    with pytest.raises(InputError, match="milestones: step 3 was not kept"):
+        pretrain.pretrain([corpus], None, segment(), output)
+    assert not output.exists()
+
+
+def test_precision_and_device_are_in_the_identity(corpus, monkeypatch):
+    mine = pretrain.identity_of([corpus], None, segment())
+    auto = pretrain.identity_of([corpus], None, segment(precision="auto"))
+    assert auto["precision"] in ("fp32", "bf16") and auto["device"] == "cpu"
+    assert mine["precision"] == "fp32"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pretrain.identity_of([corpus], None, segment()) != mine
 
 
 def test_another_corpus_is_not_gone_on_with(corpus, whole, tmp_path_factory):
@@ -249,11 +326,86 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_p
     output = tmp_path / "made" / "step-12"
     line = command(corpus, segment(), output, "--save-steps", "1")
     interrupt(line, output, lambda: len(checkpoints(output)) > 1, signal.SIGKILL)
-    [folder] = (tmp_path / "made" / ".state").glob("step-12-*")
-    last = state.checkpoints(folder)[0]
+    [kept] = (tmp_path / "made" / ".state").glob("step-12-*")
+    last = state.checkpoints(kept)[0]
     last.write_bytes(last.read_bytes()[:1000])
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
     assert "warning: skipped" in done.stderr and str(last) in done.stderr
+    assert_same(output, whole)
+
+
+@pytest.mark.parametrize("where", [0.3, 0.6, 0.9])
+def test_a_flipped_bit_is_passed_over_for_the_checkpoint_before(
+    corpus, whole, tmp_path, monkeypatch, capsys, where
+):
+    output = tmp_path / "made" / "step-12"
+    die_after(monkeypatch, corpus, output, 10)
+    [last] = output.parent.glob(".state/*/rolling-10.safetensors")
+    flip(last, where)
+    pretrain.pretrain([corpus], None, segment(), output)
+    said = capsys.readouterr().err
+    assert f"warning: skipped: {last}" in said and "after 9 steps" in said
+    assert_same(output, whole)
+
+
+def flip(path, where):
+    damaged = bytearray(path.read_bytes())
+    damaged[int(len(damaged) * where)] ^= 0x40
+    path.write_bytes(damaged)
+
+
+@pytest.mark.parametrize("where", [0.001, 0.3, 0.9])
+def test_a_flipped_bit_in_the_state_to_start_from_stops(corpus, tmp_path, where):
+    first, second = (tmp_path / "made" / f"step-{step}" for step in (6, 12))
+    hparams = segment(end=6, curriculum=[{"until": 6, "max_span": 4}])
+    pretrain.pretrain([corpus], None, hparams, first)
+    flip(first / state.STATE_FILE, where)
+    with pytest.raises(InputError, match=r"step-6/state\.safetensors: ") as caught:
+        pretrain.pretrain([corpus], first, segment(start=6), second)
+    assert "\n" not in str(caught.value) and not second.exists()
+
+
+def test_a_damaged_finished_copy_is_made_again(corpus, whole, tmp_path, capsys):
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output)
+    files.remove(output)
+    flip(kept_of(output) / state.STATE_FILE, 0.9)
+    pretrain.pretrain([corpus], None, segment(), output)
+    assert "warning: skipped" in capsys.readouterr().err
+    assert_same(output, whole)
+
+
+def test_a_damaged_shard_is_not_trained_on(tmp_path):
+    corpus = random_corpus(tmp_path / "corpus", 2000)
+    flip(tmp_path / "corpus" / "chr2.npy", 0.5)
+    with pytest.raises(InputError, match=r"chr2\.npy: damaged"):
+        pretrain.pretrain([corpus], None, segment(), tmp_path / "made" / "step-12")
+
+
+def test_a_log_on_a_full_disk_ends_nothing(corpus, whole, tmp_path):
+    output = tmp_path / "made" / "step-12"
+    with open(os.devnull) as unwritable:
+        done = subprocess.run(
+            command(corpus, segment(), output),
+            env=ENVIRONMENT,
+            stdout=unwritable,
+            stderr=unwritable,
+        )
+    assert done.returncode == 0
+    assert_same(output, whole)
+
+
+def test_speeds_that_cannot_be_written_end_nothing(
+    corpus, whole, tmp_path, monkeypatch, capsys
+):
+    def full(self, line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    monkeypatch.setattr(Monitor, "_write", full)
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output)
+    assert "warning: " in capsys.readouterr().err
+    assert not (output / "speed.csv").exists()
     assert_same(output, whole)
 
 
@@ -276,7 +428,52 @@ def test_a_second_writer_is_refused(corpus, tmp_path):
 def test_a_finished_segment_is_not_trained_again_in_its_place(corpus, whole):
     with pytest.raises(InputError, match=r"holds README\.md, expected an empty"):
         pretrain.pretrain([corpus], None, segment(), whole)
-    assert sorted(path.name for path in whole.parent.iterdir()) == ["step-12"]
+    assert sorted(os.listdir(whole.parent)) == [".state", "step-12"]
+
+
+def kept_of(output):
+    """What lies in the folder beside an output: one finished copy, and no more."""
+    [folder] = output.parent.glob(".state/*")
+    [finished] = folder.glob("finished-*")
+    assert sorted(os.listdir(folder)) == [finished.name, "settings.json"]
+    return finished
+
+
+def test_what_is_finished_is_kept_under_a_second_name(corpus, whole, tmp_path):
+    """And given its name again where Snakemake, which was killed, deleted it."""
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output)
+    weights = kept_of(output) / "model.safetensors"
+    assert weights.samefile(output / "model.safetensors")
+    files.remove(output)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrain.Trainer, "step", raises(AssertionError))
+        pretrain.pretrain([corpus], None, segment(), output)
+    assert weights.samefile(output / "model.safetensors")
+    assert_same(output, whole)
+
+
+def test_what_another_code_finished_is_no_answer(corpus, tmp_path, monkeypatch, capsys):
+    """As where a job is forced after an edit."""
+    output = tmp_path / "made" / "step-12"
+    pretrain.pretrain([corpus], None, segment(), output)
+    files.remove(output)
+    monkeypatch.setattr(state, "_code", lambda: {"code": "another"})
+    pretrain.pretrain([corpus], None, segment(), output)
+    assert "going on from" not in capsys.readouterr().err
+
+
+def test_the_next_job_lets_go_of_what_is_finished(corpus, tmp_path):
+    first, second = (tmp_path / "made" / f"step-{step}" for step in (6, 12))
+    hparams = segment(end=6, curriculum=[{"until": 6, "max_span": 4}])
+    pretrain.pretrain([corpus], None, hparams, first)
+    kept_of(first)
+    pretrain.pretrain([corpus], first, segment(start=6), second)
+    assert kept_of(second).parent.name.startswith("step-12-")
+    folder.main(
+        ["--source", str(second / "milestones/step-9"), "--output", str(tmp_path / "e")]
+    )
+    assert sorted(os.listdir(second.parent)) == ["step-12", "step-6"]
 
 
 def test_nothing_is_open_in_the_state_when_it_is_deleted(
@@ -284,33 +481,11 @@ def test_nothing_is_open_in_the_state_when_it_is_deleted(
 ):
     """Not what a run itself holds there, nor what one has open that went on."""
     output = tmp_path / "made" / "step-12"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(state, "thin_out", raises(KeyboardInterrupt))
-        pretrain.pretrain([corpus], None, segment(), output, save_steps=5)
-    assert checkpoints(output)
+    die_after(monkeypatch, corpus, output, 5)
     pretrain.pretrain([corpus], None, segment(), output)
     assert_same(output, whole)
-    assert [path.name for path in output.parent.iterdir()] == ["step-12"]
-
-
-def test_a_kill_while_the_state_is_deleted_costs_no_more_than_the_state(
-    corpus, whole, tmp_path, monkeypatch
-):
-    output, unlink = tmp_path / "made" / "step-12", os.unlink
-
-    def die_after_one(*_, **__):
-        [speeds] = output.parent.glob(".state/*/speed.csv")
-        unlink(speeds)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(os, "unlink", die_after_one)
-        pretrain.pretrain([corpus], None, segment(), output, save_steps=6)
-    files.remove(output)  # by Snakemake: the job did not finish
-    assert os.listdir(output.parent) == [".state"]
-    pretrain.pretrain([corpus], None, segment(), output)
-    assert_same(output, whole)
-    assert [path.name for path in output.parent.iterdir()] == ["step-12"]
+    folder.let_go(output)
+    assert os.listdir(output.parent) == ["step-12"]
 
 
 def test_a_start_from_another_step_is_refused(corpus, whole, tmp_path):
@@ -377,16 +552,24 @@ def test_a_checkpoint_holds_what_was_when_it_was_begun(corpus, tmp_path, monkeyp
     assert progress["step"] == progress["sums"]["steps"] == 1
 
 
-def test_a_failed_write_of_a_checkpoint_is_told(tmp_path):
-    with StateFolder(tmp_path / "step-3", {}, 0) as kept:
-        kept.save(3, {"weights.x": torch.zeros(2)}, {"step": 3})
-        kept.wait()
-        [path] = state.checkpoints(kept.folder)
-        assert path.name == "rolling-3.safetensors"
-        (kept.folder / "rolling-4.safetensors").mkdir()
-        kept.save(4, {"weights.x": torch.zeros(2)}, {"step": 4})
-        with pytest.raises(InputError, match="is a folder"):
-            kept.wait()
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOSPC, errno.EIO])
+def test_a_failed_write_of_a_checkpoint_is_a_warning_and_the_next_is_tried(
+    corpus, whole, tmp_path, monkeypatch, capfd, number
+):
+    output, replace, tried = tmp_path / "made" / "step-12", os.replace, []
+
+    def fail_twice(source, target):
+        if "rolling" in str(target):
+            tried.append(target)
+            if len(tried) in (2, 3):
+                raise OSError(number, os.strerror(number), target)
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_twice)
+    pretrain.pretrain([corpus], None, segment(), output, save_steps=2)
+    assert capfd.readouterr().err.count("warning: no checkpoint: ") == 2
+    assert len(tried) == 6
+    assert_same(output, whole)
 
 
 def test_loss_by_span_length_grows_with_the_span(whole):
@@ -407,8 +590,8 @@ def test_encoders_that_mask_otherwise_are_validated_alike(whole, corpus, tmp_pat
     output = tmp_path / "made" / "step-12"
     pretrain.pretrain([corpus], None, hparams, output)
     bounds = []
-    for folder in (whole, output):
-        with open(folder / "spans.csv", newline="") as file:
+    for made in (whole, output):
+        with open(made / "spans.csv", newline="") as file:
             bounds.append({line["bound"] for line in csv.DictReader(file)})
     assert bounds[0] == bounds[1]
     assert len(bounds[0]) == 2

@@ -176,3 +176,45 @@ def test_wandb_only_where_asked_for(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(InputError, match="wandb is not installed"):
         watch(tmp_path)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_gradient_that_is_computed_twice_changes_nothing(corpus, dropout):
+    made = segment().settings
+    sizes = made.architecture.model_copy(update={"dropout": dropout})
+    made = made.model_copy(update={"architecture": sizes})
+    plain = trainer.Trainer(made, [corpus])
+    twice = trainer.Trainer(made, [corpus], verify_every=2)
+    again, learn = [], twice.learn
+    twice.learn = lambda batch, warm: (again.append(batch.first), learn(batch, warm))[1]
+    assert losses(twice, range(4)) == losses(plain, range(4))
+    assert again == [0, 4] * 6
+    for name, tensor in plain.snapshot().items():
+        assert torch.equal(tensor, twice.snapshot()[name]), name
+
+
+def test_a_gradient_that_differs_by_one_bit_stops_the_run(corpus):
+    made, bits = trainer.Trainer(settings(), [corpus], verify_every=3), []
+    accumulate = made.accumulate
+
+    def flip(loss):
+        accumulate(loss)
+        bits.append(loss)
+        if len(bits) == 10:  # the second computation of step 3
+            made.gradient.view(torch.int32)[7] ^= 1
+
+    made.accumulate = flip
+    with pytest.raises(InputError, match=r"step 3: its gradient, computed twice, diff"):
+        for step in range(4):
+            made.step(step)
+    made.close()
+
+
+def test_a_loss_that_is_no_number_is_told_as_such_when_it_is_computed_twice(corpus):
+    made = trainer.Trainer(settings(), [corpus], verify_every=1)
+    with torch.no_grad():
+        made.model.output_bias[7] = float("nan")
+    made.step(0)
+    with pytest.raises(InputError, match="the loss is nan"):
+        made.collect()
+    made.close()

@@ -271,6 +271,24 @@ def test_warnings_are_gathered(tmp_path):
     assert "no run is missing or flagged" in report(tmp_path / "nothing")
 
 
+def test_outliers_of_a_pretraining_are_a_warning(tmp_path):
+    for encoder, step, counts in (
+        ("odd", 200, (0, 0)),
+        ("odd", 1000, (0, 2, 0, 1)),
+        ("even", 1000, (0, 0)),
+        ("old", 1000, ("", "")),  # from before there was the column
+    ):
+        folder = tmp_path / "pretrain" / encoder / f"step-{step}"
+        folder.mkdir(parents=True)
+        rows = [f"{100 * row},{count}" for row, count in enumerate(counts, 1)]
+        (folder / "history.csv").write_text("\n".join(["step,outliers", *rows]) + "\n")
+    text = report(tmp_path)
+    part = text[text.index('<section id="warnings">') :]
+    assert "<li>pretraining of odd: 3 steps whose loss" in part
+    assert "the first by step 200" in part
+    assert "pretraining of even" not in part and "pretraining of old" not in part
+
+
 def test_numbers_of_every_table_are_there(made, text):
     run = (ROWS3[2]["encoder"], "overlapping")
     for name in DATASETS:

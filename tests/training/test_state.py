@@ -1,6 +1,7 @@
 """A fine-tuning that was stopped anywhere ends as if it had not been."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,11 +10,15 @@ import sys
 import pytest
 import torch
 from made.dataset import HPARAMS, hparams
+from made.kills import in_child
+from safetensors.torch import save_file
 
 from randommask import files, metrics
 from randommask.errors import InputError
 from randommask.finetuning.__main__ import finetune
 from randommask.finetuning.tuning import Tuning
+from randommask.training import state
+from randommask.training.signals import Stop
 from randommask.training.state import StateFolder
 
 torch.set_num_threads(1)
@@ -34,11 +39,11 @@ def run(folder, data, out, save_seconds=0.0, **changes):
 
 
 def results(out):
-    """What a run wrote, but for what no two runs share; nothing else may lie there."""
+    """What a run wrote, but for what no two runs share; only a state lies beside it."""
     report = json.loads((out / "metrics.json").read_text())
     for name in VARYING:
         report.pop(name)
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted({path.name for path in out.iterdir()} - {".state"}) == [
         "history.csv",
         "metrics.json",
         "predictions.parquet",
@@ -112,7 +117,13 @@ def command(folder, data, out, code):
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)]
+    ("number", "status"),
+    [
+        (signal.SIGKILL, -9),
+        (signal.SIGTERM, 143),
+        (signal.SIGINT, 130),
+        (signal.SIGHUP, 129),
+    ],
 )
 def test_a_killed_process_goes_on(folder, dataset, tmp_path, whole, number, status):
     code = f"""
@@ -123,6 +134,9 @@ def step(self, now):
 tuning.Tuning.step = step"""
     done = command(folder, dataset, tmp_path, code)
     assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    if status > 0:
+        assert list(tmp_path.glob(".state/*/rolling-28.safetensors"))
     assert [path.name for path in tmp_path.iterdir()] == [".state"]
     run(folder, dataset, tmp_path)
     assert results(tmp_path) == whole
@@ -145,7 +159,7 @@ def test_the_best_weights_so_far_are_kept(folder, dataset, tmp_path, monkeypatch
     assert reports[0] == reports[1] and reports[0][0]["best_epoch"] == 2
 
 
-def test_a_state_of_other_settings_is_deleted_and_named(
+def test_a_state_of_other_settings_is_put_aside_and_named(
     folder, dataset, tmp_path, monkeypatch, capsys
 ):
     with monkeypatch.context() as patch:
@@ -156,7 +170,23 @@ def test_a_state_of_other_settings_is_deleted_and_named(
     said = capsys.readouterr().err
     assert "settings.learning_rate: 0.001 -> 0.003" in said
     assert "going on from" not in said
+    [aside] = tmp_path.glob(".state/aside/*")
+    assert str(aside) in said and len(list(aside.glob("rolling-*"))) == 2
     assert len(results(tmp_path)[0]["test"]) > 1
+
+
+def test_what_is_finished_is_given_its_name_again(
+    folder, dataset, tmp_path, monkeypatch, capsys
+):
+    run(folder, dataset, tmp_path)
+    made = results(tmp_path)
+    for path in tmp_path.glob("*.*"):
+        if path.name != ".state":
+            path.unlink()
+    monkeypatch.setattr(Tuning, "step", None)
+    run(folder, dataset, tmp_path, save_seconds=60)
+    assert "finished before" in capsys.readouterr().err
+    assert results(tmp_path) == made
 
 
 @pytest.mark.parametrize("damaged", ["one", "both"])
@@ -194,9 +224,9 @@ def test_a_second_writer_is_refused(folder, dataset, tmp_path, monkeypatch):
         kill_at(patch, 30)
         with pytest.raises(Killed):
             run(folder, dataset, tmp_path)
-    [state] = tmp_path.glob(".state/*")
+    [kept] = tmp_path.glob(".state/*")
     with (
-        files.lock(state / "lock", wait=False),
+        files.lock(kept / "lock", wait=False),
         pytest.raises(InputError, match="being written by"),
     ):
         run(folder, dataset, tmp_path)
@@ -208,3 +238,94 @@ def test_sigterm_means_what_it_meant_before_once_a_run_is_over(
     before = signal.getsignal(signal.SIGTERM)
     run(folder, dataset, tmp_path, epochs=1)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+# --- One bit --------------------------------------------------------------------------
+
+
+def checkpoint(path):
+    tensors = {"weights.a": torch.randn(40), "moments.a.exp_avg": torch.zeros(3)}
+    state.write(path, tensors, {"step": 7, "rows": [{"loss": 0.1}], "best": -math.inf})
+    return path
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_found_or_without_effect(tmp_path):
+    path = checkpoint(tmp_path / "rolling-7.safetensors")
+    weights, moments, progress = state.read(path)
+    whole, found = path.read_bytes(), 0
+    for position in range(0, 8 * len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[position // 8] ^= 1 << (position % 8)
+        path.write_bytes(damaged)
+        try:
+            others = state.read(path)
+        except InputError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            found += 1
+            continue
+        assert torch.equal(others[0]["a"], weights["a"])
+        assert torch.equal(others[1]["a.exp_avg"], moments["a.exp_avg"])
+        assert others[2] == progress
+    assert found > 0.9 * 8 * len(whole) / 7
+
+
+def test_a_checkpoint_from_before_there_were_checksums_is_read(tmp_path, capsys):
+    path = tmp_path / "state.safetensors"
+    save_file({"weights.a": torch.ones(2)}, path, {"state": json.dumps({"step": 3})})
+    weights, _, progress = state.read(path)
+    assert progress == {"step": 3} and weights["a"].sum() == 2
+    assert "has no checksum" in capsys.readouterr().err
+    assert state.checksum(path) == files.sha256(path)
+
+
+def test_the_same_checkpoint_is_the_same_bytes(tmp_path):
+    torch.manual_seed(0)
+    one = checkpoint(tmp_path / "1.safetensors").read_bytes()
+    torch.manual_seed(0)
+    assert checkpoint(tmp_path / "2.safetensors").read_bytes() == one
+
+
+# --- Signals and logs -----------------------------------------------------------------
+
+
+def test_who_asks_twice_does_not_wait():
+    def ask():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        stop = Stop()
+        with stop.heeding():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.status == 130
+            os.kill(os.getpid(), signal.SIGINT)
+        os._exit(3)
+
+    assert in_child(ask) == -signal.SIGINT
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = Stop()
+        with stop.heeding():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.number is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_log_that_takes_no_more_ends_nothing():
+    """As on a full disk; nor is anything left to write when the process ends."""
+    code = """
+import os, sys
+from randommask.training.signals import unfailing_stderr
+os.dup2(os.open(os.devnull, os.O_RDONLY), 2)
+with unfailing_stderr():
+    print("lost", file=sys.stderr)
+    sys.stderr.write("lost")
+    sys.stderr.flush()
+"""
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment)
+    assert done.returncode == 0

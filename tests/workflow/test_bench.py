@@ -123,3 +123,13 @@ def test_nothing_without_a_gpu(capsys):
     for program in (gpu_finetuning, gpu_kernels, gpu_pretraining, gpu_variants):
         program.main([])
         assert capsys.readouterr().out == "No CUDA device: not measured.\n"
+
+
+def test_reliability(capsys, monkeypatch):
+    import reliability
+
+    monkeypatch.setattr(reliability, "FLIPS", 2)
+    reliability.main(["--tries", "2"])
+    rows = table(capsys)
+    assert len(rows) == 9
+    assert all(row["tries"] == row["survived"] == "2" for row in rows)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from randommask.data.fetched import verify
+from randommask.data.manifest import VERIFIED
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Shards
 from randommask.files import check_folder, make_aside, sha256, write_json
@@ -116,7 +117,7 @@ def _made(folder: str | Path) -> list[str]:
                 shards.append(escape(path.name))
     manifest = folder / "manifest.json"
     is_ours = manifest.is_file() and b'"alphabet"' in manifest.read_bytes()
-    return [*shards, manifest.name] if is_ours else shards
+    return [*shards, VERIFIED, *([manifest.name] if is_ours else [])]
 
 
 def _write_shard(folder: Path, path: Path, name: str, codes: np.ndarray) -> dict:

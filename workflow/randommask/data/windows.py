@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from randommask.data import manifest
 from randommask.draws import philox
 from randommask.errors import InputError
-from randommask.files import read_json
 
 STREAM = 0  # see masking.philox
 VALIDATION_STEP = 2**63  # no training step reaches it: validation windows are apart
@@ -45,18 +45,20 @@ class Corpus:
         training, validation = [], []
         known = set()
         for path in map(Path, manifests):
-            for chromosome in read_json(path)["chromosomes"]:
-                known.add(chromosome["name"])
-                runs = np.array(chromosome["intervals"], np.int64).reshape(-1, 2)
+            for chromosome in manifest.load(path).chromosomes:
+                known.add(chromosome.name)
+                runs = chromosome.intervals
                 counts = runs[:, 1] - runs[:, 0] - bases + 1
                 holds = counts > 0
                 if not holds.any():
                     continue
                 position = np.full(holds.sum(), len(self.shards))
                 table = np.stack([position, runs[holds, 0], counts[holds]], axis=1)
-                held = chromosome["name"] in held_out
+                held = chromosome.name in held_out
                 (validation if held else training).append(table)
-                self.shards.append(_map(path.parent / chromosome["file"], chromosome))
+                self.shards.append(
+                    _map(path.parent / chromosome.file, chromosome.length)
+                )
         if missing := sorted(set(held_out) - known):
             raise InputError(f"held_out: no chromosome {missing[0]} in the corpus")
         chosen = {"training": training, "validation": validation}
@@ -103,10 +105,13 @@ class Corpus:
         return codes.reshape(len(words), self.bases)
 
 
-def _map(path: Path, chromosome: dict) -> memoryview:
-    """A shard in virtual memory; `InputError` where its length is another."""
+def _map(path: Path, length: int) -> memoryview:
+    """A shard in virtual memory; `InputError` where it is none of that length."""
     try:
         shard = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        what = " ".join(str(error).split())
+        raise InputError(f"{path}: no shard ({what})") from None
     except OSError as error:
         if error.errno != errno.EMFILE:
             raise
@@ -118,11 +123,11 @@ def _map(path: Path, chromosome: dict) -> memoryview:
                 "raise ulimit -n, or name fewer chromosomes in the config"
             ) from None
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        return _map(path, chromosome)
-    if len(shard) != chromosome["length"]:
+        return _map(path, length)
+    if shard.dtype != np.uint8 or shard.shape != (length,):
         raise InputError(
-            f"{path}: {len(shard)} bases, "
-            f"expected {chromosome['length']} (manifest.json)"
+            f"{path}: {shard.dtype} of shape {shard.shape}, "
+            f"expected uint8 of shape {(length,)} (manifest.json)"
         )
     return memoryview(shard)
 

@@ -9,6 +9,7 @@ the file system has them), for milestones and for `results/encoders/`:
 import argparse
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from randommask import files
@@ -21,6 +22,9 @@ ENCODER_FILES = (
     "tokenizer_config.json",
     "vocab.txt",
 )
+
+
+MILESTONES = "milestones"  # in a segment's folder: one folder for each
 
 
 def link_or_copy(source: str | Path, output: str | Path) -> None:
@@ -41,6 +45,25 @@ def copy_encoder(source: Path, output: Path) -> None:
             link_or_copy(source / name, aside / name)
 
 
+def let_go(output: Path) -> None:
+    """Delete what its training kept of a finished folder or file: it was read.
+
+    Snakemake starts a job only when those before it are done, so it will not delete
+    this output and ask for it again (see `training.state`). Renamed first, and nothing
+    in it is open: a kill meanwhile leaves no half of it.
+    """
+    for kept in output.parent.glob(f".state/{output.name}-????????"):
+        if (kept / "lock").exists() or not any(kept.glob("finished-*")):
+            continue
+        gone = kept.with_name(f".{kept.name}.done")
+        with suppress(OSError):  # another reader, or a disk that is not ours to write
+            kept.rename(gone)
+    for gone in output.parent.glob(f".state/.{output.name}-????????.done"):
+        shutil.rmtree(gone, ignore_errors=True)
+    with suppress(OSError):  # another segment of the encoder has its state there
+        (output.parent / ".state").rmdir()
+
+
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and copy."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -48,6 +71,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=files.new_folder, required=True)
     arguments = parser.parse_args(argv)
     copy_encoder(arguments.source, arguments.output)
+    source = arguments.source
+    let_go(source.parents[1] if source.parent.name == MILESTONES else source)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,25 @@
-"""Weights of encoders as safetensors: read, written, held against what is expected."""
+"""Weights of encoders as safetensors: read, written, held against what is expected.
 
+What is written here carries two checksums in the file's own header, where transformers
+reads past them: of the tensors, and of the config.json in the same folder. So a bit
+that flips on a disk, or on the way to another machine, is found by whoever loads the
+folder next. A file without them, such as a published one, is read as it is.
+"""
+
+import hashlib
+import json
 import math
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from randommask import kmers
+from randommask import files, kmers
 from randommask.errors import InputError
 
 NAMED = 3
@@ -24,23 +33,76 @@ BERT_SIZES = (
     "intermediate_size",
     "max_position_embeddings",
 )
+TENSORS, CONFIG = "sha256", "config_sha256"
+
+
+def digest(tensors: Mapping[str, Tensor], *texts: str) -> str:
+    """SHA-256 of tensors, with their names, types and shapes, and of some texts."""
+    found = hashlib.sha256()
+    for text in texts:
+        found.update(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file; `InputError` where it is not readable."""
+    """All tensors of a safetensors file.
+
+    `InputError` where it is not readable, or where it or config.json beside it is not
+    what was written.
+    """
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            made = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: not readable as safetensors ({first})") from None
+    if TENSORS in made and digest(weights) != made[TENSORS]:
+        raise InputError(
+            f"{path}: its tensors are not those that were written (checksum of its "
+            "header); copy or make the folder again"
+        )
+    config = Path(path).with_name("config.json")
+    if CONFIG in made and files.sha256(config) != made[CONFIG]:
+        raise InputError(
+            f"{config}: is not what was written with {Path(path).name} (checksum in "
+            "the header of that file); copy or make the folder again"
+        )
+    return weights
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors by name, as transformers reads them; none may share its memory."""
+    """Write tensors by name, as transformers reads them; none may share its memory.
+
+    A config.json in the folder is done by then: its checksum is written too.
+    """
+    made = {"format": "pt", TENSORS: digest(weights)}
+    config = Path(path).with_name("config.json")
+    if config.exists():
+        made[CONFIG] = files.sha256(config)
     try:
-        save_file(dict(weights), path, metadata={"format": "pt"})
+        save_file(dict(weights), path, metadata=made)
     except SafetensorError as error:
         raise InputError(f"{path}: {error}") from None
+    _order_header(path)
+
+
+def _order_header(path: str | Path) -> None:
+    """Sort what the header says of the file: safetensors writes it in any order.
+
+    The same weights are the same bytes, by which Snakemake and we compare files.
+    """
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def check_weights(

@@ -183,6 +183,7 @@ def segment(experiment: Experiment, encoder: str, end: int) -> Pretraining:
         validate_every=entry.validate_every,
         validation_spans=entry.validation_spans,
         span_masking=span_masking(experiment, encoder),
+        verify_every=entry.verify_every,
         settings=settings(experiment, encoder, end),
     )
 

@@ -22,9 +22,11 @@ finite, the scores are recorded and flagged, but no model is written: that is an
 import argparse
 import os
 import resource
+import shutil
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +34,14 @@ import torch
 
 from randommask import files
 from randommask.encoders import families
+from randommask.encoders.folder import link_or_copy
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import examples, heads, outputs, purpose
 from randommask.finetuning.fitting import Outcome, fit
 from randommask.finetuning.tuning import Tuning
-from randommask.training.state import StateFolder
+from randommask.training.signals import unfailing_stderr
+from randommask.training.state import StateFolder, link_tree
 
 VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
 WEIGHTS = ("config.json", "model.safetensors")
@@ -72,21 +76,20 @@ def finetune(
     data = examples.read(source, settings)
     tuning = Tuning(encoder, data, settings)
     identity = _identity(encoder, tuning)
-    paths = (model_path, metrics_path, predictions_path, history_path)
-    output = next((Path(path).absolute() for path in paths if path), None)
-    with StateFolder(output, identity, save_seconds) as kept:
-        outcome = fit(tuning, kept)
-        test, _ = tuning.predict("test")
-        is_sound = not outcome.flags and bool(np.isfinite(test).all())
-        if model_path and is_sound:
-            with files.make_aside(model_path) as aside:
-                _write_model(aside, tuning, encoder)
-        if predictions_path:
-            outputs.write_predictions(predictions_path, data, test)
-        if history_path:
-            names = (*HISTORY, f"dev_{settings.metric}")
-            outputs.write_history(history_path, names, outcome.history)
-        if metrics_path:
+    wanted = {
+        "model": model_path,
+        "metrics": metrics_path,
+        "predictions": predictions_path,
+        "history": history_path,
+    }
+    paths = {name: Path(path) for name, path in wanted.items() if path}
+    output = next((path.absolute() for path in paths.values()), None)
+    with StateFolder(output, identity, save_seconds, shown={"for": [*paths]}) as kept:
+        if kept.is_there() and kept.finished.exists():
+            print(f"finished before: {kept.finished}", file=sys.stderr)
+        else:
+            outcome = fit(tuning, kept)
+            test, _ = tuning.predict("test")
             seconds = outcome.seconds + time.perf_counter() - start
             report = outputs.report(
                 data,
@@ -99,13 +102,60 @@ def finetune(
                 seconds=round(seconds, 2),
                 peak_memory_bytes=_peak_memory(),
             )
-            files.write_json(metrics_path, report)
-        kept.close()
-    if model_path and not is_sound:
+            is_sound = not outcome.flags and bool(np.isfinite(test).all())
+            named = {n: path for n, path in paths.items() if n != "model" or is_sound}
+            write = partial(_write, tuning, encoder, outcome, test, report)
+            if kept.folder is None:  # a short run
+                write(named)
+            else:
+                with files.make_aside(kept.finished) as aside:
+                    aside.mkdir()
+                    write({name: aside / name for name in named})
+        if kept.folder is not None:
+            for name, path in paths.items():
+                if (kept.finished / name).exists():
+                    _give(kept.finished / name, path)
+            kept.close()
+    if model_path and not Path(model_path).exists():
         raise InputError(
-            f"{model_path}: not written, as the loss was not finite after epoch "
-            f"{len(outcome.history)}; lower learning_rate"
+            f"{model_path}: not written, as the loss was not finite; "
+            "lower learning_rate"
         )
+
+
+def _write(
+    tuning: Tuning,
+    encoder: str | Path,
+    outcome: Outcome,
+    test: np.ndarray,
+    report: dict,
+    paths: dict[str, Path],
+) -> None:
+    """Write the outputs that have a path; the metrics last, which stand for all."""
+    if "model" in paths:
+        with files.make_aside(paths["model"]) as aside:
+            _write_model(aside, tuning, encoder)
+    if "predictions" in paths:
+        outputs.write_predictions(paths["predictions"], tuning.data, test)
+    if "history" in paths:
+        names = (*HISTORY, f"dev_{tuning.settings.metric}")
+        outputs.write_history(paths["history"], names, outcome.history)
+    if "metrics" in paths:
+        files.write_json(paths["metrics"], report)
+
+
+def _give(kept: Path, path: Path) -> None:
+    """Give a finished output its own name too."""
+    if kept.is_dir():
+        with files.make_aside(path) as aside:
+            link_tree(kept, aside)
+        return
+    with files.write_aside(path) as aside:
+        if not aside.exists():
+            link_or_copy(kept, aside)
+            return
+        with open(kept, "rb") as made, open(aside, "wb") as file:  # a pipe, a device
+            shutil.copyfileobj(made, file)
 
 
 def _identity(encoder: str | Path, tuning: Tuning) -> dict:
@@ -193,16 +243,17 @@ def main(argv: list[str] | None = None) -> None:
         help="time between two states kept for a run that is killed",
     )
     flags = parser.parse_args(argv)
-    finetune(
-        flags.encoder,
-        flags.data,
-        Finetuning.parse(flags.hparams),
-        metrics_path=flags.metrics,
-        predictions_path=flags.predictions,
-        history_path=flags.history,
-        model_path=flags.model,
-        save_seconds=flags.save_seconds,
-    )
+    with unfailing_stderr():
+        finetune(
+            flags.encoder,
+            flags.data,
+            Finetuning.parse(flags.hparams),
+            metrics_path=flags.metrics,
+            predictions_path=flags.predictions,
+            history_path=flags.history,
+            model_path=flags.model,
+            save_seconds=flags.save_seconds,
+        )
 
 
 if __name__ == "__main__":

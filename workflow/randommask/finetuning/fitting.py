@@ -17,7 +17,7 @@ from torch import Tensor
 from randommask import metrics
 from randommask.finetuning.tuning import Tuning
 from randommask.training import state
-from randommask.training.state import STOPPED, StateFolder
+from randommask.training.state import StateFolder
 
 DIVERGED = "diverged loss"
 
@@ -60,13 +60,13 @@ class Outcome:
 def fit(tuning: Tuning, kept: StateFolder | None = None) -> Outcome:
     """Train to the last step, to a loss that is no number, or until patience ends.
 
-    The model goes back to the best epoch. Goes on from what was `kept`; exits with
-    `STOPPED` on SIGTERM, after a step and with the state saved.
+    The model goes back to the best epoch. Goes on from what was `kept`; exits
+    on SIGTERM, SIGINT and SIGHUP, after a step and with the state saved.
     """
     kept = kept or StateFolder(None, {}, 0.0)
     start = time.perf_counter()
     progress = _go_on(tuning, kept)
-    with kept.heeding_sigterm():
+    with kept.stop.heeding():
         while True:
             progress.loss = progress.loss + tuning.step(progress.step)
             progress.step += 1
@@ -76,9 +76,10 @@ def fit(tuning: Tuning, kept: StateFolder | None = None) -> Outcome:
                     break
             if kept.is_due(progress.step):
                 _keep(tuning, kept, progress, time.perf_counter() - start)
-            if kept.is_asked_to_stop:
+            if kept.stop.number is not None:
                 kept.wait()
-                sys.exit(STOPPED)
+                print(f"stopped after {progress.step} steps", file=sys.stderr)
+                sys.exit(kept.stop.status)
     tuning.model.load_state_dict(progress.best, strict=False)
     diverged = not math.isfinite(progress.history[-1][2])
     return Outcome(

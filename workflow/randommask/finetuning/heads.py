@@ -116,10 +116,8 @@ def save(
     weight, bias = model.head.weight.detach().cpu(), model.head.bias.detach().cpu()
     weight = weight * scale[:, None].to(weight)
     bias = bias * scale.to(bias) + shift.to(bias)
-    write_weights(folder / HEAD, {"weight": weight, "bias": bias})
     if MEAN in model.pooling:
-        config = read_json(folder / "config.json")
-        write_json(folder / "config.json", {**config, "pooling": MEAN})
+        _rewrite(folder, {"pooling": MEAN}, {})
         write_text(folder / "README.md", CARD)
     elif hasattr(family, "CLASSIFIER"):
         problem = type
@@ -127,6 +125,7 @@ def save(
             problem = "single_label_classification"
         names = list(targets) or [str(label) for label in range(len(bias))]
         _add_classifier(folder, family, weight, bias, problem, names)
+    write_weights(folder / HEAD, {"weight": weight, "bias": bias})
 
 
 def _add_classifier(
@@ -138,15 +137,21 @@ def _add_classifier(
     names: list[str],
 ) -> None:
     """Make an encoder's folder one that transformers' classifier loads."""
-    config = read_json(folder / "config.json") | {
+    config = {
         "architectures": [family.CLASSIFIER],
         "problem_type": problem,
         "id2label": {str(index): name for index, name in enumerate(names)},
         "label2id": {name: index for index, name in enumerate(names)},
     }
-    write_json(folder / "config.json", config)
+    _rewrite(folder, config, family.classifier_weights(weight_OH, bias_O))
+
+
+def _rewrite(folder: Path, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """Add keys to config.json and weights, which carry a checksum of the former."""
     path = folder / "model.safetensors"
-    weights = read_weights(path) | family.classifier_weights(weight_OH, bias_O)
+    weights = read_weights(path) | weights
+    before = read_json(folder / "config.json")
+    write_json(folder / "config.json", before | config)
     write_weights(path, weights)
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from randommask import kmers
+from randommask.data import manifest
 from randommask.data.windows import Corpus
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Attention
@@ -46,6 +47,8 @@ def attend(
     """
     from randommask.encoders import bert
 
+    for path in manifests:
+        manifest.verify(path)
     model = bert.load(folder)
     config, tokens = model.config, settings.tokens
     if tokens > config.positions:

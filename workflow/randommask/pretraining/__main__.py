@@ -20,16 +20,27 @@ import torch
 import torch.distributed as dist
 
 from randommask import files
+from randommask.data import manifest
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Pretraining
 from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
 from randommask.pretraining.trainer import Trainer
-from randommask.training.state import STATE_FILE, STOPPED, StateFolder
+from randommask.training.precision import chosen
+from randommask.training.signals import unfailing_stderr
+from randommask.training.state import STATE_FILE, StateFolder, checksum
 
 # Between two checkpoints, whichever comes first: a kill costs ten minutes at most. One
 # of BERT-base is 1.1 GB, which a thread writes while training goes on.
 SAVE_SECONDS, SAVE_STEPS = 600.0, 5000
+# These say what is looked at while the weights become what they would anyway.
+WATCHING = (
+    "log_every",
+    "validate_every",
+    "validation_spans",
+    "span_masking",
+    "milestones",
+)
 
 
 def pretrain(
@@ -47,12 +58,15 @@ def pretrain(
     is_first = int(os.environ.get("RANK", 0)) == 0
     if is_first:
         files.check_folder(output)
+        for path in manifests:
+            manifest.verify(path)
     kept = output if is_first else None
     identity = identity_of(manifests, start, hparams)
+    shown = {name: hparams.values()[name] for name in WATCHING}
     with ExitStack() as stack:
-        state = StateFolder(kept, identity, save_seconds, save_steps)
+        state = StateFolder(kept, identity, save_seconds, save_steps, shown)
         stack.enter_context(state).open()
-        trainer = Trainer(hparams.settings, manifests, compiled)
+        trainer = Trainer(hparams.settings, manifests, compiled, hparams.verify_every)
         stack.callback(trainer.close)
         segment = Segment(
             trainer, hparams, output.parent.name, sources_of(manifests), state
@@ -73,23 +87,23 @@ def pretrain(
             stack.callback(monitor.close)
         # Not only while it trains: who asks it to stop while it writes its first
         # milestone or its output gets a whole one, in seconds.
-        with state.heeding_sigterm():
+        with state.stop.heeding():
             finished = segment.train(monitor)
             if finished and state.folder is not None:
-                segment.finish(output)
-                state.close()
+                segment.finish(output, start)
         if trainer.world > 1:
             dist.destroy_process_group()
     if not finished:
-        sys.exit(STOPPED)
+        print(f"stopped after {segment.done} steps", file=sys.stderr)
+        sys.exit(state.stop.status)
 
 
 def sources_of(manifests: list[str]) -> list[tuple[str, str, str]]:
     """Genome, file and sha256 of all that the corpus was made of."""
     return [
-        (manifest["genome"], source["file"], source["sha256"])
-        for manifest in map(files.read_json, manifests)
-        for source in manifest["sources"]
+        (made.genome, source.file, source.sha256)
+        for made in map(manifest.load, manifests)
+        for source in made.sources
     ]
 
 
@@ -110,12 +124,19 @@ def check_processes(expected: int) -> None:
 def identity_of(manifests: list[str], start: Path | None, hparams: Pretraining) -> dict:
     """All that decides the weights: a checkpoint of anything else is not gone on from.
 
-    The settings, and the checksums of the corpus and of the state to start from.
+    The settings but for those that only watch, what `auto` is here, and the checksums
+    of the corpus and of the state to start from. Not the number of processes: a
+    training goes on with fewer or more.
     """
-    inputs = {path: files.sha256(path) for path in manifests}
-    if start is not None:
-        inputs["start"] = files.sha256(start / STATE_FILE)
-    return {**hparams.values(), "inputs": inputs}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    idle = (*WATCHING, "verify_every")
+    return {
+        **{name: value for name, value in hparams.values().items() if name not in idle},
+        "device": device,
+        "precision": chosen(hparams.settings.precision, device),
+        "corpus": [files.sha256(path) for path in manifests],
+        "from": None if start is None else checksum(start / STATE_FILE),
+    }
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -140,16 +161,17 @@ def main(argv: list[str] | None = None) -> None:
     check_processes(arguments.processes)
     if arguments.gpus and not torch.cuda.is_available():
         print("warning: no GPU is to be seen: training on the CPU", file=sys.stderr)
-    pretrain(
-        arguments.corpus,
-        arguments.start,
-        Pretraining.parse(arguments.hparams),
-        arguments.output,
-        save_seconds=arguments.save_seconds,
-        save_steps=arguments.save_steps,
-        tensorboard=arguments.tensorboard,
-        compiled=arguments.compile,
-    )
+    with unfailing_stderr():
+        pretrain(
+            arguments.corpus,
+            arguments.start,
+            Pretraining.parse(arguments.hparams),
+            arguments.output,
+            save_seconds=arguments.save_seconds,
+            save_steps=arguments.save_steps,
+            tensorboard=arguments.tensorboard,
+            compiled=arguments.compile,
+        )
 
 
 if __name__ == "__main__":

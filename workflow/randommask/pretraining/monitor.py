@@ -8,12 +8,13 @@ WANDB_PROJECT is set and its package is installed.
 import csv
 import os
 import resource
+import sys
 import time
 from pathlib import Path
 
 import torch
 
-from randommask.errors import InputError
+from randommask.errors import InputError, reason
 
 # Dense bf16 products, FLOP/s: NVIDIA's data sheets (without sparsity).
 PEAKS = {
@@ -24,6 +25,7 @@ PEAKS = {
     "L40S": 362e12,
     "RTX 4090": 165e12,
 }
+QUEUE = 1000
 COLUMNS = (
     "step",
     "seconds",
@@ -69,7 +71,11 @@ class Monitor:
         if tensorboard is not None:
             from tensorboardX import SummaryWriter
 
-            self.board = SummaryWriter(str(tensorboard), purge_step=done)
+            # It writes in a thread, which a full disk ends: more room in its queue than
+            # one row takes, so that training never waits for it.
+            self.board = SummaryWriter(
+                str(tensorboard), purge_step=done, max_queue=QUEUE
+            )
         if project := os.environ.get("WANDB_PROJECT"):
             try:
                 import wandb
@@ -100,19 +106,28 @@ class Monitor:
             "loader_share": round(waiting / seconds, 4) if seconds else 0.0,
             "gpus": self.gpus,
         }
-        is_new = not self.path.exists()
-        with open(self.path, "a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(line)
+        try:
+            self._write(line)
+        except OSError as error:
+            print(f"warning: {reason(error)}", file=sys.stderr)
         numbers = {k: v for k, v in {**row, **line}.items() if v != "" and k != "step"}
+        if self.board and not self.board.file_writer.event_writer._worker.is_alive():
+            print("warning: TensorBoard's files end here", file=sys.stderr)
+            self.board = None
         if self.board:
             for key, value in numbers.items():
                 self.board.add_scalar(key, value, step)
         if self.wandb:
             self.wandb.log(numbers, step=step)
         return speed
+
+    def _write(self, line: dict) -> None:
+        is_new = not self.path.exists()
+        with open(self.path, "a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if is_new:
+                writer.writeheader()
+            writer.writerow(line)
 
     def _memory(self) -> float:
         if self.device.type == "cuda":

@@ -8,6 +8,9 @@ killed after 74,118 steps, from its own checkpoint of step 70,000 (see
 `training.state`). It saves every 10 minutes or 5,000 steps, logs every 500 steps and
 at milestones, phase ends and its own end, and leaves step-120000: the encoder, the
 state that a next segment would start from, and the history of all 120,000 steps.
+
+Of its settings some decide no weights: what is logged and validated, and which
+milestones are kept. Changed in the middle, they hold from there on.
 """
 
 import shutil
@@ -19,7 +22,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from randommask import files, masking
-from randommask.encoders.folder import ENCODER_FILES, link_or_copy
+from randommask.encoders.folder import ENCODER_FILES, MILESTONES, let_go
 from randommask.errors import InputError
 from randommask.experiment.hparams import Pretraining, Settings, SpanMasking
 from randommask.pretraining import card, curriculum
@@ -53,6 +56,9 @@ class Segment:
         self.state = state
         self.settings = trainer.settings
         self.hparams, self.end = hparams, hparams.end
+        self.milestones = [
+            step for step in hparams.milestones if hparams.start <= step < hparams.end
+        ]
         self.history = History([], [])
         self.done = hparams.start
         self.bounds: dict[str, float] = {}
@@ -73,6 +79,9 @@ class Segment:
                     f"expected {self.hparams.start}"
                 )
             print(f"going on from {start} after {self.done} steps", file=sys.stderr)
+        is_kept = self.state.folder is not None and taken is not None
+        if is_kept and taken.parent != self.state.finished:
+            self.check_milestones()
 
     def take_up(self, path: Path) -> int:
         """Put back what one checkpoint holds; return the number of steps done."""
@@ -82,12 +91,12 @@ class Segment:
         return self.done
 
     def train(self, monitor: Monitor | None) -> bool:
-        """Run to the end; False where SIGTERM came first (a checkpoint is written)."""
+        """Run to the end; False where a signal came first (a checkpoint is written)."""
         self.state.count_from(self.done)
-        if self.done == 0:
+        if self.done == self.hparams.start:
             self.keep_milestone()
         for step in self.steps():
-            self.trainer.step(step, self.state.is_asked_to_stop)
+            self.trainer.step(step, self.state.stop.number is not None)
             self.done = step + 1
             if self.is_pause() and self.pause(monitor):
                 break
@@ -124,13 +133,13 @@ class Segment:
         return (
             self.done % ahead == 0
             or self.is_due(self.hparams.log_every)
-            or self.done in self.hparams.milestones
+            or self.done in self.milestones
         )
 
     def is_due(self, every: int) -> bool:
         """Every so many steps, at milestones, at a phase's end and at the segment's."""
         phases = [phase.until for phase in self.settings.curriculum]
-        named = (*phases, *self.hparams.milestones, self.end)
+        named = (*phases, *self.milestones, self.end)
         return self.done % every == 0 or self.done in named
 
     def log(self, monitor: Monitor) -> None:
@@ -173,10 +182,22 @@ class Segment:
 
     def keep_milestone(self) -> None:
         """Save the encoder where the step is a milestone."""
-        if self.state.folder is not None and self.done in self.hparams.milestones:
-            folder = self.state.folder / "milestones" / f"step-{self.done}"
-            with files.make_aside(folder, *ENCODER_FILES) as aside:
+        if self.state.folder is not None and self.done in self.milestones:
+            with files.make_aside(self.milestone(self.done), *ENCODER_FILES) as aside:
                 self.save_encoder(aside)
+
+    def milestone(self, step: int) -> Path:
+        """Where the encoder after `step` steps is kept until the segment ends."""
+        return self.state.folder / MILESTONES / f"step-{step}"
+
+    def check_milestones(self) -> None:
+        """Raise `InputError` where one of those that were passed was not kept."""
+        for step in self.milestones:
+            if step <= self.done and not self.milestone(step).exists():
+                raise InputError(
+                    f"milestones: step {step} was not kept, and {self.done} steps are "
+                    f"done; leave it out, or delete {self.state.folder} to begin anew"
+                )
 
     def save_encoder(self, folder: Path) -> None:
         """Write the encoder with its model card."""
@@ -193,19 +214,32 @@ class Segment:
         """What a checkpoint holds beside the tensors."""
         return {"step": self.done, **self.history.state()}
 
-    def finish(self, output: Path) -> None:
-        """Write the segment's folder: encoder, state, history, milestones."""
-        kept = self.state.folder
+    def finish(self, output: Path, start: Path | None) -> None:
+        """Write the segment's folder, and delete the state that it went on from.
+
+        A kill before the first rename leaves the checkpoints, one after it the whole
+        output, which the same command then gives its name (see `training.state`).
+        """
+        finished = self.state.finished
+        if not finished.exists():
+            with files.make_aside(finished) as aside:
+                self.write(aside)
         with files.make_aside(output) as aside:
-            self.save_encoder(aside)
-            state.write(aside / STATE_FILE, self.trainer.snapshot(), self.progress())
-            files.write_text(aside / "history.csv", self.history.csv())
-            files.write_text(aside / "spans.csv", self.history.spans_csv())
-            shutil.copyfile(kept / "speed.csv", aside / "speed.csv")
-            if (kept / "milestones").exists():
-                shutil.copytree(
-                    kept / "milestones",
-                    aside / "milestones",
-                    copy_function=link_or_copy,
-                    ignore=shutil.ignore_patterns(".*"),
-                )
+            state.link_tree(finished, aside)
+        self.state.close()
+        if start is not None:
+            let_go(start)
+
+    def write(self, folder: Path) -> None:
+        """Write encoder, state, history and milestones."""
+        kept = self.state.folder
+        self.save_encoder(folder)
+        state.write(folder / STATE_FILE, self.trainer.snapshot(), self.progress())
+        files.write_text(folder / "history.csv", self.history.csv())
+        files.write_text(folder / "spans.csv", self.history.spans_csv())
+        if (kept / "speed.csv").exists():  # a full disk does not stop the training
+            shutil.copyfile(kept / "speed.csv", folder / "speed.csv")
+        self.check_milestones()
+        for step in self.milestones:
+            name = f"step-{step}"
+            state.link_tree(self.milestone(step), folder / MILESTONES / name)

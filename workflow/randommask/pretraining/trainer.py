@@ -43,6 +43,8 @@ COMPILER = "inductor"
 # later, each step could cost half a minute and nobody would know why: then the
 # compiler is told to fail instead.
 WARM_UP_STEPS = 2
+# Share of a gradient's norm by which two computations on a GPU may differ.
+TOLERANCE = 1e-2
 # Tensors begin at multiples of so many elements (256 bytes) in the one that holds them.
 ALIGNED = 64
 
@@ -51,12 +53,17 @@ class Trainer:
     """The encoder, its optimizer and its data, on this process's device.
 
     With `compiled` (on a GPU, where nothing else is said) the forward pass is compiled.
+    With `verify_every` the gradient of one step in so many is computed twice.
     """
 
     def __init__(
-        self, settings: Settings, manifests: list[str], compiled: bool | None = None
+        self,
+        settings: Settings,
+        manifests: list[str],
+        compiled: bool | None = None,
+        verify_every: int = 0,
     ) -> None:
-        self.settings = settings
+        self.settings, self.verify_every = settings, verify_every
         self.rank = int(os.environ.get("RANK", 0))
         self.world = int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device("cpu")
@@ -111,15 +118,11 @@ class Trainer:
         `stop` says that this process has been asked to stop. It is added over all
         processes with the losses, so that all learn of it after the same step.
         """
-        settings = self.settings
-        losses, masked = [], 0
-        for batch in self.loader.get(step):
-            # Dropout has a seed of its own for each (seed, step, micro-batch).
-            key = (settings.seed, step, batch.first // self.micro)
-            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-            losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
-            masked += batch.masked
-        losses = torch.stack(losses).double()
+        settings, batches = self.settings, self.loader.get(step)
+        losses = self.learn_all(step, batches)
+        if self.verify_every and step % self.verify_every == 0:
+            self.verify(step)
+        masked = sum(batch.masked for batch in batches)
         totals = torch.tensor([0.0, masked, stop], dtype=torch.float64)
         totals = totals.to(self.device, non_blocking=True)
         totals[0] = losses.sum()
@@ -133,6 +136,42 @@ class Trainer:
         self.gradient.zero_()
         self.taken += 1
         self.pending.append((step, torch.cat([totals, norm[None]]), losses))
+
+    def learn_all(self, step: int, batches: list[loader.MicroBatch]) -> Tensor:
+        """Add the gradient of a step's micro-batches; return the sums of losses."""
+        losses = []
+        for batch in batches:
+            # Dropout has a seed of its own for each (seed, step, micro-batch).
+            key = (self.settings.seed, step, batch.first // self.micro)
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
+        return torch.stack(losses).double()
+
+    def verify(self, step: int) -> None:
+        """Compute the step's gradient again, batches and all, and compare.
+
+        A step follows from its number, so a CPU gives the same bits. A GPU adds up in
+        any order: there the difference is to be small. Raises `InputError` where it is
+        not: some processor or memory makes errors, which nothing else would show.
+        """
+        first = self.gradient.clone()
+        self.gradient.zero_()
+        self.learn_all(step, self.loader.make(step))
+        difference = ((self.gradient - first).norm() / first.norm()).item()
+        if self.device.type == "cuda":
+            # what is no number is told by `collect`
+            is_same = not difference > TOLERANCE
+        else:
+            is_same = torch.equal(
+                first.view(torch.int32), self.gradient.view(torch.int32)
+            )
+        if not is_same:
+            raise InputError(
+                f"step {step}: its gradient, computed twice, differs by "
+                f"{difference:.1e} of its norm (verify_every): this machine makes "
+                "errors; run again on another"
+            )
+        self.gradient.copy_(first)
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step, from the encoder's total, however it is cut into jobs."""

@@ -48,6 +48,7 @@ def html(
     measured = captions.measured(figures, hparams.config)
     ranks = pictures.figures(figures, (pictures.RANKS,), measured)
     five = pictures.figures(figures, pictures.FIGURES, measured)
+    pretrained = paths["runs"].parent / "pretrain"
     parts = [
         ("table3", "Table 3. Every data set", table("table3")),
         ("table2", "Table 2. Overlapping against non-overlapping", table("table2")),
@@ -67,7 +68,7 @@ def html(
         ("audit", "Audit of the printed numbers", sections.text(tables, "audit")),
         ("settings", "Settings", sections.settings(hparams.config)),
         ("provenance", "Provenance", sections.provenance(paths)),
-        ("warnings", "Warnings", sections.warnings(tables)),
+        ("warnings", "Warnings", sections.warnings(tables, pretrained)),
     ]
     return template.render(
         style=Markup((_HERE / "style.css").read_text("utf-8")),

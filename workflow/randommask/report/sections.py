@@ -4,7 +4,8 @@ Tables are set from their csv, texts (the audit, the data page) from their Markd
 part whose file was not made says so, and the page stays whole.
 """
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -281,9 +282,12 @@ def provenance(paths: dict[str, Path]) -> Markup:
     return Markup(f"{text}<details><summary>Checksums</summary>{listed}</details>")
 
 
-def warnings(tables: Path) -> Markup:
-    """What is odd about the runs and the data, gathered from the tables."""
-    lines = []
+def warnings(tables: Path, pretrained: Path) -> Markup:
+    """What is odd about the runs and the data, gathered from the tables.
+
+    And about the encoders of `<results>/pretrain`, from the history of their last step.
+    """
+    lines = list(_outliers(pretrained))
     for name, row, column in (
         ("table3", "row", "dataset"),
         ("table2", "label", "task"),
@@ -303,6 +307,25 @@ def warnings(tables: Path) -> Markup:
         return Markup("<p>None: no run is missing or flagged, no data set is odd.</p>")
     items = Markup("").join(Markup("<li>{}</li>").format(line) for line in lines)
     return Markup('<ul class="remarks">{}</ul>').format(items)
+
+
+def _outliers(pretrained: Path) -> Iterator[str]:
+    """Of each encoder the steps that are beside the others, where there are any."""
+    for encoder in sorted(pretrained.glob("[!.]*")):
+        histories = encoder.glob("step-*/history.csv")
+        last = {int(path.parent.name[5:]): path for path in histories}
+        if not last:
+            continue
+        with open(last[max(last)], newline="", encoding="utf-8") as file:
+            # a history from before there were outliers has none
+            odd = [row for row in csv.DictReader(file) if int(row.get("outliers") or 0)]
+        if odd:
+            yield (
+                f"pretraining of {encoder.name}: "
+                f"{sum(int(row['outliers']) for row in odd)} steps whose loss or norm "
+                f"of the gradient is far from those before, the first by step "
+                f"{odd[0]['step']} (outliers in history.csv)"
+            )
 
 
 def absent(path: Path) -> Markup:

@@ -9,15 +9,20 @@ import torch
 CUDNN_LEVELS = 16
 
 
+def chosen(precision: str, device_type: str) -> str:
+    """What `auto` is on this hardware: bf16 where it computes in it, else fp32."""
+    if precision != "auto":
+        return precision
+    if device_type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if fast else "fp32"
+
+
 def autocast(precision: str, device: torch.device) -> torch.autocast | nullcontext:
     """bf16 where that is said and, with `auto`, where the hardware computes in it."""
-    if precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            fast = torch.cpu._is_avx512_bf16_supported()
-        precision = "bf16" if fast else "fp32"
-    if precision == "fp32":
+    if chosen(precision, device.type) == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 

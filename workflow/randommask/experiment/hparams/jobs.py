@@ -157,8 +157,20 @@ class Pretraining(Hparams):
     """tokens: lengths that are validated alone"""
     span_masking: SpanMasking | None = None
     """how; None: as in training"""
+    verify_every: Whole = 0
+    """steps, of which the gradient of one is computed twice; 0: of none"""
     settings: Settings
     """all that decides the weights"""
+
+    def values(self) -> dict[str, Any]:
+        """All keys, but no `verify_every` of 0, of which earlier segments say nothing.
+
+        They are not trained again.
+        """
+        found = super().values()
+        if not found["verify_every"]:
+            del found["verify_every"]
+        return found
 
 
 # --- Fine-tuning ----------------------------------------------------------------------

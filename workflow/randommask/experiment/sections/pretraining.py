@@ -153,3 +153,7 @@ class Pretrain(Training):
     """tokens; validation also with all spans of these lengths (`spans.csv`), and
     otherwise as `pretrain` masks, whatever the encoder itself trains on: compares
     encoders of one k and tokenization"""
+    verify_every: Whole = 0
+    """steps; the gradient of one in so many is computed twice, and training stops where
+    they differ: memory or a processor makes errors. 1 doubles the time, 100 takes 1 %
+    more, 0 is off"""
