@@ -1,4 +1,4 @@
-"""What becomes of a training that is killed, or of a bit that flips: a Markdown table.
+"""What is survived of kills, flipped bits, full disks and bad input: a Markdown table.
 
     PYTHONPATH=workflow:tests python bench/reliability.py [--tries N]
 
@@ -8,11 +8,17 @@ with 0, at each. The output is deleted as Snakemake deletes it, the same command
 again, and it survived if all files have the bits of a run that nobody killed; at the
 end of a segment and of a fine-tuning, only if it did not begin at step zero. A flipped
 bit survived if it was told of, or the outputs are those without it.
+
+Full disks, servers that send what they should not and spoilt inputs of every reader are
+tried by tests, each of which is told of; here they are run and counted.
 """
 
 import argparse
+import os
 import random
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -33,11 +39,14 @@ from randommask.data import manifest
 from randommask.encoders import bert
 from randommask.errors import InputError
 from randommask.finetuning import __main__ as finetuning
+from randommask.finetuning import examples
 from randommask.pretraining import __main__ as pretraining
 from randommask.pretraining.segment import Segment
 from randommask.training import state
 
 FLIPS = 20
+SPOILT = 500  # inputs of each reader
+ROOT = Path(__file__).parents[1]
 
 
 def some(count: int, tries: int) -> Iterable[int]:
@@ -88,14 +97,16 @@ def pretrain_killed(folder: Path, corpus: str, where: str | None, tries: int) ->
     return kills(folder, work, run, tries, where == "finish")
 
 
-def finetune_killed(folder: Path, encoder: Path, data: Path, tries: int) -> tuple:
-    """Kill a fine-tuning from the first output on."""
+def finetune_killed(
+    folder: Path, encoder: Path, data: Path, tries: int, **changes: object
+) -> tuple:
+    """Kill a fine-tuning from the first output on; `changes` are to its settings."""
 
     def run(output: Path, save_seconds: float = 60.0) -> None:
         finetuning.finetune(
             encoder,
             data,
-            hparams(epochs=1),
+            hparams(epochs=1, **changes),
             metrics_path=output / "metrics.json",
             predictions_path=output / "predictions.parquet",
             model_path=output / "model",
@@ -129,7 +140,7 @@ def flips(path: Path, use: Callable[[], object]) -> tuple[int, int]:
     return FLIPS, survived
 
 
-def flipped(folder: Path, corpus: str, encoder: Path) -> Iterable[tuple]:
+def flipped(folder: Path, corpus: str, encoder: Path, data: Path) -> Iterable[tuple]:
     """Kind of file, tries, survivals."""
     first = folder / "made" / "step-6"
     half = segment(end=6, curriculum=[{"until": 6, "max_span": 4}])
@@ -159,6 +170,42 @@ def flipped(folder: Path, corpus: str, encoder: Path) -> Iterable[tuple]:
             ),
         )
     yield "flipped bit: rolling checkpoint", *_rolling(folder, corpus)
+    rows, run = data / "train.parquet", hparams()
+    read = flips(rows, lambda: examples.read(data, run).splits["train"].sequences)
+    yield "flipped bit: prepared rows, parquet", *read
+
+
+def tested(kind: str, *flags: str) -> tuple[str, int, int]:
+    """Run tests that try one fault each: how many, and how many passed."""
+    said = _pytest("-rN", *flags)
+    numbers = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed)", said)}
+    if not numbers:
+        raise InputError(f"{kind}: no test ran: {said[-200:]!r}")
+    passed = numbers.get("passed", 0)
+    return kind, passed + numbers.get("failed", 0), passed
+
+
+def fuzzed() -> Iterable[tuple[str, int, int]]:
+    """Spoilt inputs of each reader: a failing reader has survived none."""
+    table = re.findall(
+        r"^\| (\w+) \| ([\d,]+) \| [\d,]+ \| (\d) \|", _pytest("tests/fuzz"), re.M
+    )
+    for reader, tries, failed in table:
+        count = int(tries.replace(",", ""))
+        yield (
+            f"spoilt input: {reader.replace('_', ' ')}",
+            count,
+            count * (failed == "0"),
+        )
+
+
+def _pytest(*flags: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-q", *flags]
+    environment = {"FUZZ_EXAMPLES": str(SPOILT)} | os.environ
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    return done.stdout
 
 
 def _rolling(folder: Path, corpus: str) -> tuple[int, int]:
@@ -202,11 +249,19 @@ def main(argv: list[str] | None = None) -> None:
             part = folder / str(where)
             part.mkdir()
             rows.append((kind, *pretrain_killed(part, corpus, where, tries)))
-        part = folder / "finetune"
-        part.mkdir()
-        kind = "kill: the end of a fine-tuning"
-        rows.append((kind, *finetune_killed(part, encoder, data, tries)))
-        rows += flipped(folder, corpus, encoder)
+        lora = {"rank": 2, "alpha": 4, "dropout": 0.0}
+        for kind, changes in (
+            ("fine-tuning", {}),
+            ("fine-tuning, LoRA", {"lora": lora}),
+        ):
+            part = folder / kind
+            part.mkdir()
+            done = finetune_killed(part, encoder, data, tries, **changes)
+            rows.append((f"kill: the end of a {kind}", *done))
+        rows += flipped(folder, corpus, encoder, data)
+    rows.append(tested("full disk, at any byte", "tests/test_full_disk.py"))
+    rows.append(tested("server that is hostile", "tests/data/test_hostile.py"))
+    rows += fuzzed()
     print("| kind of fault | tries | survived |\n|---|---|---|")
     for row in rows:
         print("| " + " | ".join(map(str, row)) + " |")

@@ -78,7 +78,7 @@ def test_a_bgzip_that_ends_anywhere_early_is_refused(tmp_path, kept):
 @pytest.mark.parametrize(
     ("packed", "said"),
     [
-        (gzip.compress(FASTA, mtime=0) + b"more", r"broken gzip: 'more' behind its end"),
+        (gzip.compress(FASTA, mtime=0) + b"more", r"gzip: .more. behind its end"),
         (gzip.compress(FASTA, mtime=0)[:-5] + b"\0\0\0\0\0", "broken gzip"),
         (b"\x1f\x8b\x08" + b"\xff" * 90, "gzip"),
     ],
