@@ -40,6 +40,7 @@ rule download_genome:
     # With `--cache`, folders of work share what is fetched and prepared; Snakemake then
     # allows no `benchmark:`. Not the shards, of which the manifest alone is declared.
     cache: "omit-software"
+    priority: 2  # as pretraining, which waits for it
     localrule: True
     conda:
         "../../envs/model.yaml"
@@ -110,6 +111,7 @@ rule tokenize:
         "<logs>/benchmarks/corpus/{genome}.tsv"
     conda:
         "../../envs/model.yaml"
+    priority: 2  # as pretraining, which waits for it
     resources:
         mem_mb=4000,
     params:

@@ -14,6 +14,8 @@ rule pretrain:
         "<logs>/benchmarks/pretrain/{segment}.tsv"
     conda:
         "../../envs/model.yaml"
+    # Segments wait for one another, and nearly everything waits for the last.
+    priority: 2
     threads: 8
     resources:
         gpu=1,
