@@ -109,9 +109,9 @@ rule tokenize:
         "<logs>/corpus/{genome}.log",
     benchmark:
         "<logs>/benchmarks/corpus/{genome}.tsv"
+    priority: 2  # as pretraining, which waits for it
     conda:
         "../../envs/model.yaml"
-    priority: 2  # as pretraining, which waits for it
     resources:
         mem_mb=4000,
     params:

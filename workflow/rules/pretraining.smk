@@ -12,10 +12,10 @@ rule pretrain:
         "<logs>/pretrain/{segment}.log",
     benchmark:
         "<logs>/benchmarks/pretrain/{segment}.tsv"
-    conda:
-        "../../envs/model.yaml"
     # Segments wait for one another, and nearly everything waits for the last.
     priority: 2
+    conda:
+        "../../envs/model.yaml"
     threads: 8
     resources:
         gpu=1,
