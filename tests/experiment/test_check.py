@@ -74,8 +74,8 @@ BAD = [
     (("encoders", "dnabert", "grid"), {"k": [3], "strength": [1]}, "kmer-linear only"),
     (("encoders", "randommask", "from", "encoder"), "untrained", "another of our"),
     (("roles", "baseline"), "untrained", "a control, expected one of ours"),
-    (("tables", "table3", "rows", 7, "tokenization"), "non-overlapping", "every k-mer"),
-    (("tables", "table3", "rows", 8, "tokenization"), "overlapping", "at letters"),
+    (("tables", "table3", "rows", 8, "tokenization"), "non-overlapping", "every k-mer"),
+    (("tables", "table3", "rows", 9, "tokenization"), "overlapping", "at letters"),
     (("encoders", "no-model", "k"), 6, "'k' has no meaning for control no-model"),
     (("encoders", "nt", "k"), 6, "'k' has no meaning for released weights"),
     (("curricula", "randommask", 1, "until"), 30000, "expected steps that grow"),
@@ -86,7 +86,7 @@ BAD = [
     (("encoders", "randommask", "from", "step"), 31000, "expected a segment's end"),
     (("encoders", "randommask", "from", "encoder"), "nt", "another of our encoders"),
     (("tables", "table3", "rows", 0, "encoder"), "ntt", "did you mean 'nt'"),
-    (("tables", "table3", "rows", 3, "tokenization"), "character", "does not fit"),
+    (("tables", "table3", "rows", 4, "tokenization"), "character", "does not fit"),
     (("tables", "table3", "datasets"), ["EMP-H5"], "no dataset 'EMP-H5'"),
     (("benchmark", "include"), ["EMP-X"], "benchmark.include: no dataset 'EMP-X'"),
     (("benchmark", "datasets"), "none.tsv", "none.tsv"),
@@ -133,7 +133,13 @@ BAD = [
     (("pretrain", "learning_rate"), "1e-4", "YAML wants a point"),
     (("architectures", "mini", "positions"), 500, "tokens 512, expected at most"),
     (("recipes", "table5"), {"PD-tat": {}}, "no task or dataset 'PD-tat'.*'PD-tata'"),
-    (("recipes", "table5"), {"all": {"dropout": 0}}, "unknown key 'dropout'"),
+    (("recipes", "table5"), {"all": {"clip": 1}}, "unknown key 'clip'"),
+    (("recipes", "hyenadna", "all", "decay"), "cosin", 'decay: found "cosin"'),
+    (
+        ("encoders", "hyenadna-own", "finetune", "recipe"),
+        "hyena",
+        "hyenadna-own.finetune.recipe: no recipe 'hyena'.*'hyenadna'",
+    ),
     (("finetune", "patience"), 0, "finetune.patience: found 0"),
     (("encoders", "dnabert", "curriculum"), "dna", "dnabert.curriculum: no curr"),
     (("sources", "hg38"), {"path": "a", "files": []}, "sources.hg38"),
@@ -152,7 +158,7 @@ BAD = [
         "non-overlapping",
         "row 4: a sec",
     ),
-    (("tables", "table3", "rows", 3, "published"), "DNABER", "row 'DNABERT': no publi"),
+    (("tables", "table3", "rows", 4, "published"), "DNABER", "row 'DNABERT': no publi"),
     (("tables", "table2", "rows", 2, "published"), "HyenaDNA", "no published row 'Hy"),
     (("tables", "table3", "rows", 0, "series"), "a", "unknown key 'series'"),
     (("tables", "table3", "rows", 0, "pretraining"), "a", "unknown key 'pretraining'"),
@@ -395,6 +401,23 @@ def test_recipes_change_what_they_name(paper):
     assert told("table4", "SSP")["learning_rate"] == 3e-5
     assert told("own", "SSP")["epochs"] == 7
     assert told("own", "EAP")["epochs"] == 2
+
+
+def test_an_encoder_may_have_a_recipe_of_its_own(paper):
+    """HyenaDNA's authors' for short sequences, beside the paper's for all."""
+    experiment = check(paper)
+    [row] = [row for row in runs.benchmark(experiment) if row.dataset == "EMP-H3"]
+    common, own = (
+        runs.finetuning(experiment, encoder, "character", row, 1)
+        for encoder in ("hyenadna", "hyenadna-own")
+    )
+    assert (common.epochs, common.batch_size, common.learning_rate) == (100, 32, 3e-5)
+    assert (own.epochs, own.batch_size, own.learning_rate) == (100, 128, 6e-4)
+    assert (own.weight_decay, own.warmup_share, own.decay) == (0.1, 0.01, "cosine")
+    assert own.clip == common.clip == 1.0
+    # Runs from before there was a choice are not made again.
+    assert not {"decay", "warmup_share", "recipe"} & common.values().keys()
+    assert own.values()["decay"] == "cosine"
 
 
 def test_dnabert2s_recipe_is_the_scripts(paper):

@@ -129,6 +129,19 @@ def test_max_steps_win_over_the_epochs(folder, dataset, tmp_path, max_steps, end
     )
 
 
+def test_a_warm_up_may_be_a_share_of_all_steps_and_the_decay_a_cosine(folder, dataset):
+    """To a tenth of the peak, as HyenaDNA's authors have it; 12 steps, 3 of warm-up."""
+    run = begin(
+        folder, dataset, epochs=2, warmup_steps=50, warmup_share=0.25, decay="cosine"
+    )
+    rates = []
+    run.optimizer.step = rates.append
+    for number in range(run.steps):
+        run.step(number)
+    falling = [0.1 + 0.9 * (1 + np.cos(np.pi * i / 9)) / 2 for i in range(9)]
+    assert rates == pytest.approx([1e-3, 2e-3, 3e-3, *(3e-3 * f for f in falling)])
+
+
 def test_the_mean_train_loss_is_over_the_rows_that_were_taken(folder, dataset):
     run = begin(folder, dataset, epochs=1, max_steps=9, learning_rate=1e-12, dropout=0)
     history = fit(run).history

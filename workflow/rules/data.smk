@@ -40,6 +40,7 @@ rule download_genome:
     # With `--cache`, folders of work share what is fetched and prepared; Snakemake then
     # allows no `benchmark:`. Not the shards, of which the manifest alone is declared.
     cache: "omit-software"
+    priority: 2  # as pretraining, which waits for it
     localrule: True
     conda:
         "../../envs/model.yaml"
@@ -108,6 +109,7 @@ rule tokenize:
         "<logs>/corpus/{genome}.log",
     benchmark:
         "<logs>/benchmarks/corpus/{genome}.tsv"
+    priority: 2  # as pretraining, which waits for it
     conda:
         "../../envs/model.yaml"
     resources:

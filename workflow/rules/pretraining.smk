@@ -12,6 +12,8 @@ rule pretrain:
         "<logs>/pretrain/{segment}.log",
     benchmark:
         "<logs>/benchmarks/pretrain/{segment}.tsv"
+    # Segments wait for one another, and nearly everything waits for the last.
+    priority: 2
     conda:
         "../../envs/model.yaml"
     threads: 8

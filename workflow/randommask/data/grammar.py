@@ -1,63 +1,131 @@
-"""The language of the made-up world: background, binding sites, labelled sequences.
+"""The language of the made world: background, words, and how words stand together.
 
 `randommask.data.world` writes a genome and a benchmark from these pieces. Both speak
-the same grammar, so that what is learnt on the one can help with the other. What a
-task's labels mean is ours; its lengths and number of classes are the published ones.
+the same grammar. A word is eight bases, as the site of some factor. A phrase is two
+words in one order, at one distance, on one strand: that is its syntax. The genome is
+full of formed phrases and of lone words, so whoever reads enough of it can learn words
+and syntax without a label. A formed phrase and three ways to break it:
+
+    formed    TTGCGTAA.....CGGAAGTG
+    swapped   CGGAAGTG.....TTGCGTAA
+    spaced    TTGCGTAA........CGGAAGTG
+    turned    TTGCGTAA.....CACTTCCG
+
+Where `syntax` makes the labels, all classes of a dataset hold the same words, and the
+label says how these stand together. Neither the composition of a sequence nor its
+counts of k-mers tell the classes apart (the distance is no shorter than a counted
+k-mer, and what lies between is background). A sequence is cut into stretches with one
+phrase each, as published ones are cut around a peak or a start: so which letter stands
+where says something of the order of the words, and a rule that knows no more finds part
+of it. Where `words` make the labels, the classes hold formed phrases of other words,
+and counts of k-mers tell them apart.
 
 Codes are uint8 as in `randommask.genome`. Shapes: n sequences, T bases each.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from randommask.genome import encode
 
-# Consensus sites of known factors, so that the toy looks like DNA; no fact of biology
-# is claimed for them here. Two of these stand side by side in a `pair`.
-FACTORS = {
-    "mouse/0": "TGCTGAGTCA",  # MAF
-    "mouse/1": "ATTGCGCAAT",  # C/EBP
-    "mouse/2": "AGATAAGGGA",  # GATA
-    "mouse/3": "GGTCACGTGA",  # USF
-    "mouse/4": "TATGCAAATG",  # OCT
-    "tf/0": "CCACTAGGGG",  # CTCF
-    "tf/1": "ACCGGAAGTG",  # ETS
-    "tf/2": "GCGCATGCGC",  # NRF1
-    "tf/3": "TTCAGCACCA",  # REST
-    "tf/4": "AAGATGGCGG",  # YY1
-}
-# A histone mark is a pair of factors in this order, with this linker between.
-MARKS = {
-    "EMP/H3": ("mouse/0", "tf/0", "CCGT"),
-    "EMP/H3K14ac": ("mouse/1", "tf/1", "AATGCC"),
-    "EMP/H3K36me3": ("mouse/2", "tf/2", "TT"),
-    "EMP/H3K4me1": ("mouse/3", "tf/3", "TCCCTAAC"),
-    "EMP/H3K4me2": ("mouse/4", "tf/4", "AGA"),
-    "EMP/H3K4me3": ("tf/0", "mouse/2", "GTTTT"),
-    "EMP/H3K79me3": ("tf/1", "mouse/3", "TCGAACT"),
-    "EMP/H3K9ac": ("tf/2", "mouse/4", "CGTG"),
-    "EMP/H4": ("tf/3", "mouse/0", "TT"),
-    "EMP/H4ac": ("tf/4", "mouse/1", "GTCGAG"),
-}
-
-TATA, GC_BOX = "GTATAAAAGG", "GGGGCGGGGC"
-INITIATOR, DOWNSTREAM = "TCAGTCTT", "AGACGTGCC"
-ACCEPTOR, DONOR, BRANCH = "TTTCTTCCTTTCTTTTCAG", "CAGGTAAGTATTG", "TACTAACA"
-
-# How many of a kind of promoter have a TATA box; the others a downstream element.
-TATA_SHARES = {"all": 0.5, "notata": 0.0, "tata": 1.0}
-PARTS = ("300", "core")
-PROMOTER_BASES, CORE_START, START_SITE = 300, 216, 250
-
-# The first exon base after an acceptor, the G of a donor's GT.
-JUNCTION = 200
-
-# Developmental and housekeeping, each its own reverse complement: the strands agree.
-ENHANCER_SITES = ("ATGACGTCAT", "CTATCGATAG")
-
 Codes = np.ndarray
+Labels = Literal["syntax", "words"]
+
+PHRASES = 3  # in a labelled sequence, fewer where they have no room
+EXTRA_GAP = 5  # bases by which a phrase is too wide: half a turn of the helix
+MUTATION = 0.05  # of each base of a word
+GC = 0.45  # of labelled sequences
+
+FORMED, SWAPPED, SPACED, TURNED = "formed", "swapped", "spaced", "turned"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Two words and the distance between them, in bases, where it is formed."""
+
+    first: str
+    second: str
+    gap: int
+
+    def bases(self, manner: str) -> int:
+        """Length in bases where it stands in this manner."""
+        first, second, gap = self.parts(manner)
+        return len(first) + gap + len(second)
+
+    def parts(self, manner: str) -> tuple[Codes, Codes, int]:
+        """The two words and their distance where the phrase stands in this manner."""
+        first, second = encode(self.first), encode(self.second)
+        return {
+            FORMED: (first, second, self.gap),
+            SWAPPED: (second, first, self.gap),
+            SPACED: (first, second, self.gap + EXTRA_GAP),
+            TURNED: (first, reverse_complement(second), self.gap),
+        }[manner]
+
+
+# The words are parts of consensus sites of known factors, so that the world looks like
+# DNA; no fact of biology is claimed for them here. None is its own reverse complement.
+LEXICON = (
+    Phrase("TGCTGACT", "CCACTAGG", 5),  # MAF, CTCF
+    Phrase("TTGCGTAA", "CGGAAGTG", 8),  # C/EBP, ETS
+    Phrase("AGATAAGG", "GCGCATGA", 5),  # GATA, NRF
+    Phrase("GGTCACGT", "TTCAGCAC", 8),  # USF, REST
+    Phrase("TATGCAAA", "AAGATGGC", 5),  # OCT, YY1
+    Phrase("TGTGGTTT", "CCAATCAG", 8),  # RUNX, NF-Y
+    Phrase("CTAAAAAT", "GTTAATCA", 5),  # MEF2, HNF1
+    Phrase("TTTGGCGC", "GAAAGTGA", 8),  # E2F, IRF
+    Phrase("CATTCCAG", "GGGACTTC", 5),  # TEAD, NF-kB
+    Phrase("TGTTTACT", "CATTGTTC", 8),  # FOX, SOX
+    Phrase("TATAAAAG", "TCAGTCTT", 8),  # TATA box, initiator
+    Phrase("GGGGCGGG", "AGACGTGC", 5),  # GC box, downstream element
+    Phrase("TACTAACA", "TTCTTCAG", 8),  # branch point, acceptor
+    Phrase("TGAGTCAT", "GACACCTG", 5),  # developmental enhancers
+    Phrase("CTATCGAA", "GTGGCCAA", 8),  # housekeeping enhancers
+)
+MARKS = (
+    *("H3", "H3K14ac", "H3K36me3", "H3K4me1", "H3K4me2"),
+    *("H3K4me3", "H3K79me3", "H3K9ac", "H4", "H4ac"),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the labels of one dataset mean: how its phrases stand, label by label."""
+
+    phrases: tuple[Phrase, ...]
+    manners: tuple[str, ...]
+    strands: int = 2
+    """On how many the phrases stand; 1 is the sequence as it is written."""
+
+    @property
+    def longest(self) -> int:
+        """Bases of its longest phrase."""
+        return max(p.bases(manner) for p in self.phrases for manner in self.manners)
+
+
+def _promoters(part: str) -> dict[str, Task]:
+    tata, other = LEXICON[10:12]
+    kinds = {"tata": (tata,), "notata": (other,), "all": (tata, other)}
+    return {
+        f"prom/prom_{part}_{kind}": Task(phrases, (SWAPPED, FORMED))
+        for kind, phrases in kinds.items()
+    }
+
+
+TASKS = {
+    **{
+        f"EMP/{mark}": Task((LEXICON[number],), (SWAPPED, FORMED))
+        for number, mark in enumerate(MARKS)
+    },
+    **{f"mouse/{n}": Task((LEXICON[n],), (SPACED, FORMED)) for n in range(5)},
+    **{f"tf/{n}": Task((LEXICON[5 + n],), (TURNED, FORMED)) for n in range(5)},
+    **_promoters("300"),
+    **_promoters("core"),
+    "splice/reconstructed": Task((LEXICON[12],), (FORMED, SWAPPED, SPACED), 1),
+}
+ENHANCERS = LEXICON[13:]  # developmental and housekeeping
 
 
 @dataclass(frozen=True)
@@ -101,36 +169,29 @@ class Writer:
         copies = (site + is_changed * self.rng.integers(1, 4, shape, np.uint8)) % 4
         codes[rows[:, None], starts[:, None] + np.arange(len(site))] = copies
 
-    def scatter(
+    def say(
         self,
         codes: Codes,
-        sites: Sequence[Codes],
-        counts: np.ndarray,
-        slots: int,
-        mutation: float,
+        phrase: Phrase,
+        manner: str,
+        rows: np.ndarray,
+        starts: np.ndarray,
+        width: int,
+        strands: int = 2,
     ) -> None:
-        """Plant `counts` (n, sites) copies of each site, none over another.
+        """Plant a phrase into stretches of `width` bases at (`rows`, `starts`).
 
-        A sequence is cut into `slots` equal stretches; each copy has one for itself.
+        Where in its stretch, and on which strand, is drawn.
         """
-        width = codes.shape[1] // slots
-        kinds = np.full((len(codes), slots), -1)
-        filled = np.cumsum(counts, axis=1)
-        for kind in reversed(range(len(sites))):
-            kinds[np.arange(slots) < filled[:, kind, None]] = kind
-        kinds = self.rng.permuted(kinds, axis=1)
-        for kind, site in enumerate(sites):
-            rows, slot = np.nonzero(kinds == kind)
-            shift = self.rng.integers(0, width - len(site) + 1, len(rows))
-            self.plant(codes, site, rows, slot * width + shift, mutation)
-
-    def counts(self, low: int, high: int, is_there: np.ndarray) -> np.ndarray:
-        """Draw whole numbers from `low` to `high`, (n,); 0 where nothing `is_there`."""
-        return is_there * self.rng.integers(low, high + 1, len(is_there))
-
-    def deal(self, totals: np.ndarray, parts: int) -> np.ndarray:
-        """Deal each of `totals` (n,) out at random: counts (n, `parts`)."""
-        return self.rng.multinomial(totals, np.full(parts, 1 / parts))
+        first, second, gap = phrase.parts(manner)
+        other = reverse_complement(second), reverse_complement(first)
+        slack = width - phrase.bases(manner)
+        starts = starts + self.rng.integers(0, slack + 1, len(rows))
+        is_other = self.rng.integers(0, strands, len(rows)) == 1
+        for own, (left, right) in ((~is_other, (first, second)), (is_other, other)):
+            begin = starts[own]
+            self.plant(codes, left, rows[own], begin, MUTATION)
+            self.plant(codes, right, rows[own], begin + len(left) + gap, MUTATION)
 
 
 def reverse_complement(codes: Codes) -> Codes:
@@ -138,122 +199,53 @@ def reverse_complement(codes: Codes) -> Codes:
     return codes[..., ::-1] ^ 1
 
 
-def pair(source: str) -> Codes:
-    """Join the sites of a mark's two factors by its linker."""
-    first, second, linker = MARKS[source]
-    return encode(FACTORS[first] + linker + FACTORS[second])
-
-
-def decoys(site: str) -> list[Codes]:
-    """Write a site backwards, from its middle, and base by base complemented."""
-    half = len(site) // 2
-    return [encode(site[::-1]), encode(site[half:] + site[:half]), encode(site) ^ 1]
-
-
-# -------------------------------------------------------------------------------------
-# What makes a dataset: a writer, its folder in GUE, labels (n,) and a length in bases
-# in, codes (n, bases) out.
-
-Recipe = Callable[[Writer, str, np.ndarray, int], Codes]
-
-
-def factor(writer: Writer, source: str, labels: np.ndarray, bases: int) -> Codes:
-    """Write sequences that hold a factor's site (1), or decoys of it (0)."""
-    codes = writer.background(np.full(len(labels), 0.45), bases)
-    # The sets of a family grow harder with their number.
-    number = int(source[-1])
-    real = writer.counts(2 if number < 3 else 1, 3, labels == 1)
-    false = writer.counts(0, 1, labels == 1) + writer.counts(3, 3, labels == 0)
-    sites = [encode(FACTORS[source]), *decoys(FACTORS[source])]
-    counts = np.column_stack([real, writer.deal(false, len(sites) - 1)])
-    writer.scatter(codes, sites, counts, 6, mutation=0.04 + 0.02 * number)
+def classified(
+    writer: Writer, task: Task, labels: np.ndarray, bases: int, by: Labels
+) -> Codes:
+    """Write sequences, codes (n, `bases`), of which `labels` (n,) are true."""
+    codes = writer.background(np.full(len(labels), GC), bases)
+    number = min(PHRASES, bases // task.longest)
+    width = bases // number
+    kinds = writer.rng.integers(0, len(task.phrases), (len(labels), number))
+    for label, manner in enumerate(task.manners):
+        for kind, phrase in enumerate(task.phrases):
+            chosen = (labels[:, None] == label) & (kinds == kind)
+            if by == "words":
+                phrase, manner = _other(phrase, len(task.manners) - 1 - label), FORMED
+            rows, stretch = np.nonzero(chosen)
+            starts = stretch * width
+            writer.say(codes, phrase, manner, rows, starts, width, task.strands)
     return codes
 
 
-def mark(writer: Writer, source: str, labels: np.ndarray, bases: int) -> Codes:
-    """Write sequences with many pairs in order (1), or with lone and swapped sites."""
-    first, second, linker = MARKS[source]
-    codes = writer.background(np.full(len(labels), 0.4), bases)
-    swapped = encode(FACTORS[second] + linker + FACTORS[first])
-    sites = [pair(source), swapped, encode(FACTORS[first]), encode(FACTORS[second])]
-    # Three degrees of difficulty: fewer pairs that tell, more that do not.
-    degree = list(MARKS).index(source) % 3
-    in_order = writer.counts(5 - degree, 6 - degree, labels == 1)
-    in_order += writer.rng.integers(0, 2 + degree // 2, len(labels))
-    others = writer.counts(1, 1, labels == 1) + writer.counts(1, 3, labels == 0)
-    counts = np.column_stack([in_order, writer.deal(others, len(sites) - 1)])
-    writer.scatter(codes, sites, counts, 12, mutation=0.05)
-    return codes
+def _other(phrase: Phrase, number: int) -> Phrase:
+    """The phrase so many further in the lexicon."""
+    return LEXICON[(LEXICON.index(phrase) + 2 * number) % len(LEXICON)]
 
 
-def promoter(writer: Writer, source: str, labels: np.ndarray, bases: int) -> Codes:
-    """Write promoters (1) of a kind, or sequences with a signal out of place (0)."""
-    core, kind = source.split("_")[1:]
-    rng, is_promoter = writer.rng, labels == 1
-    gc = np.where(is_promoter, 0.54, 0.46) + rng.normal(0, 0.03, len(labels))
-    codes = writer.background(gc, PROMOTER_BASES)
-    boxes = writer.counts(2, 4, is_promoter) + (rng.random(len(labels)) < 0.3)
-    writer.scatter(codes[:, :CORE_START], [encode(GC_BOX)], boxes[:, None], 12, 0.05)
-
-    has_tata = rng.random(len(labels)) < TATA_SHARES[kind]
-    jitter = rng.integers(-2, 3, len(labels))
-    for site, start, has_site in (
-        (encode(TATA), START_SITE - 31, has_tata),
-        (encode(INITIATOR), START_SITE - 2, np.full(len(labels), True)),
-        (encode(DOWNSTREAM), START_SITE + 24, ~has_tata),
-    ):
-        rows = np.flatnonzero(is_promoter & has_site)
-        writer.plant(codes, site, rows, start + jitter[rows], 0.06)
-        is_decoy = ~is_promoter & has_site & (rng.random(len(labels)) < 0.2)
-        rows = np.flatnonzero(is_decoy)
-        anywhere = rng.integers(0, PROMOTER_BASES - len(site), len(rows))
-        writer.plant(codes, site, rows, anywhere, 0.06)
-    first = CORE_START if core == "core" else 0
-    return codes[:, first : first + bases]
-
-
-def splice(writer: Writer, source: str, labels: np.ndarray, bases: int) -> Codes:
-    """Write acceptors (0: AG at 198-199), donors (1: GT at 200-201) and neither (2)."""
-    intron = writer.background(np.full(len(labels), 0.38), bases)
-    exon = writer.background(np.full(len(labels), 0.56), bases)
-    is_right = np.arange(bases) >= JUNCTION
-    is_acceptor, is_donor = labels == 0, labels == 1
-    is_lone_exon = (labels == 2) & (writer.rng.random(len(labels)) < 0.5)
-    is_exon = is_acceptor[:, None] & is_right | is_donor[:, None] & ~is_right
-    codes = np.where(is_exon | is_lone_exon[:, None], exon, intron)
-
-    for site, fixed, is_there, start in (
-        (ACCEPTOR, "AG", is_acceptor, JUNCTION - len(ACCEPTOR)),
-        (DONOR, "GT", is_donor, JUNCTION - DONOR.index("GT")),
-    ):
-        mutation = np.full(len(site), 0.08)
-        mutation[site.index(fixed) :][:2] = 0
-        rows = np.flatnonzero(is_there)
-        starts = np.full(len(rows), start)
-        writer.plant(codes, encode(site), rows, starts, mutation)
-    rows = np.flatnonzero(is_acceptor)
-    starts = JUNCTION - len(ACCEPTOR) - writer.rng.integers(12, 20, len(rows))
-    writer.plant(codes, encode(BRANCH), rows, starts, 0.05)
-    return codes
-
-
-RECIPES: dict[str, Recipe] = {
-    **dict.fromkeys(FACTORS, factor),
-    **dict.fromkeys(MARKS, mark),
-    **{f"prom/prom_{part}_{kind}": promoter for part in PARTS for kind in TATA_SHARES},
-    "splice/reconstructed": splice,
-}
-
-
-def enhancers(writer: Writer, number: int, bases: int) -> tuple[Codes, np.ndarray]:
+def enhancers(
+    writer: Writer, number: int, bases: int, by: Labels
+) -> tuple[Codes, np.ndarray]:
     """Write regions, codes (n, `bases`), and their two activities, float64 (n, 2).
 
-    An activity is linear in the number of its sites, plus noise; the housekeeping
-    one loses by developmental sites.
+    A region has room for two phrases of either kind, and an activity is linear in the
+    number that are formed, plus noise; the housekeeping one loses by the other. Those
+    that are not formed are swapped, or with labels by `words` not there.
     """
-    codes = writer.background(np.full(number, 0.42), bases)
-    counts = writer.rng.integers(0, 4, (number, len(ENHANCER_SITES)))
-    writer.scatter(codes, [encode(site) for site in ENHANCER_SITES], counts, 8, 0.03)
+    codes = writer.background(np.full(number, GC), bases)
+    width = bases // 4
+    starts = np.tile(width * np.arange(4), (number, 1))
+    starts = writer.rng.permuted(starts, axis=1)
+    counts = writer.rng.integers(0, 3, (number, 2))
+    manners = (SWAPPED, FORMED) if by == "syntax" else (FORMED,)
+    for column in range(4):
+        kind, copy = divmod(column, 2)
+        is_formed = counts[:, kind] > copy
+        for manner in manners:
+            rows = np.flatnonzero(is_formed == (manner == FORMED))
+            phrase = ENHANCERS[kind]
+            writer.say(codes, phrase, manner, rows, starts[rows, column], width)
     dev, hk = counts.T
-    activity = np.column_stack([1.2 * dev - 1.5, 1.4 * hk - 0.3 * dev - 1.5])
-    return codes, activity + writer.rng.normal(0, (0.6, 0.5), activity.shape)
+    activity = np.column_stack([1.2 * dev - 1.2, 1.4 * hk - 0.3 * dev - 1.1])
+    noise = writer.rng.normal(0, 0.3, activity.shape)
+    return codes, activity + noise

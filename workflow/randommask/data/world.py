@@ -2,8 +2,9 @@
 
     python -m randommask.data.world \
         --hparams '{"seed": 1, "genome_bases": 6000000, "chromosomes": 3,
-                    "rows": {"train": 400, "dev": 120, "test": 200}}' \
-        --datasets config/datasets.tsv \
+                    "labels": "syntax",
+                    "rows": {"train": 100, "dev": 100, "test": 300}}' \
+        --datasets config/datasets-demo.tsv \
         --genome resources/synthetic --gue resources/gue --deepstarr resources/deepstarr
 
 The files have the published layouts, so that the rest of the workflow cannot tell:
@@ -34,8 +35,9 @@ REPEAT_BASES = (150, 200, 300, 300, 450, 600)
 REPEAT_SHARE = 0.03
 MICROSATELLITES = ("AC", "AG", "AT", "AAT", "CAG", "GATA", "TTTA", "AAAG")
 TELOMERE_BASES = 1000
-# One pair of sites, one microsatellite and one ambiguous letter in so many bases.
-BASES_A_PAIR, BASES_A_MICROSATELLITE, BASES_AN_AMBIGUITY = 600, 10_000, 500_000
+# One phrase, lone word, microsatellite and ambiguous letter in so many bases.
+BASES_A_PHRASE, BASES_A_WORD = 100, 400
+BASES_A_MICROSATELLITE, BASES_AN_AMBIGUITY = 10_000, 500_000
 
 # Measured labels are never all right; the best score stays below 1 by this.
 LABEL_NOISE = 0.04
@@ -68,7 +70,7 @@ def chromosome(seed: int, name: str, bases: int) -> bytes:
     gc = np.repeat(rng.choice(ISOCHORES, stretches // 8 + 1), 8)[:stretches]
     gc += rng.normal(0, 0.01, stretches)
     codes = scribe.background(gc, STRETCH_BASES).reshape(1, -1)[:, :bases]
-    _plant_pairs(scribe, codes)
+    _plant_language(scribe, codes)
     is_soft = _plant_repeats(scribe, codes, generator(seed, "repeats"))
 
     letters = np.frombuffer(b"ATCG", np.uint8)[codes[0]] + np.uint8(32) * is_soft
@@ -93,13 +95,20 @@ def _plant_anywhere(
     return starts[:, None] + np.arange(len(site))
 
 
-def _plant_pairs(scribe: grammar.Writer, codes: np.ndarray) -> None:
-    """Plant the pairs of sites that the benchmark asks for, on both strands."""
-    number = codes.shape[1] // BASES_A_PAIR // len(grammar.MARKS) // 2
-    for source in grammar.MARKS:
-        site = grammar.pair(source)
-        for strand in (site, grammar.reverse_complement(site)):
-            _plant_anywhere(scribe, codes, strand, number, 0.05)
+def _plant_language(scribe: grammar.Writer, codes: np.ndarray) -> None:
+    """Plant formed phrases and lone words, on both strands."""
+    bases = codes.shape[1]
+    for phrase in grammar.LEXICON:
+        longest = len(phrase.first) + phrase.gap + len(phrase.second)
+        number = bases // BASES_A_PHRASE // len(grammar.LEXICON)
+        starts = scribe.rng.integers(0, bases - longest, number)
+        rows = np.zeros(number, int)
+        scribe.say(codes, phrase, grammar.FORMED, rows, starts, longest)
+        for word in (phrase.first, phrase.second):
+            site = encode(word)
+            number = bases // BASES_A_WORD // len(grammar.LEXICON) // 4
+            for strand in (site, grammar.reverse_complement(site)):
+                _plant_anywhere(scribe, codes, strand, number, grammar.MUTATION)
 
 
 def _plant_repeats(
@@ -146,15 +155,13 @@ def write_genome(
 # The benchmark
 
 
-def write_gue(
-    folder: Path, seed: int, sets: list[datasets.Dataset], rows: dict[str, int]
-) -> None:
+def write_gue(folder: Path, settings: World, sets: list[datasets.Dataset]) -> None:
     """Write `<source>/{train,dev,test}.csv` of each dataset of GUE."""
     for dataset in sets:
         own = folder / dataset.source
         own.mkdir(parents=True)
         for split in SPLITS:
-            codes, labels = classified(seed, dataset, split, rows[split])
+            codes, labels = classified(settings, dataset, split)
             lines = [
                 f"{decode(sequence)},{label}\n"
                 for sequence, label in zip(codes, labels, strict=True)
@@ -164,23 +171,25 @@ def write_gue(
 
 
 def classified(
-    seed: int, dataset: datasets.Dataset, split: str, rows: int
+    settings: World, dataset: datasets.Dataset, split: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make codes (n, T) and labels (n,) of a split: classes as frequent, some wrong."""
-    scribe = writer(seed, dataset.source, split)
-    rng, source = scribe.rng, dataset.source
+    scribe = writer(settings.seed, dataset.source, split)
+    rng, rows = scribe.rng, settings.rows.values()[split]
+    task = grammar.TASKS[dataset.source]
     labels = rng.permutation(np.arange(rows) % dataset.classes)
-    codes = grammar.RECIPES[source](scribe, source, labels, dataset.bases)
+    codes = grammar.classified(scribe, task, labels, dataset.bases, settings.labels)
     is_wrong = rng.random(rows) < LABEL_NOISE
     shift = is_wrong * rng.integers(1, dataset.classes, rows)
     return codes, (labels + shift) % dataset.classes
 
 
-def write_deepstarr(folder: Path, seed: int, bases: int, rows: dict[str, int]) -> None:
+def write_deepstarr(folder: Path, settings: World, bases: int) -> None:
     """Write DeepSTARR's FASTA and activity files: all + strands, then all - strands."""
     for split, name in SPLITS.items():
-        scribe = writer(seed, "deepstarr", split)
-        codes, values = grammar.enhancers(scribe, rows[split] // 2, bases)
+        scribe = writer(settings.seed, "deepstarr", split)
+        regions = settings.rows.values()[split] // 2
+        codes, values = grammar.enhancers(scribe, regions, bases, settings.labels)
         both = np.concatenate([codes, grammar.reverse_complement(codes)])
         fasta = "".join(
             f">{split}_{index % len(codes)}_{'+' if index < len(codes) else '-'}\n"
@@ -211,10 +220,9 @@ def synthesise(
     Every dataset has the same rows; DeepSTARR's are rounded down to whole regions of
     two strands.
     """
-    seed, rows = settings.seed, settings.rows.values()
     listed = [row for row in datasets.read(table) if row.own_folder is None]
     for dataset in listed:
-        if dataset.source not in (*grammar.RECIPES, "deepstarr"):
+        if dataset.source not in (*grammar.TASKS, "deepstarr"):
             raise InputError(
                 f"{table}: {dataset.dataset}: nothing is made for source "
                 f"{dataset.source!r}, expected one of GUE's or deepstarr"
@@ -223,16 +231,16 @@ def synthesise(
         check_folder(output)
     with make_aside(genome) as folder:
         folder.mkdir()
-        write_genome(folder, seed, settings.genome_bases, settings.chromosomes)
+        write_genome(folder, settings.seed, settings.genome_bases, settings.chromosomes)
     with make_aside(gue) as folder:
         folder.mkdir()
         sets = [dataset for dataset in listed if dataset.source != "deepstarr"]
-        write_gue(folder, seed, sets, rows)
+        write_gue(folder, settings, sets)
     with make_aside(deepstarr) as folder:
         folder.mkdir()
         for dataset in listed:
             if dataset.source == "deepstarr":
-                write_deepstarr(folder, seed, dataset.bases, rows)
+                write_deepstarr(folder, settings, dataset.bases)
 
 
 def main(argv: list[str] | None = None) -> None:

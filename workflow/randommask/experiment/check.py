@@ -84,8 +84,13 @@ def _check_recipes(experiment: Experiment) -> None:
     for name, changes in experiment.recipes.items():
         for key in changes:
             known(f"recipes.{name}", key, names, "task or dataset")
-    recipe = experiment.finetune.recipe
-    known("finetune.recipe", recipe, experiment.recipes, "recipe")
+    used = {"finetune.recipe": experiment.finetune.recipe}
+    for name, entry in experiment.encoders.items():
+        own = getattr(entry, "finetune", None)
+        if own and own.recipe is not None:
+            used[f"encoders.{name}.finetune.recipe"] = own.recipe
+    for where, recipe in used.items():
+        known(where, recipe, experiment.recipes, "recipe")
 
 
 # --- Encoders -------------------------------------------------------------------------

@@ -135,11 +135,13 @@ def finetuning(
     """What `randommask.finetuning` has to know of one run."""
     shared = experiment.finetune
     own = getattr(experiment.encoders[encoder], "finetune", None)
+    changed = own.given() if own else {}
+    name = changed.pop("recipe", shared.recipe)
     told = {
         **_run(encoder, tokenization, dataset, seed),
         **{name: getattr(shared, name) for name in Tuning.model_fields},
-        **recipe(experiment, shared.recipe, dataset),
-        **(own.given() if own else {}),
+        **recipe(experiment, name, dataset),
+        **changed,
     }
     return Finetuning(**told)
 

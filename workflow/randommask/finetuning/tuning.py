@@ -119,6 +119,9 @@ class Tuning:
             self.labels[name] = labels
         self.epoch_steps = -(-len(self.lengths["train"]) // settings.batch_size)
         self.steps = settings.max_steps or settings.epochs * self.epoch_steps
+        self.warmup = settings.warmup_steps
+        if settings.warmup_share is not None:
+            self.warmup = round(settings.warmup_share * self.steps)
         self._order: tuple[int, Tensor] = (0, torch.empty(0))
         is_cuda = self.device.type == "cuda"
         if compiler is None and is_cuda and self.steps >= COMPILED_STEPS:
@@ -146,7 +149,7 @@ class Tuning:
         total = self._gradient(rows, int(words[0]))
         torch.nn.utils.clip_grad_norm_(self.trained.values(), settings.clip)
         rate = learning_rate(
-            settings.learning_rate, settings.warmup_steps, self.steps, step
+            settings.learning_rate, self.warmup, self.steps, step, settings.decay
         )
         self.optimizer.step(rate)
         self.optimizer.clear()

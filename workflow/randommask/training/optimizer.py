@@ -4,11 +4,14 @@ Making a `torch.optim.Optimizer` imports torch's compiler, which takes longer th
 a demo's fine-tuning; the function beneath it does not.
 """
 
+import math
 from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
+
+COSINE_END = 0.1  # share of the peak that a cosine ends at, as HyenaDNA's does
 
 
 class AdamW:
@@ -95,12 +98,21 @@ class AdamW:
         return means, squares, steps
 
 
-def learning_rate(peak: float, warmup: int, total: int, step: int) -> float:
-    """Rate of step `step` (from 0): linear warm-up, then linear to 0 at the total.
+def learning_rate(
+    peak: float, warmup: int, total: int, step: int, decay: str = "linear"
+) -> float:
+    """Rate of step `step` (from 0): linear warm-up, then down until the total.
+
+    Linearly to 0, or by half a `cosine` to a tenth of the peak.
 
     >>> [learning_rate(1.0, 10, 110, step) for step in (0, 9, 60, 109)]
     [0.1, 1.0, 0.5, 0.01]
+    >>> [round(learning_rate(1.0, 10, 110, s, "cosine"), 4) for s in (0, 10, 60, 110)]
+    [0.1, 1.0, 0.55, 0.1]
     """
     if step < warmup:
         return peak * (step + 1) / warmup
-    return peak * (total - step) / max(1, total - warmup)
+    left = (total - step) / max(1, total - warmup)
+    if decay == "cosine":
+        left = COSINE_END + (1 - COSINE_END) * (1 - math.cos(math.pi * left)) / 2
+    return peak * left

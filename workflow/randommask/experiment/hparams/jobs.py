@@ -201,21 +201,26 @@ class Schedule(Section):
     batch_size: Count
     """Rows of an optimizer step on any hardware; an epoch's last may have fewer."""
     learning_rate: Positive
-    """At the end of the warm-up; from there linearly to 0."""
+    """At the end of the warm-up."""
+
+
+LATER = ("pooling", "warmup_share", "decay")
 
 
 class Finetuning(Schedule, Tuning, Run):
     """One run: `randommask.finetuning`."""
 
     def values(self) -> dict[str, Any]:
-        """All keys, but no `pooling` that is the default.
+        """All keys, but of `LATER` none that is the default.
 
         Runs from before there was a choice say nothing of it, and are not made again.
         """
-        found = super().values()
-        if found["pooling"] == Finetuning.model_fields["pooling"].default:
-            del found["pooling"]
-        return found
+        default = {name: Finetuning.model_fields[name].default for name in LATER}
+        return {
+            key: value
+            for key, value in super().values().items()
+            if key not in LATER or value != default[key]
+        }
 
 
 class Counting(Run):

@@ -10,7 +10,7 @@ Snakemake imports this module while it plans, so it imports nothing heavy.
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -169,6 +169,9 @@ class Synthetic(Section):
     """of all chromosomes together, at least 100,000 each"""
     chromosomes: Count
     """how many"""
+    labels: Literal["syntax", "words"] = "syntax"
+    """what tells the classes apart: how the words of a sequence stand together, which
+    counts of k-mers do not show, or which words they are (see docs/world.md)"""
     rows: SyntheticRows
     """`train`, `dev`, `test`: rows of each data set, about; at least 8"""
 

@@ -48,6 +48,8 @@ class OwnFinetune(Section):
     Only what is `given` counts.
     """
 
+    recipe: Name = None
+    """another one of `recipes`"""
     learning_rate: Positive = None
     """peak"""
     pooling: Pooling = None

@@ -23,6 +23,7 @@ from randommask.experiment.sections.pretraining import Precision
 
 Limit = Count | None
 Pooling = Literal["cls", "mean"]
+Decay = Literal["linear", "cosine"]
 LEVELS = ("exact", "near", "partners")
 
 
@@ -66,7 +67,11 @@ class Tuning(Section):
     """How encoders are fine-tuned, whatever the data set."""
 
     warmup_steps: Whole = 50
-    """steps of linear warm-up, then linear decay to 0"""
+    """steps of linear warm-up, then decay"""
+    warmup_share: Fraction | None = None
+    """`null`: `warmup_steps`. Else a share of all steps, which then wins over them"""
+    decay: Decay = "linear"
+    """after the warm-up: `linear` to 0, or `cosine` to a tenth of the peak"""
     betas: Betas = (0.9, 0.999)
     """of AdamW"""
     eps: Positive = 1e-8
@@ -118,7 +123,13 @@ class Changes(Section):
     """peak"""
     warmup_steps: Whole = None
     """as in `finetune`"""
+    warmup_share: Fraction | None = None
+    """as in `finetune`"""
+    decay: Decay = None
+    """as in `finetune`"""
     weight_decay: NotNegative = None
+    """as in `finetune`"""
+    dropout: Fraction = None
     """as in `finetune`"""
     pooling: Pooling = None
     """as in `finetune`"""
