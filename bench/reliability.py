@@ -200,7 +200,7 @@ def fuzzed() -> Iterable[tuple[str, int, int]]:
 
 
 def _pytest(*flags: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-q", *flags]
+    command = [sys.executable, "-m", "pytest", *flags]
     environment = {"FUZZ_EXAMPLES": str(SPOILT)} | os.environ
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True

@@ -400,7 +400,7 @@ def test_with_one_seed_gains_are_of_the_test_rows(tmp_path):
 def test_a_group_with_random_weights_asks_for_predictions():
     experiment = load("demo")
     page = ablations.page(experiment, "pooling")
-    assert page["untrained"] == ["untrained", "untrained-mean"]
+    assert page["untrained"] == ["untrained-cls", "untrained"]
     files = pages.predictions(experiment, experiment.ablations["pooling"])
     assert len(files["predictions"]) == 6 * 3 and len(files["benchmark"]) == 3
     assert ablations.page(experiment, "k")["untrained"] == []

@@ -255,7 +255,7 @@ WRONG = [  # where, what stands there, what is said
     (("encoders", "my/growing"), ENTRY, f'encoders: found "my/growing", {NAMED}'),
     (("encoders", "my/step-3"), ENTRY, f'encoders: found "my/step-3", {NAMED}'),
     (("encoders", 2024), ENTRY, f"encoders: found 2024, {NAMED}"),
-    ((1,), {}, "config: unknown key 1; known: experiment"),
+    ((1,), {}, "config: unknown key '1'; known: experiment"),
     ((*MINE, "path"), "", 'my-checkpoint.released.path: found ""'),
     ((*MINE, "path"), "data/x", "my-checkpoint.released.path: data/x: no such file or"),
     ((*MINE, "repository"), "a/b", "expected family, and either path or"),
@@ -285,7 +285,7 @@ WRONG_ROWS = [  # in the page's row: what stands there, what instead, what is sa
     ("./data/my-marks", "./data/marks", "data/marks/train.csv: no such file"),
     ("\t60\t", "\tlong\t", "bases is 'long', expected a positive number$"),
     ("\tmcc", "\tmmc", "metric is 'mmc', expected one of mcc, pearson"),
-    ("yes\t\t\t", "yes", "found 13 columns, expected 16"),
+    ("no\tyes\t\t\t", "no", "found 12 columns, expected 16"),
     ("\t", " ", "found 1 columns, expected 16"),
 ]
 
