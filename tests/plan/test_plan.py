@@ -140,7 +140,7 @@ def test_the_paper_on_a_cluster(clone, capsys):
     }
     assert rows["pretrain"][1:3] == ["27", "1,890,000"]  # 4 x 480,000 less 30,000
     assert float(rows["pretrain"][5]) == pytest.approx(2.14e20, rel=0.01)
-    assert rows["finetune"][1] == str((8 + 4) * 28 * 3)
+    assert rows["finetune"][1] == f"{(8 + 4) * 28 * 3:,}"
     assert "wall" in "\n".join(rows)
 
 
