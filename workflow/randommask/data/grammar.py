@@ -207,19 +207,20 @@ def classified(
     number = min(PHRASES, bases // task.longest)
     width = bases // number
     kinds = writer.rng.integers(0, len(task.phrases), (len(labels), number))
+    last = len(task.manners) - 1
     for label, manner in enumerate(task.manners):
         for kind, phrase in enumerate(task.phrases):
             chosen = (labels[:, None] == label) & (kinds == kind)
             if by == "words":
-                phrase, manner = _other(phrase, len(task.manners) - 1 - label), FORMED
+                phrase, manner = _further(phrase, last - label), FORMED
             rows, stretch = np.nonzero(chosen)
             starts = stretch * width
             writer.say(codes, phrase, manner, rows, starts, width, task.strands)
     return codes
 
 
-def _other(phrase: Phrase, number: int) -> Phrase:
-    """The phrase so many further in the lexicon."""
+def _further(phrase: Phrase, number: int) -> Phrase:
+    """The phrase twice so many further in the lexicon: no twin of the same task."""
     return LEXICON[(LEXICON.index(phrase) + 2 * number) % len(LEXICON)]
 
 

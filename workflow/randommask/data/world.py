@@ -99,11 +99,11 @@ def _plant_language(scribe: grammar.Writer, codes: np.ndarray) -> None:
     """Plant formed phrases and lone words, on both strands."""
     bases = codes.shape[1]
     for phrase in grammar.LEXICON:
-        longest = len(phrase.first) + phrase.gap + len(phrase.second)
+        width = phrase.bases(grammar.FORMED)
         number = bases // BASES_A_PHRASE // len(grammar.LEXICON)
-        starts = scribe.rng.integers(0, bases - longest, number)
+        starts = scribe.rng.integers(0, bases - width, number)
         rows = np.zeros(number, int)
-        scribe.say(codes, phrase, grammar.FORMED, rows, starts, longest)
+        scribe.say(codes, phrase, grammar.FORMED, rows, starts, width)
         for word in (phrase.first, phrase.second):
             site = encode(word)
             number = bases // BASES_A_WORD // len(grammar.LEXICON) // 4
