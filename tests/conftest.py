@@ -20,6 +20,17 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """The same threads everywhere: another number adds up in another order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def some_kills(request):
     """Which of so many operations to be killed at, the first and the last included."""

@@ -41,13 +41,7 @@ EXACT = (
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """The same threads everywhere: another number adds up in another order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ A few operations are tried; `pytest --all-kills tests/training/test_kills.py` tr
 import os
 
 import pytest
-import torch
 from made.dataset import hparams
 from made.genome import segment
 from made.kills import begin_at, contents, in_child, killed, operations
@@ -17,13 +16,7 @@ from randommask.finetuning import __main__ as finetuning
 from randommask.pretraining import __main__ as pretraining
 from randommask.pretraining.segment import Segment
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("save_steps", [2, 5])  # the last checkpoint at the end, or not
