@@ -105,7 +105,8 @@ def parquet(
         for column in columns or ():
             if column not in file.schema_arrow.names:
                 raise InputError(f"{path}: no column {column}")
-        return file.read(columns)
+        # Arrow's threads may still hold the bytes when Python ends, and then abort it.
+        return file.read(columns, use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not readable as parquet ({first})") from None

@@ -37,7 +37,7 @@ def score(path: Path) -> float:
 
     Numbers that are not all finite score 0.
     """
-    table = pq.read_table(path)
+    table = pq.ParquetFile(path).read(use_threads=False)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     if "label" in columns:
         chances = [columns[name] for name in columns if name.startswith("p")]
