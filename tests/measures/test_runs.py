@@ -28,5 +28,5 @@ def test_a_control_is_chosen_by_the_rows_that_its_seed_draws(tmp_path):
     ],
 )
 def test_other_runs_of_a_cell_have_one_architecture(tmp_path, common):
-    with pytest.raises(InputError, match="architecture: found {'k': 5}, expected"):
+    with pytest.raises(InputError, match=r"architecture: found \{'k': 5\}, expected"):
         seeds(tmp_path, **common)
