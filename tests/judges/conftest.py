@@ -15,9 +15,9 @@ import pytest
 
 HEAD = """# Judged
 
-What other people's code, or the plainest loop, says of ours: what was compared, with whom, the largest
-difference and the most that is let pass. Written by `make judges`; each line is a test of `tests/judges`
-that also runs in `make test`.
+What other people's code, or the plainest loop, says of ours: what was compared, with
+whom, the largest difference and the most that is let pass. Written by `make judges`;
+each line is a test of `tests/judges`, and runs in `make test` too.
 
 | what | judge | largest difference | bound |
 |---|---|---:|---:|
