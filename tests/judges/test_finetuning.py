@@ -5,16 +5,14 @@ import pytest
 import torch
 from made import dataset
 from sklearn.metrics import matthews_corrcoef
-from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
+from trainer_scores import LinearHead
 from transformers import (
-    BertModel,
     Trainer,
     TrainingArguments,
     get_linear_schedule_with_warmup,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from randommask.finetuning import examples, fitting, tuning
 
@@ -45,27 +43,6 @@ def data(tmp_path_factory):
         ends = ["".join(random.choice(list("ACGT"), n % 17)) for n in range(rows)]
         splits[split] = [a + b for a, b in zip(sequences, ends, strict=True)], labels
     return dataset.write(tmp_path_factory.mktemp("judged") / "data", splits)
-
-
-class Judge(nn.Module):
-    """BertModel and a linear layer on the first token's last hidden state."""
-
-    def __init__(self, folder, head):
-        super().__init__()
-        self.bert = BertModel.from_pretrained(
-            folder,
-            add_pooling_layer=False,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-        self.head = nn.Linear(head.in_features, head.out_features)
-        self.head.load_state_dict(head.state_dict())
-
-    def forward(self, input_ids, attention_mask, labels=None):
-        hidden = self.bert(input_ids, attention_mask).last_hidden_state
-        logits = self.head(hidden[:, 0])
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
 class Ordered(Sampler):
@@ -139,7 +116,9 @@ def trainer(made, model, out, settings, **changes):
 def tuned(folder, data, **changes):
     settings = dataset.hparams(**SETTINGS | changes)
     made = tuning.Tuning(folder, examples.read(data, settings), settings)
-    return made, Judge(folder, made.model.head), settings
+    model = LinearHead(folder, made.data.outputs, settings.dropout)
+    model.head.load_state_dict(made.model.head.state_dict())
+    return made, model, settings
 
 
 def test_thirty_steps_give_the_same_logits(folder, data, tmp_path, verdict):
