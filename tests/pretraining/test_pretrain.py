@@ -41,6 +41,9 @@ EXACT = (
 )
 
 
+TERM = signal.SIGTERM
+
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -205,9 +208,14 @@ def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
     assert_close(two, one)
 
     line = command(corpus, hparams, changed, "--save-steps", "1")
-    stopped = interrupt(line, changed, lambda: checkpoints(changed), signal.SIGTERM)
-    assert stopped == 128 + signal.SIGTERM
-    subprocess.run([*torchrun(line), "--processes", "2"], **run)
+    stopped = interrupt(line, changed, lambda: checkpoints(changed), TERM)
+    assert stopped == 128 + TERM
+    # on two it goes on, is stopped again, and ends on one
+    before = checkpoints(changed)
+    line += ["--processes", "2"]
+    interrupt(torchrun(line), changed, lambda: checkpoints(changed) - before, TERM)
+    assert checkpoints(changed) - before
+    subprocess.run(line[:-2], **run)
     assert_close(changed, one)
 
 
