@@ -479,10 +479,10 @@ def test_the_next_job_lets_go_of_what_is_finished(corpus, tmp_path):
 
 
 def test_nothing_is_open_in_the_state_when_it_is_deleted(
-    corpus, whole, tmp_path, nfs, monkeypatch
+    corpus, whole, nfs, monkeypatch
 ):
     """Not what a run itself holds there, nor what one has open that went on."""
-    output = tmp_path / "made" / "step-12"
+    output = nfs / "made" / "step-12"
     die_after(monkeypatch, corpus, output, 5)
     pretrain.pretrain([corpus], None, segment(), output)
     assert_same(output, whole)
