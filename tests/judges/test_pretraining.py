@@ -49,7 +49,7 @@ def settings(dropout=0.0, **changes):
         end=STEPS,
         steps=40,
         batch=16,
-        clip=0.4,  # both below and above the norms that occur
+        clip=0.85,  # some of the norms that occur are above, others below
         weight_decay=0.1,
         warmup_steps=WARMUP,
         curriculum=[{"until": 6, "max_span": 4}, {"until": STEPS, "max_span": 8}],
@@ -154,11 +154,11 @@ def trained(corpus, tmp_path_factory):
 
 
 def test_twenty_steps_give_the_same_weights(trained, verdict):
-    _, folder, names, history, _, (model, losses, norms, _) = trained
+    told, folder, names, history, _, (model, losses, norms, _) = trained
     ours = np.array([row["loss"] / row["masked"] for row in history])
     largest = np.abs(ours / losses - 1).max()
     verdict("loss of each of 20 steps, relative", JUDGE, largest, 1e-5)
-    clipped = [norm > 0.4 for norm in norms]
+    clipped = [norm > told.clip for norm in norms]
     assert any(clipped) and not all(clipped)
     found = np.array([row["gradient_norm"] for row in history])
     largest = np.abs(found / norms - 1).max()
