@@ -34,7 +34,7 @@ def verdict(request) -> Callable[[str, str, float, float], None]:
     """Take down a verdict, and fail where the difference is over its bound."""
 
     def take(what: str, judge: str, difference: float, bound: float) -> None:
-        line = f"| {what} | {judge} | {difference:.2g} | {bound:.2g} |"
+        line = f"| {what} | {judge} | {difference:.2g} | {bound:.4g} |"
         request.config.stash.setdefault(VERDICTS, []).append(line)
         assert difference <= bound, f"{what}: {difference} from {judge}"
 

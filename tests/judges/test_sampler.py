@@ -123,7 +123,9 @@ def test_processes_share_the_batch_that_one_would_see(genome, world, verdict):
         together = {first: part for found in parts for first, part in found.items()}
         assert sum(map(len, parts)) == len(together) == len(whole) == 8
         apart += sum(together[first] != part for first, part in whole.items())
-    verdict(f"micro-batches that {world} processes see otherwise", "one", apart, 0)
+    verdict(
+        f"micro-batches that {world} processes see otherwise", "one process", apart, 0
+    )
 
 
 def test_masked_tokens_become_what_bert_says(verdict):
