@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
-.PHONY: help setup fetch demo ablations test fuzz test-cluster lint bench slice clean-demo
+.PHONY: help setup fetch demo ablations test judges fuzz test-cluster lint bench slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -40,6 +40,9 @@ ablations: $(READY)  ## all groups of ablations in the demo's size, after make d
 
 test: $(READY)  ## run the tests
 	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+judges: $(READY)  ## hold our code against the field's own, into docs/judged.md
+	JUDGED=docs/judged.md OMP_NUM_THREADS=1 python -m pytest tests/judges
 
 fuzz: $(READY)  ## spoil the inputs of every reader, longer than make test: EXAMPLES=20000
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) OMP_NUM_THREADS=1 python -m pytest tests/fuzz

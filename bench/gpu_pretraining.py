@@ -215,7 +215,7 @@ def ours(settings: Settings, manifest: str, _: str = "") -> Measured:
     found = take(run.step, lambda: sums.extend(run.collect()[0]))
     found.loss = sums[2]["loss"] / sums[2]["masked"]
     spans = {part: [] for part in PARTS}
-    owners = ((run, "loss"), (run, "accumulate"), (run.optimizer, "step"))
+    owners = ((run, "loss"), (run.gradient, "add"), (run.optimizer, "step"))
     for (owner, name), part in zip(owners, PARTS, strict=True):
         setattr(owner, name, timed(getattr(owner, name), spans[part]))
     for step in (100, 101, 102):  # the loader begins anew at the first

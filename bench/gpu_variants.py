@@ -107,7 +107,7 @@ def attention_keeps_all(attend: Any, self: Layer, *arguments: Any) -> Tensor:
 def replayed(self: Trainer, batch: Any, is_warm: bool = True) -> Tensor:
     """`learn` with a loss of its own: a CUDA graph's is overwritten by its next."""
     loss = self.loss(batch, is_warm)
-    self.accumulate(loss)
+    self.gradient.add(loss)
     return loss.detach().clone()
 
 

@@ -1,6 +1,8 @@
 """What several tests are given."""
 
 import os
+import shutil
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,9 +59,27 @@ def server(monkeypatch):
         yield served
 
 
-@pytest.fixture
-def nfs(monkeypatch):
-    """Deleting as on NFS: what this process has open stays under another name."""
+@pytest.fixture(params=["emulated", "mounted"])
+def nfs(request, tmp_path):
+    """A folder where deleting is as on NFS: what is open stays under another name."""
+    made = tmp_path / "nfs"
+    made.mkdir()
+    if request.param == "emulated":
+        keep_what_is_open(request.getfixturevalue("monkeypatch"))
+        yield made
+        return
+    # libfuse does so on any of its mounts
+    if shutil.which("bindfs") is None or not os.access("/dev/fuse", os.W_OK):
+        pytest.skip("no bindfs, or no /dev/fuse: deleting is emulated alone")
+    behind = tmp_path / "behind"
+    behind.mkdir()
+    subprocess.run(["bindfs", behind, made], check=True)
+    yield made
+    subprocess.run(["fusermount", "-u", made], check=True)
+
+
+def keep_what_is_open(monkeypatch):
+    """Emulate it for what this process has open."""
     unlink = os.unlink
 
     def unlink_unless_open(path, *, dir_fd=None):

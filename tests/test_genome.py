@@ -257,3 +257,13 @@ def test_the_command_says_error_and_exits_with_one(tmp_path):
     assert bad.stderr.startswith("error: ") and bad.stderr.count("\n") == 1
     subprocess.run([*command, fasta(tmp_path, ">a\nAC\n")], env=env, check=True)
     assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_the_old_name_of_the_command_is_no_silent_success(tmp_path):
+    source, output = fasta(tmp_path, ">a\nACGTN\n"), tmp_path / "corpus"
+    line = [sys.executable, "-m", "randommask.genome", "--source", str(source)]
+    line += ["--hparams", '{"genome": "g", "chromosomes": null}']
+    line += ["--output", str(output)]
+    environment = {**os.environ, "PYTHONPATH": str(WORKFLOW)}
+    subprocess.run(line, env=environment, check=True, capture_output=True)
+    assert np.load(output / "a.npy").tolist() == [0, 2, 3, 1, 4]

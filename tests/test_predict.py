@@ -18,6 +18,7 @@ from made.dataset import BASES, hparams, made, planted, tiny_encoder, write
 from safetensors.numpy import load_file, save_file
 
 from randommask import genome, predict
+from randommask.data import records
 from randommask.encoders.families import hyena
 from randommask.encoders.hyena import Hyena, HyenaConfig
 from randommask.errors import InputError
@@ -156,7 +157,7 @@ def test_long_sequences_are_cut_into_windows(classifier, tmp_path):
 
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 12, 13, 100])
 def test_windows_cover_a_sequence_and_end_with_it(length):
-    starts = list(predict.starts(length, 8))
+    starts = list(records.starts(length, 8))
     ends = [min(start + 8, length) for start in starts]
     assert starts[0] == 0 and ends[-1] == length
     assert set(np.subtract(ends, starts)) == {min(8, length)}
@@ -165,8 +166,8 @@ def test_windows_cover_a_sequence_and_end_with_it(length):
 
 
 def test_windows_are_made_as_they_are_asked_for():
-    records = (genome.Record(n, f"r{n}", bytes(BASES), None) for n in count())
-    windows = predict.cut(records, BASES, 3)
+    endless = (genome.Record(n, f"r{n}", bytes(BASES), None) for n in count())
+    windows = records.cut(endless, BASES, 3)
     assert [next(windows).name for _ in range(2)] == ["r0", "r1"]
 
 

@@ -41,6 +41,9 @@ EXACT = (
 )
 
 
+TERM = signal.SIGTERM
+
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -205,9 +208,14 @@ def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
     assert_close(two, one)
 
     line = command(corpus, hparams, changed, "--save-steps", "1")
-    stopped = interrupt(line, changed, lambda: checkpoints(changed), signal.SIGTERM)
-    assert stopped == 128 + signal.SIGTERM
-    subprocess.run([*torchrun(line), "--processes", "2"], **run)
+    stopped = interrupt(line, changed, lambda: checkpoints(changed), TERM)
+    assert stopped == 128 + TERM
+    # on two it goes on, is stopped again, and ends on one
+    before = checkpoints(changed)
+    line += ["--processes", "2"]
+    interrupt(torchrun(line), changed, lambda: checkpoints(changed) - before, TERM)
+    assert checkpoints(changed) - before
+    subprocess.run(line[:-2], **run)
     assert_close(changed, one)
 
 
@@ -471,10 +479,10 @@ def test_the_next_job_lets_go_of_what_is_finished(corpus, tmp_path):
 
 
 def test_nothing_is_open_in_the_state_when_it_is_deleted(
-    corpus, whole, tmp_path, nfs, monkeypatch
+    corpus, whole, nfs, monkeypatch
 ):
     """Not what a run itself holds there, nor what one has open that went on."""
-    output = tmp_path / "made" / "step-12"
+    output = nfs / "made" / "step-12"
     die_after(monkeypatch, corpus, output, 5)
     pretrain.pretrain([corpus], None, segment(), output)
     assert_same(output, whole)

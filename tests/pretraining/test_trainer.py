@@ -8,7 +8,7 @@ import torch
 from made.genome import segment
 
 from randommask.errors import InputError
-from randommask.pretraining import monitor, trainer
+from randommask.pretraining import gradient, monitor, trainer
 
 
 def settings(**changes):
@@ -98,24 +98,24 @@ def test_no_number_names_step_and_samples(corpus):
 def test_gradients_stay_parts_of_one(corpus):
     made = trainer.Trainer(settings(), [corpus])
     losses(made, range(2))
-    first = made.gradient.data_ptr()
+    first = made.gradient.whole.data_ptr()
     offset = 0
     for parameter in made.model.parameters():
         assert parameter.grad.data_ptr() == first + 4 * offset
-        offset += -(-parameter.numel() // trainer.ALIGNED) * trainer.ALIGNED
-    assert offset == len(made.gradient)
+        offset += -(-parameter.numel() // gradient.ALIGNED) * gradient.ALIGNED
+    assert offset == len(made.gradient.whole)
 
 
 def test_the_gradient_is_the_sum_of_what_backward_gives(corpus):
     made = trainer.Trainer(settings(), [corpus])
-    batches = made.loader.make(0)
+    batches, whole = made.loader.make(0), made.gradient.whole
     for batch in batches:
         made.learn(batch)
-    found = made.gradient.clone()
-    made.gradient.zero_()
+    found = whole.clone()
+    whole.zero_()
     for batch in batches:
         made.loss(batch).backward()
-    assert torch.equal(made.gradient, found) and found.any()
+    assert torch.equal(whole, found) and found.any()
     made.close()
 
 
@@ -195,15 +195,15 @@ def test_a_gradient_that_is_computed_twice_changes_nothing(corpus, dropout):
 
 def test_a_gradient_that_differs_by_one_bit_stops_the_run(corpus):
     made, bits = trainer.Trainer(settings(), [corpus], verify_every=3), []
-    accumulate = made.accumulate
+    add = made.gradient.add
 
     def flip(loss):
-        accumulate(loss)
+        add(loss)
         bits.append(loss)
         if len(bits) == 10:  # the second computation of step 3
-            made.gradient.view(torch.int32)[7] ^= 1
+            made.gradient.whole.view(torch.int32)[7] ^= 1
 
-    made.accumulate = flip
+    made.gradient.add = flip
     with pytest.raises(InputError, match=r"step 3: its gradient, computed twice, diff"):
         for step in range(4):
             made.step(step)

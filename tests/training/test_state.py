@@ -209,14 +209,14 @@ def test_a_damaged_state_is_passed_over(
 
 
 def test_nothing_is_open_in_the_state_when_it_is_deleted(
-    folder, dataset, tmp_path, whole, monkeypatch, nfs
+    folder, dataset, whole, monkeypatch, nfs
 ):
     with monkeypatch.context() as patch:
         kill_at(patch, 30)
         with pytest.raises(Killed):
-            run(folder, dataset, tmp_path)
-    run(folder, dataset, tmp_path)
-    assert results(tmp_path) == whole
+            run(folder, dataset, nfs)
+    run(folder, dataset, nfs)
+    assert results(nfs) == whole
 
 
 def test_a_second_writer_is_refused(folder, dataset, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 A letter is read in either case, U as T, and the other IUPAC codes as unknown.
 """
 
+import runpy
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -229,3 +230,8 @@ def _check_start(path: str | Path, block: bytes) -> None:
     if block and not block.startswith(b">"):
         shown = ascii(block[:20].split(b"\n")[0])[1:]
         raise InputError(f"{path}: not FASTA: starts with {shown}, expected '>name'")
+
+
+if __name__ == "__main__":
+    # Until 0.2.0 this was the command's name: an old line would do nothing, and well.
+    runpy.run_module("randommask.data.shards", run_name="__main__", alter_sys=True)

@@ -29,36 +29,21 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from randommask import files, genome, reading
+from randommask import files, genome
+from randommask.data import records
+from randommask.data.records import CHUNK, INCOMPLETE, Window
 from randommask.encoders import families
-from randommask.errors import InputError, run
+from randommask.errors import run
 from randommask.finetuning import heads, purpose, tuning
 from randommask.finetuning.purpose import Purpose
-from randommask.genome import Record, Tally
+from randommask.genome import Tally
 from randommask.training.precision import autocast
 
-# Windows tokenized together: enough to keep the tokenizer's cost a window low, and
-# few enough that a genome is never in memory as text.
-CHUNK = 1024
 OK = "ok"
-INCOMPLETE = 3
-"""Exit status where some records have no prediction."""
-
-
-class Window(NamedTuple):
-    """A stretch of a record, or a record that cannot be predicted."""
-
-    record: int
-    name: str
-    start: int
-    end: int
-    bases: str
-    problem: str | None = None
 
 
 class FineTuned:
@@ -131,9 +116,9 @@ def predict(
     files.check_file(output, fasta, table, *Path(folder).glob("*"))
     model, tally = FineTuned(folder), Tally()
     path = table if fasta is None else fasta
-    read = table_records if fasta is None else genome.records
-    names = Names()
-    windows = cut(
+    read = records.of_table if fasta is None else genome.records
+    names = records.Names()
+    windows = records.cut(
         names.watch(read(path, tally)), model.purpose.window_bases, model.config.k
     )
     without: dict[int, str] = {}
@@ -178,82 +163,6 @@ def _predicted(
             yield window, (), window.problem
         else:
             yield window, *next(made)
-
-
-def starts(length: int, window: int) -> Iterator[int]:
-    """Where the windows of a sequence start; see the head of this module.
-
-    >>> list(starts(10, 4)), list(starts(11, 4)), list(starts(3, 4))
-    ([0, 2, 4, 6], [0, 2, 4, 6, 7], [0])
-    """
-    last = max(0, length - window)
-    yield from range(0, last, max(1, window // 2))
-    yield last
-
-
-def cut(records: Iterator[Record], window: int, least: int) -> Iterator[Window]:
-    """Cut records into windows; one that is shorter than `least` bases is a problem."""
-    for number, name, codes, problem in records:
-        length = 0 if problem else len(codes)
-        if not problem and length < least:
-            problem = f"{length} bases, expected at least {least}"
-        if problem:
-            yield Window(number, name, 0, 0, "", problem)
-            continue
-        codes_n = np.frombuffer(codes, np.uint8)
-        for start in starts(length, window):
-            end = min(start + window, length)
-            yield Window(number, name, start, end, genome.decode(codes_n[start:end]))
-
-
-def table_records(path: str | Path, tally: Tally) -> Iterator[Record]:
-    """The rows of a table with a column `sequence`, as records."""
-    number = 0
-    for number, row in enumerate(reading.table(path, ["sequence"], ["id"]), 1):
-        name = row.cells.get("id", "" if row.problem else str(number - 1))
-        if row.problem:
-            problem = f"line {row.line}: {row.problem}"
-            yield Record(number, name, b"", problem)
-            continue
-        letters = row.cells["sequence"].encode()
-        codes = tally.spell(letters, genome.CODES)
-        problem = genome.problem(codes, letters)
-        yield Record(number, name, codes, problem or (None if codes else genome.EMPTY))
-    if not number:
-        raise InputError(f"{path}: 0 rows, expected at least 1")
-
-
-class Names:
-    """The names that passed by: those that say too little of which record is meant."""
-
-    def __init__(self) -> None:
-        self.records = self.nameless = self.repeated = 0
-        self.first = ""
-        self._seen: set[int] = set()
-
-    def watch(self, records: Iterator[Record]) -> Iterator[Record]:
-        """Pass records on."""
-        for record in records:
-            self.records += 1
-            key = hash(record.name)  # the names themselves may take gigabytes
-            if not record.name:
-                self.nameless += 1
-            elif key in self._seen:
-                self.first = self.first or record.name
-                self.repeated += 1
-            self._seen.add(key)
-            yield record
-
-    def say(self, path: str | Path) -> None:
-        """Tell on stderr."""
-        if self.repeated:
-            print(
-                f"note: {path}: {self.repeated} records have the name of one before "
-                f"(the first is {self.first[:60]!r}); column record tells them apart",
-                file=sys.stderr,
-            )
-        if self.nameless:
-            print(f"note: {path}: {self.nameless} records have no id", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> None:

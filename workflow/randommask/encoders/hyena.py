@@ -209,6 +209,8 @@ class Block(nn.Module):
 class Hyena(nn.Module):
     """Embeddings, blocks and a last norm."""
 
+    specials = ()
+
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         self.config = config
@@ -224,6 +226,11 @@ class Hyena(nn.Module):
         for layer in self.layers:
             x_BTH = layer(x_BTH)
         return self.ln_f(x_BTH)
+
+    def states(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
+        """Hidden states (B, T, H); padding, on the right, changes none before it."""
+        del keep_BT
+        return self(ids_BT)
 
     def features(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
         """Mean hidden state (B, H) over the tokens, those of `keep_BT` if given."""

@@ -5,11 +5,12 @@ it, learning rate and phase follow from it and the encoder's total.
 
 An example: step 30,000 of the paper's 480,000 on two GPUs. Each takes four of the
 batch's eight micro-batches of 64 x 512 tokens, of which 4,617 are masked on average,
-and adds up the gradients of the *sums* of their losses. Then the gradients, the sums
-of the losses and the numbers of masked positions are added over the GPUs: 37,000
-positions in all. Only now the gradient is divided by that number, so that every masked
-position counts the same however many its micro-batch had, or its GPU. It is cut to
-norm 1 and AdamW steps at the rate of step 30,000, 1e-4 * 450,000 / 470,000 = 9.57e-5.
+and adds up the gradients of the *sums* of their losses; the mean over the two GPUs is
+taken during the last backward pass (see `gradient`). Then the sums of the losses and
+the numbers of masked positions are added over the GPUs: 37,000 positions in all. Only
+now the gradient is divided by half that number, so that every masked position counts
+the same however many its micro-batch had, or its GPU. It is cut to norm 1 and AdamW
+steps at the rate of step 30,000, 1e-4 * 450,000 / 470,000 = 9.57e-5.
 
 Nothing in a step waits for the device: `collect` brings in what the steps since its
 last call gave. On a GPU one forward pass is compiled for one static shape; a batch with
@@ -34,6 +35,7 @@ from randommask.encoders import bert, cost
 from randommask.errors import InputError
 from randommask.experiment.hparams import Settings
 from randommask.pretraining import loader
+from randommask.pretraining.gradient import Gradient
 from randommask.training import optimizer, state
 from randommask.training.optimizer import AdamW
 from randommask.training.precision import autocast, keep_exact
@@ -45,8 +47,6 @@ COMPILER = "inductor"
 WARM_UP_STEPS = 2
 # Share of a gradient's norm by which two computations on a GPU may differ.
 TOLERANCE = 1e-2
-# Tensors begin at multiples of so many elements (256 bytes) in the one that holds them.
-ALIGNED = 64
 
 
 class Trainer:
@@ -87,7 +87,7 @@ class Trainer:
         self.model.to(self.device).train()
         keep_exact(self.model.config.dropout)
         self.names = dict(self.model.named_parameters())
-        self.gradient = _one_gradient(list(self.names.values()))
+        self.gradient = Gradient(self.model, self.world)
         self.optimizer = AdamW(
             self.names.values(),
             settings.betas,
@@ -119,32 +119,40 @@ class Trainer:
         processes with the losses, so that all learn of it after the same step.
         """
         settings, batches = self.settings, self.loader.get(step)
-        losses = self.learn_all(step, batches)
-        if self.verify_every and step % self.verify_every == 0:
+        is_verified = self.verify_every > 0 and step % self.verify_every == 0
+        losses = self.learn_all(step, batches, is_apart=is_verified)
+        if is_verified:
             self.verify(step)
+            self.gradient.average()
         masked = sum(batch.masked for batch in batches)
         totals = torch.tensor([0.0, masked, stop], dtype=torch.float64)
         totals = totals.to(self.device, non_blocking=True)
         totals[0] = losses.sum()
         if self.world > 1:
             dist.all_reduce(totals)
-            dist.all_reduce(self.gradient)
-        self.gradient /= totals[1].clamp(min=1.0)
-        norm = self.gradient.norm()
-        self.gradient *= (settings.clip / (norm + 1e-6)).clamp(max=1.0)
+        gradient = self.gradient.whole
+        gradient /= totals[1].clamp(min=1.0) / self.world
+        norm = gradient.norm()
+        gradient *= (settings.clip / (norm + 1e-6)).clamp(max=1.0)
         self.optimizer.step(self.learning_rate(step))
-        self.gradient.zero_()
+        gradient.zero_()
         self.taken += 1
         self.pending.append((step, torch.cat([totals, norm[None]]), losses))
 
-    def learn_all(self, step: int, batches: list[loader.MicroBatch]) -> Tensor:
-        """Add the gradient of a step's micro-batches; return the sums of losses."""
+    def learn_all(
+        self, step: int, batches: list[loader.MicroBatch], is_apart: bool
+    ) -> Tensor:
+        """Add the gradient of a step's micro-batches; return the sums of losses.
+
+        Then it is the mean over the processes, unless it is to stay apart.
+        """
         losses = []
         for batch in batches:
             # Dropout has a seed of its own for each (seed, step, micro-batch).
             key = (self.settings.seed, step, batch.first // self.micro)
             torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-            losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
+            with self.gradient.apart(is_apart or batch is not batches[-1]):
+                losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
         return torch.stack(losses).double()
 
     def verify(self, step: int) -> None:
@@ -153,25 +161,25 @@ class Trainer:
         A step follows from its number, so a CPU gives the same bits. A GPU adds up in
         any order: there the difference is to be small. Raises `InputError` where it is
         not: some processor or memory makes errors, which nothing else would show.
+        Each process compares its own, so that the one that fails is on that machine.
         """
-        first = self.gradient.clone()
-        self.gradient.zero_()
-        self.learn_all(step, self.loader.make(step))
-        difference = ((self.gradient - first).norm() / first.norm()).item()
+        gradient = self.gradient.whole
+        first = gradient.clone()
+        gradient.zero_()
+        self.learn_all(step, self.loader.make(step), is_apart=True)
+        difference = ((gradient - first).norm() / first.norm()).item()
         if self.device.type == "cuda":
             # what is no number is told by `collect`
             is_same = not difference > TOLERANCE
         else:
-            is_same = torch.equal(
-                first.view(torch.int32), self.gradient.view(torch.int32)
-            )
+            is_same = torch.equal(first.view(torch.int32), gradient.view(torch.int32))
         if not is_same:
             raise InputError(
                 f"step {step}: its gradient, computed twice, differs by "
                 f"{difference:.1e} of its norm (verify_every): this machine makes "
                 "errors; run again on another"
             )
-        self.gradient.copy_(first)
+        gradient.copy_(first)
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step, from the encoder's total, however it is cut into jobs."""
@@ -222,14 +230,17 @@ class Trainer:
         """Add a micro-batch's gradient; return the sum of its losses (nats)."""
         if not self.capacity or len(batch.positions_P) <= self.capacity:
             loss = self.loss(batch, is_warm)
-            self.accumulate(loss)
+            self.gradient.add(loss)
             return loss.detach()
         # Uncompiled, a pass takes more memory. A run that is hours old must not end by
         # that: in two halves it takes less.
         total = torch.zeros((), device=self.device)
-        for half in batch.halves():
-            loss = self._losses(*half.to(self.device).tensors)
-            self.accumulate(loss)
+        halves = batch.halves()
+        for half in halves:
+            with self.gradient.apart(half is not halves[-1]):
+                tensors = half.to(self.device).tensors
+                loss = self.gradient.apply(self._losses, *tensors)
+                self.gradient.add(loss)
             total += loss.detach()
         return total
 
@@ -237,17 +248,10 @@ class Trainer:
         """Sum of the losses (nats) over the masked positions of a micro-batch."""
         tensors = batch.to(self.device).tensors
         if not self.capacity:
-            return self._losses(*tensors)
+            return self.gradient.apply(self._losses, *tensors)
         stance = "fail_on_recompile" if is_warm else "default"
         with torch.compiler.set_stance(stance):
-            return self.compiled(*tensors)
-
-    def accumulate(self, loss: Tensor) -> None:
-        """Add the gradient of `loss` to what the step has so far."""
-        parameters = list(self.names.values())
-        # One kernel adds many tensors, where `backward` would start one for each.
-        parts = [parameter.grad for parameter in parameters]
-        torch._foreach_add_(parts, torch.autograd.grad(loss, parameters))
+            return self.gradient.apply(self.compiled, *tensors)
 
     def _losses(
         self, inputs_MT: Tensor, positions_P: Tensor, targets_P: Tensor
@@ -323,15 +327,3 @@ class Trainer:
     def close(self) -> None:
         """End the loader's thread."""
         self.loader.close()
-
-
-def _one_gradient(parameters: list[torch.nn.Parameter]) -> Tensor:
-    """One tensor behind all gradients: one sum over processes, one norm.
-
-    Each starts at a multiple of `ALIGNED`, as kernels that read 16 bytes at once need.
-    """
-    sizes = [-(-p.numel() // ALIGNED) * ALIGNED for p in parameters]
-    gradient = torch.zeros(sum(sizes), device=parameters[0].device)
-    for parameter, part in zip(parameters, gradient.split(sizes), strict=True):
-        parameter.grad = part[: parameter.numel()].view_as(parameter)
-    return gradient

@@ -9,7 +9,8 @@
   of each row (N,), padding not counted,
 - `load(folder, dropout)`: a torch module with `config` and `features(ids_BT, keep_BT)`,
   the (B, H) that a head sits on, `keep_BT` False at padding; what fine-tuning has no
-  use for is frozen,
+  use for is frozen; and with `states(ids_BT, keep_BT)`, the last hidden states
+  (B, T, H), `layers`, and `specials`, the ids of tokens that stand for no bases,
 - `save(model, folder)`: the same folder again,
 - `from_released(weights, config, source)`: config.json and weights as `load` wants
   them, from published ones,

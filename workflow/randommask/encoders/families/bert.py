@@ -70,12 +70,18 @@ TIED = {
 class FeatureEncoder(bert.Encoder):
     """The encoder, with what a head sits on."""
 
+    specials = (kmers.PAD, kmers.CLS, kmers.SEP)
+
+    def states(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
+        """Last hidden states (B, T, H); `keep_BT` is False at padding."""
+        return self(ids_BT, keep_BT)
+
     def features(
         self, ids_BT: Tensor, keep_BT: Tensor | None = None, pooling: str = CLS
     ) -> Tensor:
         """Last hidden state of [CLS] or mean, (B, H); `keep_BT` is False at padding."""
         if pooling == MEAN:
-            is_kmer_BT = chosen(ids_BT, keep_BT, kmers.PAD, kmers.CLS, kmers.SEP)
+            is_kmer_BT = chosen(ids_BT, keep_BT, *self.specials)
             return mean(self(ids_BT, keep_BT), is_kmer_BT)
         # An adapter works where its layer is called; `wanted` takes the layer apart.
         is_plain = type(self.layers[-1].qkv) is nn.Linear

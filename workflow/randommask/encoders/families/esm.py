@@ -94,6 +94,8 @@ class Sizes:
 class EsmEncoder(nn.Module):
     """transformers' EsmModel, with what a head sits on."""
 
+    specials = (PAD, CLS)
+
     def __init__(self, config: Sizes, published: dict[str, Any]) -> None:
         super().__init__()
         from transformers.models.esm.configuration_esm import EsmConfig
@@ -105,14 +107,23 @@ class EsmEncoder(nn.Module):
         self.esm = EsmModel(EsmConfig(**changed), add_pooling_layer=False)
         self.esm.contact_head.requires_grad_(False)
 
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The layers, the first first."""
+        return self.esm.encoder.layer
+
+    def states(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
+        """Last hidden states (B, T, H), after the last norm; `keep_BT`: `families`."""
+        mask = None if keep_BT is None else keep_BT.long()
+        return self.esm(ids_BT, attention_mask=mask).last_hidden_state
+
     def features(
         self, ids_BT: Tensor, keep_BT: Tensor | None = None, pooling: str = FIRST
     ) -> Tensor:
         """Last hidden state of `<cls>` or mean, (B, H); `keep_BT`: see `families`."""
-        mask = None if keep_BT is None else keep_BT.long()
-        hidden_BTH = self.esm(ids_BT, attention_mask=mask).last_hidden_state
+        hidden_BTH = self.states(ids_BT, keep_BT)
         if pooling == MEAN:
-            return mean(hidden_BTH, chosen(ids_BT, keep_BT, PAD, CLS))
+            return mean(hidden_BTH, chosen(ids_BT, keep_BT, *self.specials))
         return hidden_BTH[:, 0]
 
 

@@ -1,0 +1,277 @@
+"""Vectors of one's own sequences, by any encoder that the workflow knows.
+
+    python -m randommask.embed --encoder results/encoders/randommask \
+        --fasta my.fa --output vectors.parquet
+
+`--csv FILE` takes a table, as `randommask.predict` does. The encoder may be one of
+ours, a released one that was converted, or a fine-tuned model. `--pooling` says what a
+vector is: the `mean` over the sequence's tokens, `cls`, the state of the token before
+it, or `tokens`, one for each token. `--layer` counts from 1; without it, it is the
+last, after the last norm, which is what heads read.
+
+A sequence of more tokens than the encoder has positions, or longer than `--window`
+bases, is cut into windows, each starting half a window after the one before. U is read
+as T, other letters than A, C, G and T count as N.
+
+The output has a row a window, or a token: `record` (from 1), `id`, `start`, `end`
+(bases from 0, the end not included) and `vector`, H numbers. A name that ends in
+`.parquet` makes a table, written piece by piece; one in `.npz` makes NumPy's archive of
+five arrays, all in memory before. A record that has none (too short, or not DNA) is
+left out and told on stderr, and the exit status is then 3.
+
+Shapes: B rows, T tokens, H hidden units.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor, nn
+
+from randommask import files, genome, kmers
+from randommask.data import records
+from randommask.data.records import CHUNK, INCOMPLETE, Window
+from randommask.encoders import families, pooling
+from randommask.errors import InputError, run
+from randommask.finetuning import tuning
+from randommask.genome import Tally
+from randommask.training.precision import autocast
+
+TOKENS = "tokens"
+POOLINGS = (pooling.MEAN, pooling.CLS, TOKENS)
+COLUMNS = ("record", "id", "start", "end")
+Rows = tuple[list[tuple[int, str, int, int]], np.ndarray]
+"""What each vector is of, by `COLUMNS`, and the vectors: (rows, H) float32."""
+
+
+class Embedder:
+    """An encoder, loaded: windows in, vectors out."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        pooled: str = pooling.MEAN,
+        layer: int | None = None,
+        tokenization: str | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        self.family = families.of(folder)
+        self.config = self.family.read_config(folder)
+        known = self.family.TOKENIZATIONS
+        own = getattr(self.config, "tokenization", known[-1])  # NT's is the last
+        self.tokenization = tokenization or own
+        if self.tokenization not in known:
+            raise InputError(
+                f"{folder}: tokenization is {tokenization}, "
+                f"expected {' or '.join(known)}"
+            )
+        self.model = self.family.load(folder, 0.0).eval()
+        layers = len(self.model.layers)
+        if layer is not None and not 1 <= layer <= layers:
+            raise InputError(f"{folder}: layer is {layer}, expected 1 to {layers}")
+        if pooled == pooling.CLS and not self.model.specials:
+            raise InputError(f"{folder}: pooling is cls, but its sequences have none")
+        if pooled == TOKENS and self.tokenization == kmers.NON_OVERLAPPING:
+            # which may have single letters at their ends or around an N
+            raise InputError(f"{folder}: pooling is tokens, expected overlapping ones")
+        # What the last norm follows is what heads read.
+        self.layer = None if layer == layers else layer
+        self.pooled, self.precision = pooled, precision
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(self.device)
+        self.autocast = autocast(precision, self.device)
+
+    @property
+    def window(self) -> int:
+        """Bases that always fit the encoder's positions."""
+        _, [least] = self.family.tokenize(
+            ["A" * self.config.k], self.tokenization, self.config
+        )
+        tokens = self.config.positions - int(least - 1)  # without the specials
+        if self.tokenization == kmers.NON_OVERLAPPING:
+            return tokens * self.config.k
+        return tokens + self.config.k - 1
+
+    @torch.inference_mode()
+    def embed(self, windows: list[Window]) -> tuple[Rows, dict[int, str]]:
+        """The vectors of windows without problems, and why records have none.
+
+        Around an N some tokenizers make a token of every letter, so that a window may
+        have more of them than the encoder has positions.
+        """
+        sequences = [window.bases for window in windows]
+        ids, lengths = self.family.tokenize(sequences, self.tokenization, self.config)
+        fits, problems = lengths <= self.config.positions, {}
+        for row in np.flatnonzero(~fits):
+            problems[windows[row].record] = (
+                f"{lengths[row]} tokens, expected at most the encoder's "
+                f"{self.config.positions} positions; lower --window"
+            )
+        ids, lengths = ids[fits], lengths[fits]
+        most = tuning.PREDICTED_ROWS
+        if self.device.type == "cpu":
+            longest = int(lengths.max(initial=1))
+            most = tuning.rows_at_once(self.config.heads, longest, self.precision)
+        parts = [np.empty((0, self.config.hidden), np.float32)]
+        for first in range(0, len(ids), most):
+            part = slice(first, first + most)
+            parts += self._vectors(ids[part], torch.from_numpy(lengths[part]))
+        places: list[tuple[int, str, int, int]] = []
+        sound = (windows[row] for row in np.flatnonzero(fits))
+        for window, vectors in zip(sound, parts[1:], strict=True):
+            whole = (window.record, window.name, window.start, window.end)
+            if self.pooled != TOKENS:
+                places.append(whole)
+                continue
+            starts = range(window.start, window.start + len(vectors))
+            places += [(*whole[:2], s, s + self.config.k) for s in starts]
+        return (places, np.concatenate(parts)), problems
+
+    def _vectors(self, ids: np.ndarray, lengths_B: Tensor) -> list[np.ndarray]:
+        """Of each row its vectors, one or many: (1 or tokens, H) float32."""
+        longest = int(lengths_B.max())
+        keep_BT = tuning.keep_mask(lengths_B, longest)
+        if keep_BT is not None:
+            keep_BT = keep_BT.to(self.device)
+        ids_BT = torch.from_numpy(ids[:, :longest]).to(self.device).long()
+        with self.autocast, after(self.model, self.layer) as kept:
+            states_BTH = self.model.states(ids_BT, keep_BT)
+        states_BTH = kept.get("states", states_BTH).float()
+        if self.pooled == pooling.CLS:
+            return list(states_BTH[:, :1].cpu().numpy())
+        own_BT = pooling.chosen(ids_BT, keep_BT, *self.model.specials)
+        if self.pooled == pooling.MEAN:
+            return list(pooling.mean(states_BTH, own_BT)[:, None].cpu().numpy())
+        pairs = zip(states_BTH, own_BT, strict=True)
+        return [states[own].cpu().numpy() for states, own in pairs]
+
+
+@contextmanager
+def after(model: nn.Module, layer: int | None) -> Iterator[dict[str, Tensor]]:
+    """Keep what a layer (from 1) puts out while the model runs; None: nothing."""
+    kept: dict[str, Tensor] = {}
+    if layer is None:
+        yield kept
+        return
+
+    def keep(_: nn.Module, __: Any, out: Any) -> None:
+        kept["states"] = out[0] if isinstance(out, tuple) else out
+
+    handle = model.layers[layer - 1].register_forward_hook(keep)
+    try:
+        yield kept
+    finally:
+        handle.remove()
+
+
+def embed(
+    embedder: Embedder,
+    output: str | Path,
+    *,
+    fasta: str | Path | None = None,
+    table: str | Path | None = None,
+    window: int | None = None,
+) -> int:
+    """Write the vectors of all sequences of a file; return how many records have none.
+
+    Raises `InputError` for a file that is not as it should be as a whole.
+    """
+    files.check_file(output, fasta, table)
+    if Path(output).suffix not in WRITERS:
+        kinds = " or ".join(WRITERS)
+        raise InputError(f"{output}: expected a name that ends in {kinds}")
+    tally, path = Tally(), table if fasta is None else fasta
+    read = records.of_table if fasta is None else genome.records
+    names = records.Names()
+    size = min(window or embedder.window, embedder.window)
+    windows = records.cut(names.watch(read(path, tally)), size, embedder.config.k)
+    without: dict[int, str] = {}
+
+    def made() -> Iterator[Rows]:
+        while chunk := list(islice(windows, CHUNK)):
+            for one in chunk:
+                if one.problem:
+                    without.setdefault(one.record, one.problem)
+            if sound := [one for one in chunk if not one.problem]:
+                rows, problems = embedder.embed(sound)
+                without.update(problems)
+                if rows[0]:
+                    yield rows
+
+    with files.write_aside(output) as aside:
+        WRITERS[Path(output).suffix](aside, made(), embedder.config.hidden)
+    tally.say(path)
+    names.say(path)
+    if without:
+        number, problem = next(iter(without.items()))
+        print(
+            f"warning: {path}: {len(without)} of {names.records} records without a "
+            f"vector, the first is record {number}: {problem}",
+            file=sys.stderr,
+        )
+    return len(without)
+
+
+def _write_table(path: Path, made: Iterator[Rows], hidden: int) -> None:
+    kinds = (pa.int64(), pa.string(), pa.int64(), pa.int64())
+    columns = list(zip(COLUMNS, kinds, strict=True))
+    schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), hidden))])
+    with pq.ParquetWriter(path, schema) as writer:
+        for places, vectors in made:
+            values = pa.array(vectors.ravel(), pa.float32())
+            vectors = pa.FixedSizeListArray.from_arrays(values, hidden)
+            cells = [
+                pa.array(column, kind)
+                for column, kind in zip(zip(*places, strict=True), kinds, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays([*cells, vectors], schema=schema))
+
+
+def _write_archive(path: Path, made: Iterator[Rows], hidden: int) -> None:
+    places, parts = [], [np.empty((0, hidden), np.float32)]
+    for own, vectors in made:
+        places += own
+        parts.append(vectors)
+    columns = zip(*places, strict=True) if places else ((),) * len(COLUMNS)
+    arrays = dict(zip(COLUMNS, map(np.array, columns), strict=True))
+    with open(path, "wb") as file:
+        np.savez(file, **arrays, vector=np.concatenate(parts))
+
+
+WRITERS = {".parquet": _write_table, ".npz": _write_archive}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the flags and embed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", required=True, help="folder of an encoder")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--fasta", help="FASTA, plain or gzip")
+    source.add_argument("--csv", help="table with a column `sequence`, plain or gzip")
+    parser.add_argument("--output", required=True, help="name.parquet or name.npz")
+    parser.add_argument("--pooling", choices=POOLINGS, default=pooling.MEAN)
+    parser.add_argument("--layer", type=int, help="from 1; the last without it")
+    parser.add_argument("--tokenization", help="as the encoder was trained, without it")
+    parser.add_argument("--window", type=int, help="bases; what fits without it")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32")
+    flags = parser.parse_args(argv)
+    if flags.window is not None and flags.window < 1:
+        raise InputError(f"--window: found {flags.window}, expected 1 or more")
+    embedder = Embedder(
+        flags.encoder, flags.pooling, flags.layer, flags.tokenization, flags.precision
+    )
+    told = {"fasta": flags.fasta, "table": flags.csv, "window": flags.window}
+    if embed(embedder, flags.output, **told):
+        sys.exit(INCOMPLETE)
+
+
+if __name__ == "__main__":
+    run(main)
