@@ -15,6 +15,7 @@ from made import ROOT
 
 from randommask import files
 from randommask.data import alike, prepare, splits
+from randommask.data.sampling import sample
 from randommask.errors import InputError
 from randommask.experiment import datasets
 from randommask.experiment.hparams import Preparation
@@ -374,13 +375,10 @@ def test_a_sample_keeps_order_size_and_shares(counts, share, seed):
         np.repeat(np.arange(len(counts)), counts)
     )
     rows = max(1, int(share * len(labels)))
-    table = pa.table({"label": labels})
-    kept = prepare._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
+    kept = sample(labels, rows, (seed, 0))
     assert len(kept) == rows
     assert np.all(np.diff(kept) > 0)
-    assert np.array_equal(
-        kept, prepare._sample(table, dataset(classes=len(counts)), rows, (seed, 0))
-    )
+    assert np.array_equal(kept, sample(labels, rows, (seed, 0)))
     found = np.bincount(labels[kept], minlength=len(counts))
     if rows >= len(counts):
         assert found.min() >= 1

@@ -318,6 +318,28 @@ def test_what_the_head_reads_is_set_for_all_a_recipe_or_an_encoder(paper):
         check(paper)
 
 
+def test_rows_to_learn_from_are_set_for_all_or_for_one_control_or_encoder(paper):
+    def told(config, name):
+        experiment = check(config)
+        [row] = [row for row in runs.benchmark(experiment) if row.dataset == "EMP-H3"]
+        tokens = "character" if name == "no-model" else "overlapping"
+        return runs.told(experiment, name, tokens, row, 1).values()
+
+    names = ("dnabert", "untrained", "kmer-linear", "no-model")
+    before = {name: told(paper, name) for name in names}
+    # Runs from before there was a choice are not made again.
+    assert not any("train_rows" in values for values in before.values())
+    paper["finetune"]["train_rows"] = 300
+    for name in names:
+        assert told(paper, name) == before[name] | {"train_rows": 300}
+    for rows, name in enumerate(names, 1):
+        paper["encoders"][name]["finetune"] = {"train_rows": rows}
+        assert told(paper, name) == before[name] | {"train_rows": rows}
+    paper["encoders"]["no-model"]["finetune"] = {"pooling": "mean"}
+    with pytest.raises(InputError, match=r"no-model\.finetune: unknown key 'pooling'"):
+        check(paper)
+
+
 @pytest.mark.parametrize("name", ["config", "demo", "slice"])
 def test_the_pooling_group_compares_nothing_but_what_the_head_reads(name, tmp_path):
     config = load(name)

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from randommask import files
 from randommask.data import fetched, overlaps
 from randommask.data.alike import LEVELS, Alike
+from randommask.data.sampling import sample
 from randommask.data.splits import letter_counts, read_split, values
 from randommask.errors import InputError, run
 from randommask.experiment import datasets
@@ -137,7 +138,8 @@ def _read_cut(
             warnings.append(
                 f"{split}: cut from {table.num_rows} to {settings.max_rows} rows"
             )
-            kept = _sample(table, dataset, settings.max_rows, (settings.seed, index))
+            labels = values(table.column(1))  # or the first of several targets
+            kept = sample(labels, settings.max_rows, (settings.seed, index))
             table = table.take(pa.array(kept))
         tables[split] = table
     return tables, warnings
@@ -164,40 +166,6 @@ def _published_differences(dataset: Dataset, split: str, table: pa.Table) -> lis
         if seen < dataset.classes:
             found.append(f"{split}: {seen} classes occur, expected {dataset.classes}")
     return found
-
-
-def _sample(
-    table: pa.Table, dataset: Dataset, rows: int, key: tuple[int, int]
-) -> np.ndarray:
-    """Choose `rows` row numbers, ascending, the labels in the shares they have.
-
-    Each label gets its share rounded down, but at least one row while there are rows
-    enough; what is left goes to the largest remainders.
-    """
-    rank = np.random.Generator(np.random.Philox(key=list(key))).permutation(
-        table.num_rows
-    )
-    if dataset.type == "regression":
-        return np.sort(np.argsort(rank)[:rows])
-    labels = values(table["label"])
-    classes, inverse, counts = np.unique(
-        labels, return_inverse=True, return_counts=True
-    )
-    share = counts * rows / len(labels)
-    quota = np.floor(share).astype(np.int64)
-    if rows >= len(classes):
-        quota = np.maximum(quota, 1)
-    while quota.sum() > rows:
-        quota[np.argmax(quota)] -= 1
-    for label in np.argsort(quota - share, kind="stable")[: rows - quota.sum()]:
-        quota[label] += 1
-    chosen = [
-        rows_of[np.argsort(rank[rows_of])[:n]]
-        for rows_of, n in (
-            (np.flatnonzero(inverse == i), n) for i, n in enumerate(quota)
-        )
-    ]
-    return np.sort(np.concatenate(chosen))
 
 
 def _strands(

@@ -86,9 +86,9 @@ def _check_recipes(experiment: Experiment) -> None:
             known(f"recipes.{name}", key, names, "task or dataset")
     used = {"finetune.recipe": experiment.finetune.recipe}
     for name, entry in experiment.encoders.items():
-        own = getattr(entry, "finetune", None)
-        if own and own.recipe is not None:
-            used[f"encoders.{name}.finetune.recipe"] = own.recipe
+        own = entry.finetune.given() if entry.finetune else {}
+        if "recipe" in own:
+            used[f"encoders.{name}.finetune.recipe"] = own["recipe"]
     for where, recipe in used.items():
         known(where, recipe, experiment.recipes, "recipe")
 

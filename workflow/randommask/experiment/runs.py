@@ -134,11 +134,11 @@ def finetuning(
 ) -> Finetuning:
     """What `randommask.finetuning` has to know of one run."""
     shared = experiment.finetune
-    own = getattr(experiment.encoders[encoder], "finetune", None)
+    own = experiment.encoders[encoder].finetune
     changed = own.given() if own else {}
     name = changed.pop("recipe", shared.recipe)
     told = {
-        **_run(encoder, tokenization, dataset, seed),
+        **_run(experiment, encoder, tokenization, dataset, seed),
         **{name: getattr(shared, name) for name in Tuning.model_fields},
         **recipe(experiment, name, dataset),
         **changed,
@@ -155,7 +155,7 @@ def counting(
 ) -> Counting:
     """What `randommask.finetuning.kmer_linear` has to know of one run."""
     grid = experiment.encoders[encoder].grid
-    run = _run(encoder, tokenization, dataset, seed)
+    run = _run(experiment, encoder, tokenization, dataset, seed)
     return Counting(**run, k=grid.k, strength=grid.strength)
 
 
@@ -169,16 +169,24 @@ def told(
     """What the command of one run has to know, whichever it is."""
     entry = experiment.encoders[encoder]
     if isinstance(entry, NoModel):
-        return NoModelRun(**_run(encoder, tokenization, dataset, seed))
+        run = _run(experiment, encoder, tokenization, dataset, seed)
+        return NoModelRun(**run)
     tell = counting if isinstance(entry, KmerLinear) else finetuning
     return tell(experiment, encoder, tokenization, dataset, seed)
 
 
 def _run(
-    encoder: str, tokenization: str, dataset: Dataset, seed: int
+    experiment: Experiment,
+    encoder: str,
+    tokenization: str,
+    dataset: Dataset,
+    seed: int,
 ) -> dict[str, Any]:
     """Which run it is, whatever computes it."""
+    own = experiment.encoders[encoder].finetune
+    given = own.given() if own else {}
     return {
+        "train_rows": given.get("train_rows", experiment.finetune.train_rows),
         "encoder": encoder,
         "tokenization": tokenization,
         "dataset": dataset.dataset,

@@ -97,7 +97,7 @@ def _check_tokenization(experiment: Experiment, where: str, row: Row) -> None:
 def _check_adapters(experiment: Experiment, where: str, row: Row) -> None:
     """An encoder that is fine-tuned by adapters has layers for them."""
     reads = family(experiment, row.encoder)
-    own = getattr(experiment.encoders[row.encoder], "finetune", None)
+    own = experiment.encoders[row.encoder].finetune
     lora = (own.given() if own else {}).get("lora", experiment.finetune.lora)
     if reads and lora and not takes_adapters(reads):
         raise InputError(
@@ -110,7 +110,7 @@ def _check_lengths(
     experiment: Experiment, where: str, row: Row, rows: Sequence[Dataset]
 ) -> None:
     """Refuse a row whose datasets have more tokens than its encoder positions."""
-    own = getattr(experiment.encoders[row.encoder], "finetune", None)
+    own = experiment.encoders[row.encoder].finetune
     given = own.given() if own else {}
     if given.get("truncate", experiment.finetune.truncate):
         return

@@ -6,7 +6,7 @@ Shapes: N rows, O targets.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from randommask import metrics
 from randommask.data import prepared
+from randommask.data.sampling import sample
 from randommask.errors import InputError
 from randommask.experiment.datasets import SPLITS
 from randommask.experiment.hparams import Run
@@ -21,7 +22,7 @@ from randommask.experiment.hparams import Run
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of one split, in the order of its file."""
+    """The rows of one split that are used, in the order of its file."""
 
     where: str
     """File, dataset and split, for messages."""
@@ -55,7 +56,7 @@ class Examples:
 
 
 def read(folder: str | Path, run: Run) -> Examples:
-    """Read a dataset's folder.
+    """Read a dataset's folder; of train, `train_rows` chosen by the run's seed.
 
     Raises `InputError` for a file that is not the one `data.prepare` made, a label that
     cannot be, and a dataset other than that of the `run`.
@@ -79,7 +80,17 @@ def read(folder: str | Path, run: Run) -> Examples:
             labels = _values(table, known.columns, where)
         sequences = table["sequence"].to_pylist()
         splits[name] = Split(where, sequences, labels, known.sha256[name])
+    splits["train"] = _few(splits["train"], run)
     return Examples(known.dataset, known.type, known.classes, known.targets, splits)
+
+
+def _few(train: Split, run: Run) -> Split:
+    """The rows that the run learns from: all, or as many as it is told."""
+    if run.train_rows is None or run.train_rows >= len(train.labels):
+        return train
+    kept = sample(train.labels, run.train_rows, (run.seed, 0))
+    sequences = [train.sequences[row] for row in kept]
+    return replace(train, sequences=sequences, labels=train.labels[kept])
 
 
 def _classes(column: pa.ChunkedArray, classes: int, where: str) -> np.ndarray:

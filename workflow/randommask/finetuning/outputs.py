@@ -31,12 +31,13 @@ def report(
     """
     labels = {name: split.labels for name, split in data.splits.items()}
     scores = metrics.score(data.type, labels["test"], test)
+    told = run.values()
     return {
-        **{name: getattr(run, name) for name in Run.model_fields},
+        **{name: told[name] for name in Run.model_fields if name in told},
         "score": scores[run.metric],
         "dev": metrics.score(data.type, labels["dev"], dev),
         "test": scores,
-        "settings": run.values(),
+        "settings": told,
         "rows": {name: len(values) for name, values in labels.items()},
         "data_sha256": data.checksums,
         "versions": {

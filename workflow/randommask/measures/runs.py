@@ -85,6 +85,9 @@ def read(root: Path, encoder: str, tokenization: str, dataset: str, seed: int) -
     settings = dict(metrics.get("settings", {}))
     settings.pop("seed", None)
     shared = {key: metrics[key] for key in _SHARED if key in metrics}
+    if settings.get("train_rows") and "encoder_sha256" not in shared:
+        # A control is chosen by the rows that it learns from, which the seed draws.
+        shared.pop("architecture", None)
     score = None if is_undefined else 100 * score
     return Run(path, score, flags, settings, shared)
 

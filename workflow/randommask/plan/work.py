@@ -90,9 +90,10 @@ def finetuning(
     tokens = min(tokens, sizes.positions) if hparams.truncate else tokens
     each = tokens * forward_flops(sizes, tokens)
     epochs = hparams.epochs
-    passes = epochs * (3 * rows["train"] + rows["dev"]) + rows["test"]
-    steps = epochs * -(-rows["train"] // hparams.batch_size)
-    return Work(steps, epochs * rows["train"] * tokens, passes * each)
+    train = min(rows["train"], hparams.train_rows or rows["train"])
+    passes = epochs * (3 * train + rows["dev"]) + rows["test"]
+    steps = epochs * -(-train // hparams.batch_size)
+    return Work(steps, epochs * train * tokens, passes * each)
 
 
 def segment_bytes(hparams: Pretraining) -> tuple[int, int]:

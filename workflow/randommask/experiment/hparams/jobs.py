@@ -176,6 +176,9 @@ class Pretraining(Hparams):
 # --- Fine-tuning ----------------------------------------------------------------------
 
 
+LATER = ("train_rows", "pooling", "warmup_share", "decay")
+
+
 class Run(Hparams):
     """Which run it is, whatever computes it."""
 
@@ -190,7 +193,22 @@ class Run(Hparams):
     metric: Literal["mcc", "pearson"]
     """as the data set's type asks: on dev it chooses the epoch"""
     seed: Seed
-    """of the head's first weights, the order of the rows, and dropout"""
+    """of the head's first weights, the order of the rows, dropout, and `train_rows`"""
+    train_rows: Count | None = None
+    """rows of train that are learnt from, chosen at random with the shares of the
+    labels kept; None: all"""
+
+    def values(self) -> dict[str, Any]:
+        """All keys, but of `LATER` none that is the default.
+
+        Runs from before there was a choice say nothing of it, and are not made again.
+        """
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in super().values().items()
+            if key not in LATER or value != fields[key].default
+        }
 
 
 class Schedule(Section):
@@ -204,23 +222,8 @@ class Schedule(Section):
     """At the end of the warm-up."""
 
 
-LATER = ("pooling", "warmup_share", "decay")
-
-
 class Finetuning(Schedule, Tuning, Run):
     """One run: `randommask.finetuning`."""
-
-    def values(self) -> dict[str, Any]:
-        """All keys, but of `LATER` none that is the default.
-
-        Runs from before there was a choice say nothing of it, and are not made again.
-        """
-        default = {name: Finetuning.model_fields[name].default for name in LATER}
-        return {
-            key: value
-            for key, value in super().values().items()
-            if key not in LATER or value != default[key]
-        }
 
 
 class Counting(Run):

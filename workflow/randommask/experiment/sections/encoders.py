@@ -42,7 +42,14 @@ class Step(Section):
     """a milestone or the end of a segment"""
 
 
-class OwnFinetune(Section):
+class OwnRows(Section):
+    """What holds for a control's runs. Only what is `given` counts."""
+
+    train_rows: Count | None = None
+    """as in `finetune`"""
+
+
+class OwnFinetune(OwnRows):
     """What holds for one encoder's fine-tuning, whatever the recipe says.
 
     Only what is `given` counts.
@@ -78,7 +85,7 @@ class Ours(Pretrain):
     from_: Branch | None = Field(default=None, alias="from")
     """`{encoder, step}` to branch from another of our encoders"""
     finetune: OwnFinetune | None = None
-    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
+    """keys of its own: see below"""
 
 
 class Weights(Section):
@@ -120,7 +127,7 @@ class Released(Section):
     ]
     """`{repository, revision, family}` on the hub, or `{path, family}` for a copy"""
     finetune: OwnFinetune | None = None
-    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
+    """keys of its own: see below"""
 
 
 class Milestone(Section):
@@ -131,7 +138,7 @@ class Milestone(Section):
     milestone: Step
     """`{encoder, step}`, a step whose weights are kept"""
     finetune: OwnFinetune | None = None
-    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
+    """keys of its own: see below"""
 
 
 class Untrained(Section):
@@ -150,7 +157,7 @@ class Untrained(Section):
     seed: Seed = 1
     """as in `pretrain`"""
     finetune: OwnFinetune | None = None
-    """`learning_rate`, `pooling`, `truncate` and `lora` of its own"""
+    """keys of its own: see below"""
 
 
 class Grid(Section):
@@ -173,6 +180,8 @@ class KmerLinear(Section):
     """`kmer-linear`"""
     grid: Grid
     """`k` and `strength`"""
+    finetune: OwnRows | None = None
+    """`train_rows` of its own, as in `finetune`"""
 
 
 class NoModel(Section):
@@ -183,6 +192,8 @@ class NoModel(Section):
 
     control: Literal["no-model"]
     """`no-model`"""
+    finetune: OwnRows | None = None
+    """`train_rows` of its own, as in `finetune`"""
 
 
 WithoutEncoder = KmerLinear | NoModel

@@ -105,6 +105,9 @@ class Tuning(Section):
 class Finetune(Tuning):
     """How encoders are fine-tuned."""
 
+    train_rows: Limit = None
+    """rows of train that a run learns from, chosen by its seed with the shares of the
+    labels kept, for the controls too; `null`: all. Dev and test stay whole"""
     recipe: Name = "table5"
     """the one of `recipes` that is used"""
 
