@@ -14,7 +14,7 @@ from randommask.files import WORKFLOW
 
 PACKAGE = WORKFLOW / "randommask"
 FLOORS = (
-    {"errors", "draws", "metrics"},
+    {"errors", "draws", "metrics", "forking"},
     {"files", "reading"},
     {"genome"},
     {"kmers", "experiment"},
@@ -64,7 +64,7 @@ def test_imports_point_down(path):
 def test_the_package_has_few_entries():
     """A reader sees all of it at once."""
     entries = [p for p in PACKAGE.iterdir() if not p.name.startswith("__")]
-    assert len(entries) <= 19
+    assert len(entries) <= 20
 
 
 def test_no_circle_within_a_room():
