@@ -13,11 +13,13 @@ files and ignored signals of the command it stands for, and its exit status is i
 `client` passes signals on, and `server` says what happens when one of them is killed.
 """
 
+import atexit
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 
 SOCKET = "RANDOMMASK_FORKING"
 """The environment variable that names the server's socket."""
@@ -48,7 +50,8 @@ def start() -> str:
     """Start a server for commands of one thread; return the shell's prefix for rules.
 
     It ends with this process, however that ends: it reads from a pipe that only this
-    process can write to. It imports nothing until it is asked to.
+    process can write to. It is waited for, so that `time` counts what its workers did.
+    It imports nothing until it is asked to.
     """
     if sys.platform != "linux":  # elsewhere torch is not safe to fork
         return "set -euo pipefail; "
@@ -58,14 +61,22 @@ def start() -> str:
         # Listening before the server is there, so that nobody comes too early.
         listener.bind(os.environ[SOCKET])
         listener.listen(128)
-        subprocess.Popen(
+        server = subprocess.Popen(
             [sys.executable, "-m", "randommask.forking.server", str(listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             env={**os.environ, **dict.fromkeys(THREADS, "1"), **ALONE},
             start_new_session=True,  # Ctrl-C is for the clients, which pass it on
         )
+    atexit.register(end, server)
     return (
         "set -euo pipefail; "
         'python() {{ command python -m randommask.forking.client "$@"; }}; '
     )
+
+
+def end(server: subprocess.Popen) -> None:
+    """Let the server go; one whose workers outlive this process ends after them."""
+    server.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(10)
