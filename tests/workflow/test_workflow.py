@@ -409,6 +409,19 @@ def test_every_rule_runs(finished):
     assert "Nothing to be done" in small(finished, "-n", *targets_of(finished)).stdout
 
 
+def test_short_commands_are_forked_and_measure_themselves(finished):
+    """Snakemake has measured only who waited for them; pretraining is not forked."""
+    run = "finetune/randommask/overlapping/CPD-tata/seed1"
+    held = json.loads((results_of(finished) / run / "metrics.json").read_text())
+    found = {}
+    for job in (run, "pretrain/randommask/step-24"):
+        with open(finished / f"logs/benchmarks/{job}.tsv", newline="") as file:
+            [line] = csv.DictReader(file, delimiter="\t")
+        found[job] = 0.0 if line["max_rss"] in ("NA", "-") else float(line["max_rss"])
+    assert found[run] < 100 < 150 < held["peak_memory_bytes"] / 2**20
+    assert found["pretrain/randommask/step-24"] > 150
+
+
 def test_snakemakes_report_shows_every_table_and_figure(finished):
     small(finished, *targets_of(finished), "--report", "shown.html")
     shown = (finished / "shown.html").read_text()
