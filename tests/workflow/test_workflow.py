@@ -181,7 +181,7 @@ def test_every_path_in_a_command_is_quoted(clone):
         assert paths and all(place in word for word in paths), command
         if "--from" in words:
             starts.add(words[words.index("--from") + 1])
-    assert f"{place}/pretrain/dnabert/step-1200" in starts
+    assert f"{place}/pretrain/dnabert/step-1600" in starts
 
 
 def test_clean_demo_deletes_nothing_of_ones_own(clone):
@@ -196,7 +196,7 @@ def test_clean_demo_deletes_nothing_of_ones_own(clone):
     }
     of_the_demo = {
         "encoders/dnabert-half/config.json",
-        "pretrain/dnabert/step-2000/history.csv",
+        "pretrain/dnabert/step-2400/history.csv",
         "finetune/dnabert/overlapping/TF-H-0/seed1/metrics.json",
         "corpus/synthetic/manifest.json",
         "ablations/curriculum.csv",

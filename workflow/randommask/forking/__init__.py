@@ -15,6 +15,7 @@ files and ignored signals of the command it stands for, and its exit status is i
 
 import atexit
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -68,15 +69,16 @@ def start() -> str:
             env={**os.environ, **dict.fromkeys(THREADS, "1"), **ALONE},
             start_new_session=True,  # Ctrl-C is for the clients, which pass it on
         )
-    atexit.register(end, server)
+    atexit.register(end, server, folder)
     return (
         "set -euo pipefail; "
         'python() {{ command python -m randommask.forking.client "$@"; }}; '
     )
 
 
-def end(server: subprocess.Popen) -> None:
+def end(server: subprocess.Popen, folder: str) -> None:
     """Let the server go; one whose workers outlive this process ends after them."""
     server.stdin.close()
     with suppress(subprocess.TimeoutExpired):
         server.wait(10)
+    shutil.rmtree(folder, ignore_errors=True)  # of a server that was killed
