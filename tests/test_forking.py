@@ -224,6 +224,9 @@ def test_a_killed_server_is_one_line_and_the_next_commands_do_without(server):
     until(lambda: not is_there(worker))
     assert server.run("code") == server.run("code", is_forked=False)
     assert server.parent() == os.getpid()
+    server.starter.stdin.close()
+    server.starter.wait(10)
+    assert not Path(server.socket).parent.exists()
 
 
 @pytest.mark.parametrize("changed", [{"OMP_NUM_THREADS": "2"}, {"PYTHONPATH": ""}])
