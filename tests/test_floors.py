@@ -14,7 +14,7 @@ from randommask.files import WORKFLOW
 
 PACKAGE = WORKFLOW / "randommask"
 FLOORS = (
-    {"errors", "draws", "metrics"},
+    {"errors", "draws", "metrics", "forking"},
     {"files", "reading"},
     {"genome"},
     {"kmers", "experiment"},

@@ -25,7 +25,7 @@ def load(name):
     return file.whole(file.read(ROOT / "config" / f"{name}.yaml"))
 
 
-@pytest.mark.parametrize("name", ["config", "demo"])
+@pytest.mark.parametrize("name", ["config", "demo", "smoke"])
 def test_our_configs_are_good(name):
     check(load(name))
 

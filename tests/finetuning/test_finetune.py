@@ -139,6 +139,7 @@ def test_same_seed_same_predictions_and_another_seed_others(folder, dataset, tmp
         out = tmp_path / str(index)
         report, _, history = run(folder, dataset, out, settings)
         assert report.pop("seconds") > 0 and report.pop("peak_memory_bytes") > 2**24
+        assert 0 < report.pop("cores") < 64
         bytes_ = (out / "predictions.parquet").read_bytes()
         outputs.append((report, bytes_, history))
     assert outputs[0] == outputs[1]

@@ -136,7 +136,7 @@ def contents(folder):
             found[str(path.relative_to(folder))] = path.read_bytes()
         if path.name == "metrics.json":
             report = json.loads(path.read_text())
-            del report["seconds"], report["peak_memory_bytes"]
+            del report["seconds"], report["cores"], report["peak_memory_bytes"]
             found[str(path.relative_to(folder))] = report
     return found
 

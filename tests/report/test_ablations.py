@@ -332,6 +332,16 @@ def test_a_group_becomes_a_table_a_figure_and_an_answer(tmp_path):
     assert "Do long spans help?" in (tmp_path / "out.tex").read_text()
 
 
+def test_a_run_says_itself_how_many_cores_it_had(tmp_path):
+    """Snakemake's benchmark of a command that was forked saw none."""
+    run, benchmark = tmp_path / "metrics.json", tmp_path / "seed1.tsv"
+    benchmark.write_text("s\tcpu_time\n10\t5\n")
+    run.write_text('{"device": "cpu", "seconds": 7200}')
+    assert hours._finetuning(run, benchmark) == (2.0, 1.0, 0.0)
+    run.write_text('{"device": "cpu", "seconds": 7200, "cores": 0.75}')
+    assert hours._finetuning(run, benchmark) == (2.0, 1.5, 0.0)
+
+
 def test_twice_the_same_bytes(tmp_path):
     rows = make_tree(tmp_path, seeds=(1,))
     made = []

@@ -93,6 +93,13 @@ def test_hours_are_summed_by_rule(tmp_path):
     assert found["all"] == ["3", "1.51", "12.00", "24.01", "500"]
     without = values(provenance.hours(tmp_path, [{"device": "cpu"}]))
     assert without["pretrain"] == ["2", "1.50", "0.00", "24.00", "500"]
+    # Of a command that was forked Snakemake has seen only who waited for it.
+    benchmark(tmp_path / "finetune/a/b/c/seed1.tsv", 36, "12", "finetune")
+    keys = {"encoder": "a", "tokenization": "b", "dataset": "c", "seed": 1}
+    run = {**keys, "device": "cpu", "peak_memory_bytes": 400 * 2**20}
+    assert values(provenance.hours(tmp_path, [run]))["finetune"][-1] == "400"
+    gpus = {**run, "device": "NVIDIA H200"}
+    assert values(provenance.hours(tmp_path, [gpus]))["finetune"][-1] == "12"
     (tmp_path / "world.tsv").write_text("name\tvalue\nx\t1\n")
     with pytest.raises(InputError, match=r"world\.tsv: not a benchmark"):
         provenance.hours(tmp_path, [])

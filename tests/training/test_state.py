@@ -23,7 +23,7 @@ from randommask.training.state import StateFolder
 
 torch.set_num_threads(1)
 SETTINGS = {"epochs": 3}  # 20 steps each
-VARYING = ("seconds", "peak_memory_bytes")
+VARYING = ("seconds", "cores", "peak_memory_bytes")
 
 
 def run(folder, data, out, save_seconds=0.0, **changes):

@@ -147,6 +147,16 @@ def test_no_argument_of_the_papers_commands_is_long(clone):
     assert files and all((clone / name).stat().st_size > 8000 for name in files)
 
 
+def test_the_smoke_test_plans_every_kind_of_job_for_two_data_sets(clone):
+    """Few jobs; of the demo's rules only two controls are left out."""
+    words = ("--profile", "workflow/profiles/demo", "--configfile")
+    smoke = planned(*words, "config/smoke.yaml", "--", "all", folder=clone)
+    demo = planned(*words, "config/demo.yaml", "--", "all", folder=clone)
+    assert demo.keys() - smoke.keys() == {"kmer_linear", "no_model"}
+    assert smoke["prepare"] == 2 and smoke["finetune"] == 4 and smoke["pretrain"] == 2
+    assert smoke["total"] < 50 < demo["total"]
+
+
 def test_every_path_in_a_command_is_quoted(clone):
     """Places with a space and an apostrophe; of a segment that goes on, too."""
     place = "results of mine's/x"
@@ -171,7 +181,7 @@ def test_every_path_in_a_command_is_quoted(clone):
         assert paths and all(place in word for word in paths), command
         if "--from" in words:
             starts.add(words[words.index("--from") + 1])
-    assert f"{place}/pretrain/dnabert/step-1800" in starts
+    assert f"{place}/pretrain/dnabert/step-1600" in starts
 
 
 def test_clean_demo_deletes_nothing_of_ones_own(clone):
@@ -186,7 +196,7 @@ def test_clean_demo_deletes_nothing_of_ones_own(clone):
     }
     of_the_demo = {
         "encoders/dnabert-half/config.json",
-        "pretrain/dnabert/step-3000/history.csv",
+        "pretrain/dnabert/step-2400/history.csv",
         "finetune/dnabert/overlapping/TF-H-0/seed1/metrics.json",
         "corpus/synthetic/manifest.json",
         "ablations/curriculum.csv",
@@ -397,6 +407,19 @@ def test_every_rule_runs(finished):
     assert json.loads(run.read_text())["encoder"] == "randommask"
     # the model is the same run again: nothing of it is planned a second time
     assert "Nothing to be done" in small(finished, "-n", *targets_of(finished)).stdout
+
+
+def test_short_commands_are_forked_and_measure_themselves(finished):
+    """Snakemake has measured only who waited for them; pretraining is not forked."""
+    run = "finetune/randommask/overlapping/CPD-tata/seed1"
+    held = json.loads((results_of(finished) / run / "metrics.json").read_text())
+    found = {}
+    for job in (run, "pretrain/randommask/step-24"):
+        with open(finished / f"logs/benchmarks/{job}.tsv", newline="") as file:
+            [line] = csv.DictReader(file, delimiter="\t")
+        found[job] = 0.0 if line["max_rss"] in ("NA", "-") else float(line["max_rss"])
+    assert found[run] < 100 < 150 < held["peak_memory_bytes"] / 2**20
+    assert found["pretrain/randommask/step-24"] > 150
 
 
 def test_snakemakes_report_shows_every_table_and_figure(finished):

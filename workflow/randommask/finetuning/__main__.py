@@ -21,10 +21,8 @@ finite, the scores are recorded and flagged, but no model is written: that is an
 
 import argparse
 import os
-import resource
 import shutil
 import sys
-import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -67,7 +65,7 @@ def finetune(
     Raises `InputError` for an encoder or a dataset that is not as it should be, and in
     the end where a model was asked for and its loss was not finite: it is not written.
     """
-    start = time.perf_counter()
+    clock = outputs.Clock()
     files.check_folder(model_path)
     for path in (metrics_path, predictions_path, history_path):
         files.check_file(path)
@@ -90,7 +88,6 @@ def finetune(
         else:
             outcome = fit(tuning, kept)
             test, _ = tuning.predict("test")
-            seconds = outcome.seconds + time.perf_counter() - start
             report = outputs.report(
                 data,
                 settings,
@@ -99,8 +96,7 @@ def finetune(
                 VERSIONED,
                 **_facts(tuning, outcome),
                 encoder_sha256=identity["encoder_sha256"],
-                seconds=round(seconds, 2),
-                peak_memory_bytes=_peak_memory(),
+                **clock.spent(outcome.seconds) | _on_gpu(),
             )
             is_sound = not outcome.flags and bool(np.isfinite(test).all())
             named = {n: path for n, path in paths.items() if n != "model" or is_sound}
@@ -206,12 +202,11 @@ def _write_model(folder: Path, tuning: Tuning, encoder: str | Path) -> None:
     purpose.write(folder, made_for)
 
 
-def _peak_memory() -> int:
-    """The most that the process has held at once: on the GPU if it used one."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def _on_gpu() -> dict:
+    """The most memory that a GPU has held at once, where there is one."""
+    if not torch.cuda.is_available():
+        return {}
+    return {"peak_memory_bytes": torch.cuda.max_memory_allocated()}
 
 
 def _make_deterministic() -> None:

@@ -1,7 +1,6 @@
 """What the controls without an encoder share: their flags, and the files they write."""
 
 import argparse
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,21 +24,20 @@ def write(
     test: np.ndarray,
     tried: tuple[Sequence[str], Iterable[Sequence[float | str]]],
     packages: Sequence[str],
-    start: float,
+    clock: outputs.Clock,
     **own: Any,
 ) -> None:
     """Write those of `FILES` that `paths` names.
 
-    `tried` is the head of history.csv and its lines, `start` when the work began, on
-    `time.perf_counter`, and `own` what only this control says in metrics.json.
+    `tried` is the head of history.csv and its lines, `clock` from when the work began,
+    and `own` what only this control says in metrics.json.
     """
     if paths["predictions"]:
         outputs.write_predictions(paths["predictions"], data, test)
     if paths["history"]:
         outputs.write_history(paths["history"], *tried)
     if paths["metrics"]:
-        seconds = round(time.perf_counter() - start, 2)
-        own = {"best_epoch": None, **own, "seconds": seconds}
+        own = {"best_epoch": None, **own, **clock.spent()}
         report = outputs.report(data, settings, dev, test, packages, **own)
         files.write_json(paths["metrics"], report)
 

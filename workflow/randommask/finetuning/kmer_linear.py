@@ -18,7 +18,6 @@ Shapes: n rows, b bases of the longest, O outputs (classes or targets).
 """
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from randommask.errors import run
 from randommask.experiment.hparams import Counting
 from randommask.finetuning import control, examples, linear
 from randommask.finetuning.examples import Examples
+from randommask.finetuning.outputs import Clock
 from randommask.genome import OTHER, encode
 
 VERSIONED = ("numpy", "pyarrow", "scikit-learn", "scipy")
@@ -72,7 +72,7 @@ def fit(
     history_path: str | Path | None = None,
 ) -> None:
     """Choose, predict and write; `InputError` for a dataset that is not as expected."""
-    start = time.perf_counter()
+    clock = Clock()
     paths = {
         "metrics": metrics_path,
         "predictions": predictions_path,
@@ -90,7 +90,7 @@ def fit(
         test=test,
         tried=(("k", "strength", f"dev_{settings.metric}"), tried),
         packages=VERSIONED,
-        start=start,
+        clock=clock,
         architecture={"k": model.k, "strength": model.strength},
         device="cpu",
         precision="fp32",

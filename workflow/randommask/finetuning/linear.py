@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from sklearn.linear_model import LogisticRegression
 
 from randommask import kmers, metrics
 
@@ -49,8 +51,6 @@ def classifiers(
     strengths: Sequence[float],
 ) -> list[LinearModel]:
     """Logistic regressions; all counts of the split are in memory, as float32."""
-    from sklearn.linear_model import LogisticRegression
-
     X = np.empty((len(codes), 4**k), np.float32)
     total, squares = np.zeros((2, 4**k))
     for rows, found in counts(codes, k):
@@ -80,8 +80,6 @@ def regressions(
     codes: np.ndarray, labels: np.ndarray, k: int, strengths: Sequence[float]
 ) -> list[LinearModel]:
     """Ridge regressions from the sums of products, which need no matrix of all rows."""
-    from scipy.linalg import cho_factor, cho_solve
-
     rows, target = len(labels), labels.mean(0)
     products, crossed = np.zeros((4**k, 4**k)), np.zeros((4**k, len(target)))
     total = np.zeros(4**k)

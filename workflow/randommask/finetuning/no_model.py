@@ -14,7 +14,6 @@ Nothing is drawn at random: the seed only names the run, and all seeds are equal
 The files are those of `randommask.finetuning`; history.csv has a line a rule.
 """
 
-import time
 from pathlib import Path
 
 from randommask.data import shortcuts
@@ -22,6 +21,7 @@ from randommask.data.alike import Alike
 from randommask.errors import run
 from randommask.experiment.hparams import NoModelRun
 from randommask.finetuning import control, examples
+from randommask.finetuning.outputs import Clock
 
 VERSIONED = ("numpy", "pyarrow", "scipy")
 
@@ -35,7 +35,7 @@ def fit(
     history_path: str | Path | None = None,
 ) -> None:
     """Choose, predict and write; `InputError` for a data set that is not as told."""
-    start = time.perf_counter()
+    clock = Clock()
     paths = {
         "metrics": metrics_path,
         "predictions": predictions_path,
@@ -54,7 +54,7 @@ def fit(
         test=best.predictions["test"],
         tried=(names, [(rule.name, rule.dev) for rule in tried]),
         packages=VERSIONED,
-        start=start,
+        clock=clock,
         architecture={"rule": best.name},
         device="cpu",
         precision="fp64",

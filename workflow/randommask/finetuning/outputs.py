@@ -1,6 +1,9 @@
 """The three files that a run writes, whether an encoder made it or counts of k-mers."""
 
 import platform
+import resource
+import sys
+import time
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +18,27 @@ from randommask import files, metrics
 from randommask.experiment.hparams import Run
 from randommask.finetuning import purpose
 from randommask.finetuning.examples import Examples
+
+
+class Clock:
+    """What a run takes, from now on, as metrics.json has it.
+
+    Snakemake's benchmark of a job does not see a command that is forked elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.wall, self.processor = time.perf_counter(), time.process_time()
+
+    def spent(self, before: float = 0.0) -> dict[str, float | int]:
+        """Seconds with those of earlier processes; this one's cores and memory."""
+        wall = time.perf_counter() - self.wall
+        unit = 1 if sys.platform == "darwin" else 1024
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return {
+            "seconds": round(before + wall, 2),
+            "cores": round((time.process_time() - self.processor) / wall, 2),
+            "peak_memory_bytes": memory,
+        }
 
 
 def report(

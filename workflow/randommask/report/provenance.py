@@ -112,17 +112,24 @@ def hours(root: Path, runs: list[dict[str, Any]]) -> Grid | None:
     """Hours of every rule from Snakemake's benchmarks under `root`; None without any.
 
     GPU-hours and core-hours are what a job reserved times how long it took. Where no
-    fine-tuning saw a GPU, none was there, whatever was reserved.
+    fine-tuning saw a GPU, none was there, whatever was reserved. Memory is also what
+    runs say themselves: a command that is forked is not seen by Snakemake.
     """
     on_gpu = any(metrics.get("device", "cpu") != "cpu" for metrics in runs)
+    held = {
+        _benchmark(metrics): metrics["peak_memory_bytes"]
+        for metrics in runs
+        if metrics.get("device") == "cpu" and "peak_memory_bytes" in metrics
+    }
     sums: dict[str, list[float]] = {}
     for path in sorted(root.rglob("*.tsv")):
         with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file, delimiter="\t"):
-                place = path.relative_to(root).with_suffix("").parts[0]
-                rule = line.get("rule_name") or place
+                place = path.relative_to(root).with_suffix("")
+                rule = line.get("rule_name") or place.parts[0]
                 own = sums.setdefault(rule, [0, 0.0, 0.0, 0.0, 0.0])
                 _add(own, line, on_gpu, path)
+                own[4] = max(own[4], held.get(place.as_posix(), 0) / 2**20)
     if not sums:
         return None
     names = ("jobs", "hours", "GPU-hours", "core-hours", "most memory, MB")
@@ -140,6 +147,13 @@ def hours(root: Path, runs: list[dict[str, Any]]) -> Grid | None:
         for rule, own in rows
     )
     return Grid(("Rule",), tuple(map(Column, names)), lines)
+
+
+def _benchmark(metrics: dict[str, Any]) -> str:
+    """Where the benchmark of a run lies, without its ending."""
+    keys = ("encoder", "tokenization", "dataset")
+    folders = "/".join(str(metrics.get(key)) for key in keys)
+    return f"finetune/{folders}/seed{metrics.get('seed')}"
 
 
 def _add(own: list[float], line: dict[str, str], on_gpu: bool, path: Path) -> None:

@@ -195,6 +195,9 @@ class Experiment(Section):
     partial: Flag = False
     """`true`: tables of the fine-tuning runs there are, their gaps listed, instead of
     making the missing ones; for one look, `--config partial=True`"""
+    forking: Flag = False
+    """`true`: commands of one thread are forks of a process that has imported torch;
+    quick for many short jobs on one machine, and without meaning on a cluster"""
     synthetic: Synthetic | None = None
     """only in the demo: seed and sizes of the made world"""
     mirrors: Different[Text] = ()

@@ -1,8 +1,9 @@
 """The hours behind a row: of its pretraining, of its fine-tuning.
 
 A job that is stopped and goes on adds up its seconds, in `speed.csv` and in
-`metrics.json`; Snakemake's benchmark file knows the last try alone, and gives the cores
-that were busy. A number is None where the file of one of the jobs is missing.
+`metrics.json`. The cores that were busy are those of its last try: of a run as it says
+itself, else from Snakemake's benchmark, which does not see a command that is forked. A
+number is None where the file of one of the jobs is missing.
 """
 
 import csv
@@ -57,20 +58,21 @@ def _pretraining(speeds: Path, benchmark: Path, share: float) -> Hours:
     if not lines or "gpus" not in lines[-1]:
         return None, None, None
     took = share * sum(float(line["seconds"]) for line in lines)
-    return _hours(took, int(lines[-1]["gpus"]), benchmark)
+    return _hours(took, int(lines[-1]["gpus"]), _cores(benchmark))
 
 
 def _finetuning(metrics: Path, benchmark: Path) -> Hours:
     """Of one run, as on one GPU where it had one."""
     made = read_json(metrics)
     gpus = int(made.get("device", "cpu") != "cpu")
-    return _hours(made.get("seconds"), gpus, benchmark)
+    cores = made["cores"] if "cores" in made else _cores(benchmark)
+    return _hours(made.get("seconds"), gpus, cores)
 
 
-def _hours(seconds: float | None, gpus: int, benchmark: Path) -> Hours:
+def _hours(seconds: float | None, gpus: int, cores: float | None) -> Hours:
     if seconds is None:
         return None, None, None
-    hours, cores = seconds / 3600, _cores(benchmark)
+    hours = seconds / 3600
     return hours, None if cores is None else cores * hours, gpus * hours
 
 
