@@ -14,8 +14,8 @@ from randommask.data.sources import Repository, Source, parse
 from randommask.doctor.finding import ASK_SECONDS, Finding, existing
 from randommask.experiment import encoders
 from randommask.experiment.sections import Experiment, Released
+from randommask.experiment.units import amount
 from randommask.plan import work
-from randommask.plan.__main__ import amount
 
 SKEW_SECONDS = 1.0  # Snakemake compares the times of files
 

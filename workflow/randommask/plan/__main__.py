@@ -33,6 +33,7 @@ from randommask.experiment import encoders, runs
 from randommask.experiment.file import config_path, load
 from randommask.experiment.hparams import Finetuning, Pretraining
 from randommask.experiment.sections import Experiment, Released
+from randommask.experiment.units import amount
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
 from randommask.plan.schedule import TimedJob
@@ -232,13 +233,6 @@ def timed(planned: list[Job], estimates: list[Estimate]) -> list[TimedJob]:
         )
         for job, estimate in zip(planned, estimates, strict=True)
     ]
-
-
-def amount(value: float, unit: str) -> str:
-    """A number with the prefix that leaves at most three digits before the point."""
-    power = min(int(math.log10(value) // 3), 7) if value >= 1 else 0
-    prefix = ("", "k", "M", "G", "T", "P", "E", "Z")[power]
-    return f"{value / 1000**power:.3g} {prefix}{unit}" if value else ""
 
 
 def _groups(every: list[tuple[Job, Estimate]]) -> list[tuple[str, set[str]]]:

@@ -221,3 +221,5 @@ class ReportPage(Page):
     """as it was given"""
     controls: tuple[Name, ...] = ()
     """encoders that learnt nothing beforehand"""
+    roles: dict[str, str] = Field(default_factory=dict)
+    """the encoder of each role"""
