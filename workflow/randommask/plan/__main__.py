@@ -22,6 +22,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from randommask.experiment import encoders, runs
 from randommask.experiment.file import config_path, load
 from randommask.experiment.hparams import Finetuning, Pretraining
 from randommask.experiment.sections import Experiment, Released
-from randommask.experiment.units import amount
+from randommask.experiment.units import amount, text
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
 from randommask.plan.schedule import TimedJob
@@ -235,6 +236,13 @@ def timed(planned: list[Job], estimates: list[Estimate]) -> list[TimedJob]:
     ]
 
 
+def on_disk(estimates: Iterable[Estimate]) -> tuple[int, int]:
+    """Bytes that jobs leave, and the most that one of them has beside while it runs."""
+    estimates = list(estimates)
+    kept = sum(estimate.disk for estimate in estimates)
+    return kept, max((estimate.scratch for estimate in estimates), default=0)
+
+
 def _groups(every: list[tuple[Job, Estimate]]) -> list[tuple[str, set[str]]]:
     """The rows of the report: rules that cost something, the others, all."""
     flops, disk = Counter(), Counter()
@@ -269,11 +277,11 @@ def report(
                 amount(work.tokens, ""),
                 f"{work.flops:.2e}" if work.flops else "",
                 f"{hours:,.1f}" if hours else "",
-                amount(sum(estimate.disk for _, estimate in part), "B"),
+                amount(on_disk(estimate for _, estimate in part)[0], "B"),
             )
         )
     wall = schedule.bound(timed(planned, estimates), gpus, cores) / 3600
-    running = max(estimate.scratch for estimate in estimates)
+    _, running = on_disk(estimates)
     devices = f"{gpus} GPUs" if gpus else f"{cores:g} cores"
     lines += ["", f"wall time on {devices}: at least {wall:,.1f} h"]
     if hours:
@@ -281,7 +289,7 @@ def report(
         lines.append(f"energy: {energy}, without cooling and hosts")
     if running:
         lines.append(
-            f"disk while a segment runs: {amount(running, 'B')} more for checkpoints"
+            f"disk while a segment runs: {text(running, 'bytes')} more for checkpoints"
         )
     lines += [f"speed: {words}" for words, _ in estimator.used.most_common()]
     if estimator.unknown:
