@@ -89,7 +89,14 @@ class Estimate:
 
 def jobs(targets: list[str], configfile: str | None, profile: str | None) -> list[Job]:
     """The jobs that Snakemake would run; `InputError` with its words where it fails."""
-    words = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "plan"]
+    return list(map(job_of, entries(targets, configfile, profile)))
+
+
+def entries(
+    targets: list[str], configfile: str | None, profile: str | None, *flags: str
+) -> list[dict[str, Any]]:
+    """The same as the plug-in `plan` prints them; `flags` are Snakemake's."""
+    words = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "plan", *flags]
     words += ["--configfile", configfile] if configfile else []
     words += ["--profile", profile] if profile else []
     paths = [str(PLUGINS), os.environ.get("PYTHONPATH", "")]
@@ -107,10 +114,11 @@ def jobs(targets: list[str], configfile: str | None, profile: str | None) -> lis
         said = list(filter(None, usage)) or said
         raise InputError(f"snakemake: {' '.join(said[:3]) or 'no dry run'}")
     lines = done.stdout.splitlines()
-    return [_job(json.loads(line)) for line in lines if line.startswith('{"rule"')]
+    return [json.loads(line) for line in lines if line.startswith('{"rule"')]
 
 
-def _job(entry: dict[str, Any]) -> Job:
+def job_of(entry: dict[str, Any]) -> Job:
+    """A job as the plug-in prints it."""
     resources = entry["resources"]
     a_node = resources.get("gpu") or resources.get("gres", "gpu:0").rpartition(":")[2]
     words = shlex.split(entry["command"] or "")

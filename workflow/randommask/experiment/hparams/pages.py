@@ -133,6 +133,8 @@ class Origin(Section):
     """in words"""
     step: Whole
     """steps of it"""
+    seen: Whole
+    """tokens that it was shown in these steps"""
     kept: Text
     """`<encoder>/step-<n>` of the segment that keeps the weights"""
     jobs: dict[Text, Number]
@@ -185,6 +187,8 @@ class Made(Section):
     """the encoder whose pretraining it is from"""
     step: Whole
     """steps of it"""
+    seen: Whole
+    """tokens that it was shown in these steps"""
     pretraining: Settings
     """all that decides the weights"""
     chromosomes: dict[Name, tuple[Text, ...] | None]
