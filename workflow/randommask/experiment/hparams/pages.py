@@ -133,7 +133,7 @@ class Origin(Section):
     """in words"""
     step: Whole
     """steps of it"""
-    seen: Whole
+    seen: Whole = 0
     """tokens that it was shown in these steps"""
     kept: Text
     """`<encoder>/step-<n>` of the segment that keeps the weights"""
@@ -187,7 +187,7 @@ class Made(Section):
     """the encoder whose pretraining it is from"""
     step: Whole
     """steps of it"""
-    seen: Whole
+    seen: Whole = 0
     """tokens that it was shown in these steps"""
     pretraining: Settings
     """all that decides the weights"""
