@@ -24,6 +24,28 @@ def amount(value: float, unit: str) -> str:
     return f"{value / 1000**power:.3g} {prefix}{unit}" if value else ""
 
 
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, and days before them where there are any.
+
+    >>> clock(61.4), clock(90_000)
+    ('0:01:01', '1 d 1:00:00')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    days, hours = divmod(minutes // 60, 24)
+    text = f"{hours}:{minutes % 60:02}:{rest:02}"
+    return f"{days} d {text}" if days else text
+
+
+def progress(done: int, of: int, seconds_a_step: float) -> str:
+    """How far a training is.
+
+    >>> progress(1000, 3000, 0.5)
+    'step 1,000 of 3,000, 0:16:40 left'
+    """
+    left = clock((of - done) * seconds_a_step)
+    return f"step {done:,} of {of:,}, {left} left"
+
+
 def text(value: float | None, unit: str, otherwise: str = "") -> str:
     """A value as it is written.
 
