@@ -39,7 +39,7 @@ def job(rule, command=None, log=(), threads=1, wildcards=None, **resources):
         output=[],
         log=list(log),
         threads=threads,
-        resources=Resources({"gpu": 0, **resources}),
+        resources=Resources(resources),
         shellcmd=command,
     )
 

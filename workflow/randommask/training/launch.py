@@ -24,7 +24,8 @@ def gpus_a_node(wildcards: Any, resources: Any) -> int:
     """GPUs of a job on each of its nodes, as `gpu=` or, over several nodes, `gres=`."""
     if os.environ.get(ON_CPU):
         return 0
-    return resources.gpu or int(resources.get("gres", "gpu:0").rpartition(":")[2])
+    told = resources.get("gres", "gpu:0").rpartition(":")[2]
+    return resources.get("gpu", 0) or int(told)
 
 
 def processes(wildcards: Any, resources: Any) -> int:
