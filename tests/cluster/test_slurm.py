@@ -430,7 +430,8 @@ def test_what_a_lab_asks_for_reaches_slurm(clone, tmp_path):
     target = first_segment(path)
     run(clone, path, "--profile", "slurm", target)
     jobs = [x for x in shell("scontrol", "show", "job", "-o").splitlines() if x]
-    [job] = [x for x in jobs if f"rule_pretrain_wildcards_dnabert/{target.name}" in x]
+    name = f"Comment=rule_pretrain_wildcards_dnabert_{target.name} "
+    job = [x for x in jobs if name in x][-1]
     for words in (
         "Partition=main",
         "Features=fast",

@@ -120,7 +120,9 @@ def test_learns_a_regression_with_two_targets(folder, tmp_path, capsys):
     report, predictions, history = run(
         folder, data, tmp_path, hparams(metric="pearson", epochs=12)
     )
-    assert "step 276 of 276, 0:00:00 left: epoch 12, train loss" in capsys.readouterr().err
+    assert (
+        "step 276 of 276, 0:00:00 left: epoch 12, train loss" in capsys.readouterr().err
+    )
     assert report["score"] > 0.8
     assert report["test"]["pearson_0"] > 0.8 and report["test"]["pearson_1"] > 0.8
     assert "dev_pearson" in history

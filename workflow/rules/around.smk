@@ -26,7 +26,11 @@ onstart:
     planned = list(workflow.dag.needrun_jobs())
     executor = getattr(workflow.executor_plugin, "name", "local")
     if executor == "local":
-        if said := start.on_this_machine(experiment, planned, workflow.cores):
+        try:
+            said = start.on_this_machine(experiment, planned, workflow.cores)
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
+        if said:
             logger.warning(said)
             os.environ[launch.ON_CPU] = "1"
     elif executor == "slurm":
