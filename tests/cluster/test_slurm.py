@@ -450,7 +450,8 @@ def test_what_no_node_can_run_is_refused_at_the_start(clone, tmp_path):
     said = failing(clone, path, first_segment(path))
     words = "pretrain: asks 8 GPUs a node, nodes of partition main have 2"
     assert words in said
-    assert shell("squeue", "-h", "--states=all", "-o", "%i") == before
+    after = shell("squeue", "-h", "--states=all", "-o", "%i")
+    assert set(after.split()) <= set(before.split())  # old ones may be forgotten
 
 
 def test_a_job_that_sees_no_gpu_stops_and_is_not_tried_again(clone, tmp_path):
