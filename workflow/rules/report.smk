@@ -131,7 +131,7 @@ rule report:
         averages="<results>/tables/table3_averages.csv",
         observations="<results>/tables/observations.md",
         audit="<results>/tables/audit.md",
-        views=pages.views(experiment),
+        views=lambda wildcards: pages.views(experiment),
         table2=at_hand("config/published/table2.csv"),
         table3=at_hand("config/published/table3.csv"),
         claims=at_hand("config/published/claims.csv"),

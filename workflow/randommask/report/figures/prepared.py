@@ -138,8 +138,9 @@ def _rows(axes: Axes, by_split: dict[str, pd.DataFrame]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(_short))
     # within less than a power of ten the ticks between would be labelled, too wide
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(left=10 ** np.floor(np.log10(min(c.min() for c in counts.values()))))
-    axes.margins(x=0.08)
+    known = np.concatenate(list(counts.values()))
+    low, high = np.log10(known.min()), np.log10(known.max())
+    axes.set_xlim(0.75 * 10 ** np.floor(low), 1.3 * 10 ** np.ceil(high))
     axes.grid(axis="x", color=style.FAINT, lw=0.4)
     axes.set_axisbelow(True)
 
