@@ -78,9 +78,6 @@ slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 	$(call link,$(GUE),resources/local/GUE)
 	snakemake --profile workflow/profiles/slice all
 
-# Of a copy of its config nothing goes; nor do the logs, which have the hours of all.
-clean-demo: $(READY)  ## list what config/demo.yaml makes; delete it: YES=1
-	snakemake --profile workflow/profiles/demo all ablations --delete-all-output $(if $(filter 1,$(YES)),,--dry-run)
-	@test "$(YES)" = 1 || echo "YES=1 deletes it"
-	@test "$(YES)" != 1 || rm -f results/demo/corpus/synthetic/*.npy results/demo/corpus/synthetic/verified.json  # undeclared
-	@test "$(YES)" != 1 || find results/demo -type d -empty -delete
+# The logs stay, which have the hours of all.
+clean-demo: $(READY)  ## list what make demo and make ablations made, ask, delete that (YES=1)
+	YES=$(YES) python -m randommask.plan.clean --profile workflow/profiles/demo all ablations

@@ -5,6 +5,7 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.pathvars import Pathvars
 from snakemake.utils import min_version
 
 min_version("9.12")
@@ -40,15 +41,12 @@ try:
     config = file.whole(config)
     experiment = check(config)
     places.check(experiment)
+    # a config that does not say where its results go has a folder of its own
+    workflow.pathvars.update(
+        Pathvars.from_config({"pathvars": experiment.pathvars.values()})
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
-
-# Of a target in the place of another config Snakemake says only that no rule makes it.
-if not IS_MODULE:
-    for word in sys.argv[1:]:
-        place = workflow.pathvars.get("results")
-        if word.startswith("results/") and not word.startswith(f"{place}/"):
-            logger.warning(f"{word}: the results of this config are in {place}/")
 
 
 # Only with --sdm apptainer; envs/container.def makes it.
@@ -81,3 +79,6 @@ rule all:
     input:
         "<results>/report.html",
     localrule: True
+
+
+include: f"{SOURCE}/workflow/rules/around.smk"

@@ -34,6 +34,7 @@ start_munge() {
     install -d -o munge -g munge -m 0755 /run/munge
     [[ -s /etc/munge/munge.key ]] || runuser -u munge -- mungekey --create
     runuser -u munge -- munged
+    touch "$HOME_OF_SLURM/munge-is-ours"
     wait_for authenticates
 }
 
@@ -54,6 +55,8 @@ SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=16817
 SlurmUser=root
 AuthType=auth/munge
+# not on every address of the machine, as SLURM would by itself
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation=$HOME_OF_SLURM/state
 SlurmdSpoolDir=$HOME_OF_SLURM/spool.%n
 SlurmctldPidFile=$HOME_OF_SLURM/slurmctld.pid
@@ -81,7 +84,7 @@ SlurmdTimeout=15
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
-NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[16901-$((16900 + NODES))] CPUs=$cpus RealMemory=16000 Gres=gpu:fake:$GPUS
+NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[16901-$((16900 + NODES))] CPUs=$cpus RealMemory=16000 Features=fast Gres=gpu:fake:$GPUS
 PartitionName=main Nodes=ALL Default=YES DefMemPerCPU=500 PriorityTier=10
 PartitionName=spot Nodes=ALL DefMemPerCPU=500 PriorityTier=1
 END
@@ -113,13 +116,20 @@ up() {
     wait_for idle
 }
 
+# the processes that listen on the ports of the configuration: addresses, and their pids
+listening() { ss --listening --tcp --numeric --processes --no-header "( sport = :16817 or sport >= :16901 and sport <= :169$((NODES + 10)) )"; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
 down() {
     [[ -d $HOME_OF_SLURM ]] || return 0
     [[ -e $CONF ]] && answers 2>/dev/null && scancel --user "$(id -un)" || true
+    local pids=()
     for file in "$HOME_OF_SLURM"/*.pid; do
-        [[ -s $file ]] && kill "$(cat "$file")" 2>/dev/null || true
+        [[ -s $file ]] && pids+=("$(cat "$file")")
     done
-    sleep 1
+    [[ -e $HOME_OF_SLURM/munge-is-ours && -s /run/munge/munged.pid ]] && pids+=("$(cat /run/munge/munged.pid)")
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${pids[@]}"; do wait_for gone "$pid" || kill -KILL "$pid" 2>/dev/null || true; done
     for file in slurm.conf gres.conf; do
         [[ $(readlink "/etc/slurm/$file") == "$HOME_OF_SLURM/$file" ]] && rm "/etc/slurm/$file"
     done
@@ -127,7 +137,7 @@ down() {
 }
 
 case ${1:-} in
-    up | down) "$1" ;;
+    up | down | listening) "$1" ;;
     node-up) node_up "$2" ;;
     *) echo "usage: slurm.sh up | down" >&2; exit 2 ;;
 esac

@@ -25,6 +25,8 @@ from made.config import micro
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 SLURM = ROOT / "tests" / "cluster" / "slurm.sh"
 ENVIRONMENT = {**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"}
+# The nodes' GPUs are device files and no more: training does without, by name.
+ENVIRONMENT["RANDOMMASK_FAKE_GPUS"] = "1"
 STEPS = 1500  # of the training that is interrupted: some tens of seconds
 LONG_SECONDS = 100  # more than a minute, SLURM's shortest time limit
 EXACT = ("model.safetensors", "history.csv", "spans.csv")
@@ -386,3 +388,92 @@ def test_a_full_disk_stops_with_one_line_and_the_same_command_goes_on(
         assert_same(output, expected)
     finally:
         shell("umount", "--lazy", str(full))
+
+
+def test_only_this_machine_can_reach_it():
+    """Every daemon listens on loopback; SLURM by itself listens on all addresses."""
+    found = shell("bash", str(SLURM), "listening").splitlines()
+    addresses = {line.split()[3] for line in found}
+    assert addresses == {f"127.0.0.1:{port}" for port in (16817, 16901, 16902)}
+
+
+def failing(folder, path, *words, **environment):
+    """What Snakemake says of a run that fails."""
+    done = subprocess.run(
+        command(path, "--profile", "slurm", *words),
+        cwd=folder,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode, said[-3000:]
+    return said
+
+
+def first_segment(path):
+    """The first segment of the config's encoders."""
+    config = yaml.safe_load(path.read_text())
+    steps = config["encoders"]["dnabert"].get("segments") or [
+        config["pretrain"]["steps"]
+    ]
+    return path.parent / "results" / "pretrain" / "dnabert" / f"step-{steps[0]}"
+
+
+def test_what_a_lab_asks_for_reaches_slurm(clone, tmp_path):
+    """A typed GPU, a partition, a constraint, mail; names that say which job it is."""
+    path = write_config(tmp_path)
+    asked = {"gpu": 1, "gpu_model": "fake", "mem_mb": 2000, "runtime": "10m"}
+    default = {"slurm_partition": "main", "constraint": "fast"}
+    default["slurm_extra"] = "--mail-type=FAIL --mail-user=root@localhost"
+    adapt(clone, default=default, pretrain=asked)
+    target = first_segment(path)
+    run(clone, path, "--profile", "slurm", target)
+    jobs = [x for x in shell("scontrol", "show", "job", "-o").splitlines() if x]
+    name = f"Comment=rule_pretrain_wildcards_dnabert_{target.name} "
+    job = [x for x in jobs if name in x][-1]
+    for words in (
+        "Partition=main",
+        "Features=fast",
+        "gpu:fake:1",
+        "JobName=randommask_",
+        "MailUser=root@localhost MailType=FAIL",
+    ):
+        assert words in job, (words, job)
+    assert (target / "model.safetensors").exists()
+
+
+def test_what_no_node_can_run_is_refused_at_the_start(clone, tmp_path):
+    path = write_config(tmp_path)
+    adapt(clone, pretrain={"gpu": 8, "mem_mb": 2000, "runtime": "10m"})
+    before = shell("squeue", "-h", "--states=all", "-o", "%i")
+    said = failing(clone, path, first_segment(path))
+    words = "pretrain: asks 8 GPUs a node, nodes of partition main have 2"
+    assert words in said
+    after = shell("squeue", "-h", "--states=all", "-o", "%i")
+    assert set(after.split()) <= set(before.split())  # old ones may be forgotten
+
+
+def test_a_job_that_sees_no_gpu_stops_and_is_not_tried_again(clone, tmp_path):
+    path = write_config(tmp_path)
+    target = first_segment(path)
+    said = failing(clone, path, target, RANDOMMASK_FAKE_GPUS="")
+    assert "this job was given 1 GPUs and sees none" in said
+    assert "Trying to restart" not in said
+    assert re.search(r"failed:\npretrain segment=dnabert/step-\d+: this job was", said)
+    assert not target.exists()
+
+
+def test_an_input_error_is_tried_once(clone, tmp_path):
+    path = write_config(tmp_path)
+    target = first_segment(path)
+    run(clone, path, tmp_path / "results/corpus/synthetic/manifest.json")
+    [shard, *_] = sorted((tmp_path / "results/corpus/synthetic").glob("*.npy"))
+    spoilt = bytearray(shard.read_bytes())
+    spoilt[-1] ^= 1
+    stat = shard.stat()
+    shard.write_bytes(spoilt)
+    os.utime(shard, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    said = failing(clone, path, target)
+    assert "Trying to restart" not in said
+    assert re.search(rf"pretrain segment=dnabert/step-\d+: .*{shard.name}", said)

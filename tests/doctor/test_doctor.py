@@ -15,8 +15,9 @@ from made import ROOT
 from randommask.doctor import __main__ as doctor
 from randommask.doctor import machine, needs
 from randommask.doctor.finding import ask
-from randommask.experiment import file, form
+from randommask.experiment import encoders, file, form
 from randommask.experiment.sections import Experiment
+from randommask.plan import __main__ as plan
 
 PAPER = file.whole(file.read(ROOT / "config" / "config.yaml"))
 LINEAR = {"control": "kmer-linear", "grid": {"k": [3], "strength": [1]}}
@@ -179,21 +180,37 @@ def of(config):
     return form.read(Experiment, config)
 
 
-def test_disk_counts_what_is_not_there(paper, tmp_path, monkeypatch):
-    need = sum(needs._needed(paper).values())
-    assert 4e10 < need < 9e10
-    (tmp_path / "results" / "pretrain" / "dnabert" / "step-480000").mkdir(parents=True)
-    left = need - sum(needs._needed(paper).values())
-    assert left == 4 * 4 * 89_196_549  # encoder and state, no milestone
+def job(folder, **wildcards):
+    """A job that downloads an encoder into a folder of `resources`."""
+    return plan.Job("download_encoder", wildcards, [], [f"{folder}/nt"], 0, 1)
+
+
+def test_disk_is_what_plan_says(paper, monkeypatch):
+    """The same bytes, written alike: what stays, and what a segment has beside."""
+    told = encoders.segment(paper, "dnabert", 480_000)
+    out = "results/pretrain/dnabert/step-480000"
+    planned = [plan.Job("pretrain", {}, [], [out], 8, 16, told), job("resources")]
+    planned[1].wildcards["released"] = "nt"
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**9))
-    assert states(needs.disk(paper)) == [("problem", "disk")]
+    [finding] = needs.disk(paper, planned)
+    assert finding.state == "problem"
+    printed = plan.report(planned, plan.Estimator(paper, None), 8, 16, 400.0)
+    whole = next(line for line in printed if line.startswith("all ")).split()
+    assert f"free, {whole[-2]} {whole[-1]} needed" in finding.found
+    beside = next(line for line in printed if line.startswith("disk while a segment"))
+    amount = beside.partition(": ")[2].partition(" more")[0]
+    assert f" and {amount} while a segment runs" in finding.found
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**12))
-    assert states(needs.disk(paper)) == [("ok", "disk")]
+    assert states(needs.disk(paper, planned)) == [("ok", "disk")]
 
 
-def test_each_disk_is_told_by_itself(config, tmp_path, monkeypatch):
-    config["pathvars"] = {**config["pathvars"], "resources": "/elsewhere/resources"}
+def test_where_nothing_can_be_planned_the_disk_is_a_warning(paper):
+    [finding] = needs.planned_disk(paper, "none.yaml", None)
+    assert finding.state == "warning" and "not known: snakemake: " in finding.found
+
+
+def test_each_disk_is_told_by_itself(paper, tmp_path, monkeypatch):
     disks = {"/": 5, str(tmp_path): 6}
     monkeypatch.setattr(needs, "_device", lambda path: disks[str(path)])
     usage = shutil.disk_usage("/")
@@ -201,7 +218,8 @@ def test_each_disk_is_told_by_itself(config, tmp_path, monkeypatch):
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: usage._replace(free=free[str(path)])
     )
-    text = said(needs.disk(of(config)))
+    planned = [job("resources", released="nt"), job("/elsewhere", released="nt")]
+    text = said(needs.disk(paper, planned))
     assert "ok       disk        1 TB free" in text
     assert "problem  disk        100 MB free" in text and "free some in /," in text
 
@@ -318,7 +336,7 @@ def test_a_problem_is_the_exit_status(commands, tmp_path, monkeypatch, capsys):
     }
     path.write_text(yaml.safe_dump(config))
     monkeypatch.setattr(machine, "packages", lambda: iter(()))
-    monkeypatch.setattr(needs, "disk", lambda config: iter(()))
+    monkeypatch.setattr(needs, "planned_disk", lambda *told: iter(()))
     with pytest.raises(SystemExit) as stopped:
         doctor.main(["--offline", "--configfile", str(path)])
     assert stopped.value.code == 1

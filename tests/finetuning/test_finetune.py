@@ -109,7 +109,7 @@ def test_learns_three_classes_in_bf16_with_padding(folder, tmp_path):
     assert {"p0", "p1", "p2"} < predictions.keys()
 
 
-def test_learns_a_regression_with_two_targets(folder, tmp_path):
+def test_learns_a_regression_with_two_targets(folder, tmp_path, capsys):
     splits = {}
     for index, name in enumerate(("train", "dev", "test")):
         sequences, labels = planted(index, 360, 3)
@@ -119,6 +119,9 @@ def test_learns_a_regression_with_two_targets(folder, tmp_path):
     data = write(tmp_path / "r", splits, "regression", targets=("dev", "hk"))
     report, predictions, history = run(
         folder, data, tmp_path, hparams(metric="pearson", epochs=12)
+    )
+    assert (
+        "step 276 of 276, 0:00:00 left: epoch 12, train loss" in capsys.readouterr().err
     )
     assert report["score"] > 0.8
     assert report["test"]["pearson_0"] > 0.8 and report["test"]["pearson_1"] > 0.8

@@ -105,7 +105,7 @@ def test_what_the_paper_says_holds(tmp_path, planted):
     assert f"> {EXPERIMENT['notice']}" in text
     for number, title in observations.TITLES.items():
         assert f"| {number}. {title} | holds |" in text
-    gain = by_name(lines, "NT: mean gain")
+    gain = by_name(lines, '"NT": mean gain')
     assert float(gain["value"]) == pytest.approx(10.0)
     # Table 2 prints 80.39 -> 84.34 for SSP and 88.43 -> 90.88 for PD.
     assert gain["detail"] == "above 0 on 2 of 2 tasks; the paper prints +3.20"

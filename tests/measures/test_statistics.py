@@ -272,7 +272,7 @@ def test_only_seeds_of_both_runs_are_paired(tmp_path):
     missing = find(lines, "test rows", "+RandomMask", "PD-tata")
     assert missing["note"] == "no two runs of one seed" and missing["low"] == ""
     text = (tmp_path / "statistics.md").read_text()
-    assert "+RandomMask, PD-tata: no two runs of one seed." in text
+    assert '"+RandomMask", PD-tata: no two runs of one seed.' in text
 
 
 def test_nothing_made_yet_is_a_page_of_its_own(tmp_path):
@@ -310,6 +310,13 @@ def test_ranks_share_and_leave_out():
     assert found.rows == ("r0", "r1") and found.datasets == ("d0", "d1", "d3")
     assert found.ranks_DR.tolist() == [[1.5, 1.5], [1, 2], [2, 1]]
     assert ranks.friedman(found) is None and ranks.critical_difference(found) is None
+
+
+def test_a_tie_for_the_highest_is_counted_once():
+    found = table3([[3.0, 2.0, None, 1.0], [3.001, 1.0, 5.0, 2.0], [None] * 4])
+    won, tied, compared = ranks.highest(found)
+    assert won == {"r0": 1, "r1": 1, "r2": 0} and (tied, compared) == (1, 3)
+    assert sum(won.values()) + tied == compared
 
 
 def test_nemenyi_and_friedman():

@@ -6,6 +6,7 @@ import glob
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -172,6 +173,8 @@ def test_a_signal_saves_and_the_same_command_goes_on(corpus, whole, tmp_path, nu
     assert checkpoints(output)
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
     assert "going on from" in done.stderr
+    told = r"^step \d+ of \d+, \d+:\d\d:\d\d left: loss "
+    assert re.search(told, done.stderr, re.MULTILINE)
     assert_same(output, whole)
 
 

@@ -715,3 +715,23 @@ def test_weights_beside_the_sizes_are_the_encoders():
             sizes = experiment.architectures[keys.architecture]
             weights = cost.parameters(sizes, vocab_size(keys.k)) / 1e6
             assert row.at == pytest.approx(weights, rel=0.05)
+
+
+def test_unequal_budgets_are_said_beside_the_answer():
+    def row(label, seen):
+        origin = {"tokens": "6-mers", "step": 10, "seen": seen, "kept": "a/step-1"}
+        return ComparedRow(
+            label=label,
+            encoder=label,
+            tokenization="overlapping",
+            pretraining=None if seen is None else {**origin, "jobs": {"a/step-1": 1.0}},
+            has_order=False,
+        )
+
+    equal = [row("a", 1000), row("b", 1000), row("untrained", None)]
+    assert answer.budgets(equal) == []
+    [said] = answer.budgets([*equal, row("c", 250_000)])
+    assert said == (
+        'Unequal budgets: pretraining saw 1 k tokens: "a", "b"; 250 k tokens: "c".'
+        " Part of a difference may be this."
+    )

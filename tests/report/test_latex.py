@@ -56,8 +56,14 @@ def folder(tmp_path_factory):
     listed = ("--datasets", CONFIG / "datasets.tsv")
     write("table1", {}, *listed)
     chosen = {"epochs": 3, "batch_size": 32, "learning_rate": 3e-5}
+    printed = ("--published", CONFIG / "published" / "recipes.csv")
     recipe = {"recipe": "table5", "used": True, "settings": {"betas": [0.9, 0.999]}}
-    write("table5", recipe | {"datasets": dict.fromkeys(DATASETS, chosen)}, *listed)
+    write(
+        "table5",
+        recipe | {"datasets": dict.fromkeys(DATASETS, chosen)},
+        *listed,
+        *printed,
+    )
     for which, rows in (("table2", ROWS2), ("table3", ROWS3)):
         flags = ["--published", CONFIG / "published" / f"{which}.csv", "--runs", runs]
         if which == "table3":

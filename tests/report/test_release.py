@@ -174,7 +174,7 @@ def test_the_controls_stand_beside_it(sources):
     text = (release(sources) / "README.md").read_text()
     assert "| data set | metric | RandomMask | No pretraining | k-mer counts |" in text
     assert re.search(r"\| SSP \| MCC \| \S+ \u00b1 \S+ \|  \|  \|", text)
-    assert re.search(r'to "No pretraining": RandomMask \S+ \(n = 2\)', text)
+    assert re.search(r'to "No pretraining": "RandomMask" \S+ \(n = 2\)', text)
     assert "The first column is this encoder" in text
 
 
@@ -320,7 +320,7 @@ def test_what_is_odd_about_a_run_is_told_and_checks(sources, dataset, spoil, fla
     ]
     assert line["note"] == note
     text = (folder / "README.md").read_text()
-    assert f"- \u2020 RandomMask, {dataset}: {note}." in text
+    assert f'- \u2020 "RandomMask", {dataset}: {note}.' in text
     done = check(folder)
     assert done.returncode == 0, done.stderr
     assert f"over 2 seeds ({note})" in done.stdout
@@ -354,12 +354,12 @@ def test_a_missing_run_stops_it_or_is_told(sources):
         release(sources)
     assert not (sources / "out" / "mine").exists()
     folder = release(sources, "--partial")
-    assert "RandomMask, SSP: no run of seed 1" in (folder / "README.md").read_text()
+    assert '"RandomMask", SSP: no run of seed 1' in (folder / "README.md").read_text()
     assert not list(folder.glob("runs/mine/overlapping/SSP/seed1"))
     run.parent.with_name("seed2").rename(sources / "aside")
     folder = release(sources, "--partial")
     text = (folder / "README.md").read_text()
-    assert "No run, so the cell is empty: RandomMask: SSP." in text
+    assert 'No run, so the cell is empty: "RandomMask": SSP.' in text
     assert "RandomMask, SSP: no run\n" in check(folder).stdout
     assert len(ModelCard(text).data.eval_results) == len(SETS) - 1
 

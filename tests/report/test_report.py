@@ -1,6 +1,7 @@
 """The report is whole, carries every number, and asks nothing of the network."""
 
 import base64
+import hashlib
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import zlib
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from made.results import (
     CONFIG,
@@ -26,8 +28,9 @@ from made.results import (
     stairs,
 )
 
-from randommask.measures import statistics
+from randommask.measures import quantities, statistics
 from randommask.measures.records import write_csv
+from randommask.report import views
 from randommask.report.__main__ import main
 from randommask.report.pictures import DATASETS as DATASETS_FIGURE
 from randommask.report.pictures import FIGURES, RANKS
@@ -80,12 +83,13 @@ def make_tables(folder, datasets=DATASETS):
             flags += ["--averages", out / "table3_averages.csv"]
         write(which, names | {"rows": rows, "seeds": [0]}, *flags)
     write("table1", names, *listed)
+    printed = ("--published", CONFIG / "published" / "recipes.csv")
     chosen = {"epochs": 3, "batch_size": 32, "learning_rate": 3e-5}
     for which in ("table4", "table5"):
         recipe = {"recipe": which, "used": which == "table5"}
         recipe["settings"] = {"optimizer": "AdamW", "betas": [0.9, 0.999]}
         recipe["datasets"] = {name: chosen for name in datasets}
-        write(which, recipe, *listed)
+        write(which, recipe, *listed, *printed)
     summaries = [make_summary(folder / "benchmark", name) for name in datasets]
     write("datasets", {}, "--summaries", *summaries)
     write_csv(out / "leaks.csv", LEAKS)
@@ -103,9 +107,13 @@ def make_tables(folder, datasets=DATASETS):
     return out
 
 
+ROLE_OF = {"baseline": "dnabert", "randommask": "randommask"}
+
+
 def report(folder, experiment=EXPERIMENT, config=None):
     hparams = {
         "experiment": experiment,
+        "roles": ROLE_OF,
         "config": config or {"seed": 1, "note": "a < b & c"},
     }
     flags = [f"--{name}={folder / name}" for name in ("tables", "figures")]
@@ -123,7 +131,20 @@ def made(tmp_path_factory):
         png(folder / "figures" / f"{figure.name}.png")
     make_tables(folder)
     make_statistics(folder)
+    make_views(folder / "figures")
     return folder
+
+
+def make_views(figures):
+    """A few points and a small map of each encoder that has a role."""
+    for encoder in ROLE_OF.values():
+        (figures / "attention").mkdir(parents=True, exist_ok=True)
+        (figures / "embeddings").mkdir(parents=True, exist_ok=True)
+        np.savez(figures / "attention" / f"{encoder}.npz", map=np.full((2, 4, 4), 0.25))
+        lines = ["step,kmer,center,x,y"]
+        for step in (0, 100):
+            lines += [f"{step},A{pair}A,{pair},{step},1.5" for pair in ("AC", "GT")]
+        (figures / "embeddings" / f"{encoder}.csv").write_text("\n".join(lines) + "\n")
 
 
 def make_statistics(folder):
@@ -178,14 +199,20 @@ def test_html_nests_and_links_lead_somewhere(text):
 
 
 def test_nothing_is_asked_of_the_network(text):
+    """One script, which the policy names by its hash; what it draws is data."""
+    scripts = [a for tag, a in Page(text).tags if tag == "script"]
+    assert [a.get("type") for a in scripts] == ["application/json"] * 2 + [None]
     for tag, attributes in Page(text).tags:
-        assert tag not in {"script", "iframe", "object", "embed", "video", "audio"}
+        assert tag not in {"iframe", "object", "embed", "video", "audio"}
         for name in ("src", "href", "srcset"):
             if name in attributes:
                 assert attributes[name].startswith(("data:", "#"))
     assert "url(" not in text
     assert "@import" not in text
+    assert "fetch(" not in text and "XMLHttpRequest" not in text
     assert "default-src 'none'" in text
+    digest = hashlib.sha256(views.SCRIPT.encode()).digest()
+    assert f"script-src 'sha256-{base64.b64encode(digest).decode()}'" in text
 
 
 def test_pictures_are_inside_and_described(made, text):
@@ -214,7 +241,7 @@ def test_what_leaks_is_said_before_the_scores(text):
     assert "734 of 810" in text and "50.50" in text
 
 
-def test_the_answer_comes_first(text):
+def test_who_is_best_comes_after_the_claims(text):
     def average(row):
         names = [name for name in DATASETS if name != "EAP"]
         run = (row["encoder"], row["tokenization"])
@@ -222,21 +249,102 @@ def test_the_answer_comes_first(text):
 
     best = max(ROWS3, key=average)
     words = re.search(r'<p class="answer">(.*?)</p>', text)[1]
-    assert f"{best['label']} has the highest mean over the 27 classification" in words
-    assert f"{average(best):.2f}" in words
-    won = {row["label"]: 0 for row in ROWS3}
+    plain = re.sub("<.*?>", "", words)
+    start = f"&#34;{best['label']}&#34; has the highest mean over the 27 classification"
+    assert start in plain
+    assert f"{average(best):.2f}" in plain
+    won, ties = {row["label"]: 0 for row in ROWS3}, 0
     for name in DATASETS:
         values = {
             row["label"]: score(row["encoder"], row["tokenization"], name, 0)
             for row in ROWS3
         }
-        for label, value in values.items():
-            won[label] += round(100 * value, 2) == round(100 * max(values.values()), 2)
+        highest = [
+            label
+            for label, value in values.items()
+            if round(100 * value, 2) == round(100 * max(values.values()), 2)
+        ]
+        ties += len(highest) > 1
+        won[highest[0]] += len(highest) == 1
     for label, count in won.items():
         assert f">{count} of 28</td>" in text, label
+    assert f"{ties} are ties" in plain
     # Among these four rows' printed numbers TF-M-2 and CPD-notata are not RandomMask's.
-    assert "the paper prints +RandomMask as best on 26 of 28" in words
-    assert text.index("answer") < text.index('id="table3"')
+    assert "the paper prints &#34;+RandomMask&#34; as best on 26 of 28" in plain
+    assert text.index('id="claims"') < text.index('id="answer"')
+    assert text.index('id="answer"') < text.index('id="table3"')
+
+
+def test_a_card_for_each_claim_opens_the_page(text):
+    cards = re.findall(
+        r'<article class="card (.*?)" id="(.*?)">(.*?)</article>', text, 16
+    )
+    assert [place for _, place, _ in cards] == [
+        "claim-randommask",
+        *(f"observation-{n}" for n in (1, 2, 3)),
+    ]
+    first = re.sub("<.*?>", "", cards[0][2])
+    assert cards[0][0] == "does-not-hold"
+    for words in (
+        "\u22127.25 points, 95 % interval \u22129.50 to \u22124.75, p 0.030",
+        "3 of 27 sets won, 1 tied",
+        "+8.60 points, 95 % interval +5.68 to +11.77, p &lt; 0.001; 26 of 27 sets won",
+        "best of all rows on 26 of 28",
+    ):
+        assert words in first
+    assert "DNABERT +10.25, NT +10.01 points" in cards[1][2]
+    for _, _, body in cards:
+        assert re.findall(r'<a href="#(.*?)">', body)
+    title = re.search("<title>(.*?)</title>", text)[1]
+    assert title.startswith(
+        "RandomMask falls behind the baseline (-7.25 points); obser"
+    )
+    assert re.search("<h1>(.*?)</h1>", text)[1] in title
+
+
+def test_a_quantity_has_one_value(made, text):
+    """Every number with a name is written alike wherever the page has it."""
+    found = {}
+    for name, shown in re.findall(r'data-quantity="(.*?)">(.*?)</data>', text):
+        found.setdefault(name, set()).add(shown.replace("\u2212", "-"))
+    known = quantities.read(made / "tables", made / "figures")
+    assert {"difference/+RandomMask", "wins/+RandomMask"} <= found.keys()
+    for name, shown in found.items():
+        assert shown == {str(known[name])}, name
+    gains = [q for name, q in known.items() if name.startswith("overlap gain/")]
+    assert gains
+    for quantity in gains:  # the card, Table 2, the observations
+        parts = [text[text.index(f'id="{place}"') :] for place in ("table2", "claims")]
+        parts.append((made / "tables" / "observations.md").read_text())
+        parts.append((made / "tables" / "table2.md").read_text())
+        for part in parts:
+            assert str(quantity) in part.replace("\u2212", "-")
+
+
+def test_table_2_is_of_the_sets_that_it_names(made):
+    """A column of one set has its name; of all sets of a task its mean is Table 3's."""
+    columns = (made / "tables" / "table2.md").read_text()
+    assert "| EMP (10) | TF-M (5) |" in columns and "| SSP | EAP |" in columns
+    known = quantities.read(made / "tables", made / "figures")
+    line = next(
+        line
+        for line in columns.splitlines()
+        if line.startswith("| DNABERT | over")
+        and "| overlapping | overlapping |" in line
+    )
+    assert str(known["mean/DNABERT/EMP"]) in line
+    assert str(known["score/DNABERT/SSP"]) in line
+
+
+def test_abbreviations_are_spelled_out_once(text):
+    for words in ("epigenetic marks prediction", "Matthews correlation coefficient"):
+        assert text.count(words) == 1
+    assert text.index("EMP: epigenetic") < text.index('id="table3"')
+
+
+def test_settings_are_folded(text):
+    part = text[text.index('<section id="settings">') :]
+    assert part.index("<details>") < part.index("note: a &lt; b &amp; c")
 
 
 def test_notice_config_and_versions(made, text):
@@ -253,7 +361,7 @@ def test_notice_config_and_versions(made, text):
 
 def test_statistics_stand_beside_their_plot(text):
     part = text[text.index('<section id="statistics">') : text.index('id="figures"')]
-    assert part.index('<img class="narrow"') < part.index("+RandomMask - DNABERT")
+    assert part.index('<img class="narrow"') < part.index("+RandomMask&quot; - ")
     assert "<td>3 / 1 / 23</td>" in part
     assert "<b>\u22127.25 [\u22129.50, \u22124.75]</b>" in part
     assert "mean ranks differ at 0.05" in part
@@ -266,7 +374,7 @@ def test_warnings_are_gathered(tmp_path):
     make_tables(tmp_path)
     text = report(tmp_path)
     part = text[text.index('<section id="warnings">') :]
-    assert "<li>DNABERT SSP seed 0: constant predictions</li>" in part
+    assert "<li>&#34;DNABERT&#34;, SSP: seed 0: constant predictions</li>" in part
     assert "<li>Warning, 28 alike" in part
     assert "no run is missing or flagged" in report(tmp_path / "nothing")
 
@@ -342,9 +450,20 @@ def test_names_cannot_break_the_page(tmp_path):
     )
     text = report(tmp_path)
     Page(text)
-    assert "<script>" not in text
+    assert "<script>alert" not in text
     assert "<b>constant" not in text
     assert "&lt;b&gt;constant" in text
+
+
+def test_views_carry_the_numbers(text):
+    found = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    points, maps = map(json.loads, found)
+    first = points["encoders"][0]
+    assert first["label"] == "DNABERT" and first["kmers"] == ["AACA", "AGTA"]
+    assert first["steps"]["100"] == [[100, 100], [1.5, 1.5]]
+    kept = np.frombuffer(base64.b64decode(maps["encoders"][1]["map"]), "<u2")
+    assert maps["encoders"][1]["shape"] == [2, 4, 4]
+    assert kept.shape == (32,) and abs(kept / 65535 - 0.25).max() < 1e-5
 
 
 MEASURE = """<script>addEventListener("load", () => parent.postMessage(
@@ -381,6 +500,49 @@ def test_a_browser_does_not_scroll_sideways(text, tmp_path, width):
     outer, inner, needed = map(int, title.split(","))
     assert outer == width
     assert needed == inner
+
+
+POINT = """<script>addEventListener("load", () => setTimeout(() => {
+    const said = [];
+    for (const canvas of document.querySelectorAll("canvas")) {
+        const box = canvas.getBoundingClientRect();
+        const at = (share) => 1 + share * canvas.clientWidth;
+        const [x, y] = said.length ? [0.01, 0.01] : [205 / 210, 103.5 / 210];
+        canvas.dispatchEvent(new PointerEvent("pointermove",
+            {clientX: box.left + at(x), clientY: box.top + at(y)}));
+        said.push(canvas.parentNode.querySelector("output").textContent);
+    }
+    const letters = document.querySelector("input[type=search]");
+    letters.value = "gt";
+    letters.oninput();
+    said.push(document.querySelector("output").textContent);
+    document.title = said.join("|");
+}, 300))</script></head>"""
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+def test_a_browser_tells_what_is_pointed_at_and_filters(text, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(
+        re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text).replace(
+            "</head>", POINT
+        )
+    )
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    flags += f" --user-data-dir={tmp_path}/profile --dump-dom"
+    found = subprocess.run(
+        ["chromium", *flags.split(), "--virtual-time-budget=5000", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    title = re.search(r"<title>(.*?)</title>", found.stdout)[1].split("|")
+    assert title == [
+        "AACA, centre AC; 2 of 2 k-mers",
+        "[CLS] looks at [CLS]: 25.0 %",
+        "1 of 2 k-mers",
+    ]
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")

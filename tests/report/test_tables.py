@@ -41,6 +41,8 @@ def table(folder, which, hparams, runs=None, extra=()):
     if runs is not None:
         published = CONFIG / "published" / f"{which}.csv"
         flags += ["--runs", str(runs), "--published", str(published)]
+    if which in ("table4", "table5"):
+        flags += ["--published", str(CONFIG / "published" / "recipes.csv")]
     if which == "table3":
         flags += ["--averages", str(folder / "table3_averages.csv")]
     for kind in ("csv", "md"):
@@ -238,11 +240,11 @@ def test_the_distance_to_each_control_is_told(tmp_path):
         told[len(told)] = re.findall(r"Mean distance over n data sets to (.*)", text)
     assert told[0] == []
     assert told[1] == [
-        '"no pretraining": +RandomMask +22.50 (n = 2).',
-        '"k-mer counts, linear": +RandomMask -10.00 (n = 1).',
+        '"no pretraining": "+RandomMask" +22.50 (n = 2).',
+        '"k-mer counts, linear": "+RandomMask" -10.00 (n = 1).',
     ]
     [line] = told[2]
-    assert "+RandomMask -10.00 (n = 1), no pretraining -40.00" in line
+    assert '"+RandomMask" -10.00 (n = 1), "no pretraining" -40.00' in line
 
 
 def test_one_seed_has_no_spread(tmp_path):
@@ -272,8 +274,8 @@ def test_missing_runs_are_empty_cells_and_listed(tmp_path):
     assert averages["NT*", "PD"]["mean"] == averages["NT*", "PD"]["delta"] == ""
     assert averages["DNABERT", "PD"]["mean"] != ""
     text = (folder / "table3.md").read_text()
-    assert r"No run, so the cell is empty: NT\*: PD-tata." in text
-    assert "+RandomMask: every cell" in text
+    assert r'No run, so the cell is empty: "NT\*": PD-tata.' in text
+    assert '"+RandomMask": every cell' in text
 
 
 def test_flags_are_marked_and_carried(tmp_path):
@@ -283,7 +285,7 @@ def test_flags_are_marked_and_carried(tmp_path):
     folder = table3(tmp_path, tmp_path / "finetune", ROWS3[:2], ["SSP"], [0, 1])
     line = next(d for d in read(folder / "table3.csv") if d["row"] == "DNABERT")
     assert line["note"] == "seed 1: constant predictions"
-    assert "\u2020 DNABERT, SSP: seed 1" in (folder / "table3.md").read_text()
+    assert '\u2020 "DNABERT", SSP: seed 1' in (folder / "table3.md").read_text()
     assert r"$^{\dagger}$" in (folder / "table3.tex").read_text()
 
 
@@ -401,18 +403,24 @@ def test_recipes_are_the_printed_ones(tmp_path):
     }
     table(tmp_path, "table5", hparams)
     text = (tmp_path / "table5.md").read_text()
-    assert "| Setting | EMP | TF | CPD | PD | SSP | EAP |" in text
+    assert "| Printed by the paper | EMP | TF | CPD | PD | SSP | EAP |" in text
     assert "| Batch size | 32 | 32 | 32 | 32 | 32 | 64 |" in text
     assert "| Training epochs | 100 | 10 | 10 | 5 | 10 | 10 |" in text
     assert "| Learning rate | 3e-5 | 1e-4 | 1e-4 | 1e-4 | 1e-4 | 1e-4 |" in text
     assert "0.9, 0.999" in text
+    assert "Ours, of the recipe" not in text  # nothing differs, nothing is added
     datasets["TF-H-2"]["epochs"] = 3
-    table(tmp_path, "table5", hparams)
+    table(tmp_path, "table5", hparams | {"settings": settings | {"clip": 1.0}})
     lines = read(tmp_path / "table5.csv")
     listed = [
-        d["value"] for d in lines if (d["setting"], d["group"]) == ("epochs", "TF")
+        (d["value"], d["printed"])
+        for d in lines
+        if (d["setting"], d["group"]) == ("epochs", "TF")
     ]
-    assert listed == ["10, 3"]
+    assert listed == [("10, 3", "10")]
+    printed, ours = (tmp_path / "table5.md").read_text().split("| Ours, of the recipe")
+    assert "| Training epochs | 100 | 10 | 10 |" in printed and "Clip" not in printed
+    assert "| Training epochs | 100 | 10, 3 | 10 |" in ours and "| Clip | 1 |" in ours
     with pytest.raises(InputError, match="recipe: found 'table5'"):
         table(tmp_path, "table4", hparams)
 
@@ -518,7 +526,8 @@ def test_tables_take_a_task_that_the_paper_does_not_have(tmp_path):
     for which in ("table1", "table2", "table5"):
         lines = (tmp_path / f"{which}.md").read_text().splitlines()
         head = next(line for line in lines if line.startswith("|"))
-        assert head.index("SSP") < head.index("enhancers")  # others come last
+        last = "mine" if which == "table2" else "enhancers"
+        assert head.index("SSP") < head.index(last)  # others come last
 
 
 def test_data_page_refuses_what_is_no_summary(tmp_path):

@@ -1,5 +1,6 @@
 """The commands of the README: plans of the paper, and every rule run once, small."""
 
+import base64
 import csv
 import json
 import os
@@ -17,6 +18,8 @@ from made.config import micro
 from made.encoders import publish_esm
 
 from randommask.experiment.pages import FIGURES, TABLES
+from randommask.plan.__main__ import entries
+from randommask.plan.clean import RECORDS
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 
@@ -184,14 +187,18 @@ def test_every_path_in_a_command_is_quoted(clone):
     assert f"{place}/pretrain/dnabert/step-1600" in starts
 
 
-def test_clean_demo_deletes_nothing_of_ones_own(clone):
-    """docs/extending.md puts it beside the demo's results."""
+def test_clean_demo_deletes_nothing_of_ones_own(clone, monkeypatch):
+    """docs/extending.md puts it beside the demo's results.
+
+    Nor what another config made where the demo would: its record has other settings.
+    """
     own = {
         "encoders/mine/config.json",
         "pretrain/mine/step-200/history.csv",
         "pretrain/dnabert/.state/step-9-00000000/rolling-1.safetensors",
         "finetune/dnabert/overlapping/my-marks/seed1/metrics.json",
         "ablations/mine.csv",
+        "ablations/curriculum.csv",
         "notes.txt",
     }
     of_the_demo = {
@@ -199,7 +206,6 @@ def test_clean_demo_deletes_nothing_of_ones_own(clone):
         "pretrain/dnabert/step-2400/history.csv",
         "finetune/dnabert/overlapping/TF-H-0/seed1/metrics.json",
         "corpus/synthetic/manifest.json",
-        "ablations/curriculum.csv",
         "tables/table3.md",
     }
     results, logs = clone / "results" / "demo", clone / "logs" / "demo"
@@ -212,6 +218,19 @@ def test_clean_demo_deletes_nothing_of_ones_own(clone):
     for name in ("Makefile", "requirements.lock"):
         shutil.copy2(ROOT / name, clone)
 
+    monkeypatch.chdir(clone)
+    profile = "workflow/profiles/demo"
+    for entry in entries(["all", "ablations"], None, profile, "--forceall"):
+        command = entry["command"] or ""
+        if "results/demo/ablations/curriculum.csv" in entry["output"]:
+            command = command.replace("--hparams '{", '--hparams \'{"other": 1, ')
+        for output in entry["output"]:
+            name = base64.b64encode(output.encode()).decode()
+            if os.path.exists(output):
+                record = {"rule": entry["rule"], "shellcmd": command}
+                RECORDS.mkdir(parents=True, exist_ok=True)
+                (RECORDS / name).write_text(json.dumps(record))
+
     def clean_demo(*words):
         return subprocess.run(
             ["make", "clean-demo", *words],
@@ -219,14 +238,17 @@ def test_clean_demo_deletes_nothing_of_ones_own(clone):
             capture_output=True,
             text=True,
             check=True,
+            input="",
             env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
         )
 
     done = clean_demo()
-    listed = re.findall(r"^Would delete results/demo/(.*)$", done.stdout, re.M)
+    listed = set(re.findall(r"^results/demo/(.*)$", done.stdout, re.MULTILINE))
     folders = {name.rpartition("/")[0] for name in of_the_demo}
-    assert set(listed) <= of_the_demo | folders and len(listed) == len(of_the_demo)
-    assert "YES=1 deletes it" in done.stdout
+    assert listed - {"corpus/synthetic/chr1.npy"} <= of_the_demo | folders
+    assert len(listed) == len(of_the_demo) + 1
+    assert "no record tells: results/demo/ablations/curriculum.csv" in done.stdout
+    assert "YES=1 deletes without asking" in done.stdout
     assert all(path.exists() for path in paths)
     clean_demo("YES=1")
     left = {
@@ -253,8 +275,8 @@ def test_the_ablation_of_the_docs(clone):
     example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])
     path = clone / "config" / "ablations.yaml"
     apart = yaml.safe_load(path.read_text())
-    for key, entries in example.items():
-        apart.setdefault(key, {}).update(entries)
+    for key, own in example.items():
+        apart.setdefault(key, {}).update(own)
     path.write_text(yaml.safe_dump(apart))
     jobs = planned("results/ablations/phases.csv", folder=clone)
     assert jobs["pretrain"] == 3 + 6 + 4  # baseline to 100,000, then each its own

@@ -6,6 +6,7 @@ import re
 from randommask.experiment import ablations, encoders, flags, pages, releases
 from randommask.experiment import runs, sections
 from randommask.experiment.datasets import read as read_datasets
+from randommask.experiment import finished
 from randommask.training import launch
 
 RESULTS, RESOURCES, LOGS = (
@@ -23,6 +24,7 @@ OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR, NO_MODEL = (
 GENOMES = {*experiment.genomes}.union(
     *(experiment.encoders[name].genomes for name in OURS)
 )
+FINISHED, NOT_TAKEN = finished.segments(experiment)
 MILESTONES = encoders.milestone_segments(experiment)
 DATASETS = {dataset.dataset: dataset for dataset in runs.benchmark(experiment)}
 

@@ -27,11 +27,13 @@ rule finetune:
         mem_mb=16000,
     params:
         device=launch.device,
+        gpus=launch.gpus_a_node,
         data=subpath(input.summary, parent=True),
         hparams=finetuning_hparams,
     shell:
         r"""
         {params.device} python -m randommask.finetuning \
+            --gpus {params.gpus} \
             --encoder {input.encoder:q} \
             --data {params.data:q} \
             --hparams {params.hparams:q} \
@@ -63,11 +65,13 @@ rule model:
         mem_mb=16000,
     params:
         device=launch.device,
+        gpus=launch.gpus_a_node,
         data=subpath(input.summary, parent=True),
         hparams=finetuning_hparams,
     shell:
         r"""
         {params.device} python -m randommask.finetuning \
+            --gpus {params.gpus} \
             --encoder {input.encoder:q} \
             --data {params.data:q} \
             --hparams {params.hparams:q} \

@@ -12,6 +12,8 @@ rule pretrain:
         "<logs>/pretrain/{segment}.log",
     benchmark:
         "<logs>/benchmarks/pretrain/{segment}.tsv"
+    wildcard_constraints:
+        segment=one_of(set(encoders.segment_names(experiment)) - FINISHED.keys()),
     # Segments wait for one another, and nearly everything waits for the last.
     priority: 2
     conda:
@@ -36,6 +38,27 @@ rule pretrain:
             {params.start} \
             --hparams {params.hparams:q} \
             --tensorboard {params.tensorboard:q}/tensorboard \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule link_segment:
+    """Take a segment that another experiment has finished, by links."""
+    output:
+        directory("<results>/pretrain/{segment}"),
+    log:
+        "<logs>/pretrain/{segment}.log",
+    wildcard_constraints:
+        segment=one_of(FINISHED),
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        source=lambda wildcards: str(FINISHED[wildcards.segment]),
+    shell:
+        r"""
+        python -m randommask.experiment.finished \
+            --source {params.source:q} \
             --output {output:q} >{log:q} 2>&1
         """
 

@@ -131,6 +131,10 @@ rule report:
         averages="<results>/tables/table3_averages.csv",
         observations="<results>/tables/observations.md",
         audit="<results>/tables/audit.md",
+        views=lambda wildcards: pages.views(experiment),
+        table2=at_hand("config/published/table2.csv"),
+        table3=at_hand("config/published/table3.csv"),
+        claims=at_hand("config/published/claims.csv"),
     output:
         report("<results>/report.html", category="Report"),
     log:
@@ -141,6 +145,7 @@ rule report:
     params:
         # provenance is read when the report is made: no input, or it were never done
         results=subpath(output[0], parent=True),
+        published=subpath(input.claims, parent=True),
         benchmarks=BENCHMARKS,
         checksums=CHECKSUMS,
         repository=SOURCE,
@@ -154,6 +159,7 @@ rule report:
             --benchmarks {params.benchmarks:q} \
             --checksums {params.checksums:q} \
             --repository {params.repository:q} \
+            --published {params.published:q} \
             --hparams {params.hparams:q} \
             --output {output:q} >{log:q} 2>&1
         """

@@ -20,14 +20,17 @@ from randommask.experiment.sections import Experiment
 
 
 def examine(
-    experiment: Experiment, offline: bool, profile: str | None = None
+    experiment: Experiment,
+    offline: bool,
+    profile: str | None = None,
+    configfile: str | None = None,
 ) -> Iterator[Finding]:
     """All checks, one after the other."""
     for check in (machine.python, machine.packages, machine.home, machine.gpus):
         yield from check()
     yield from machine.slurm()
     yield from cluster.profile(profile)
-    yield from needs.disk(experiment)
+    yield from needs.planned_disk(experiment, configfile, profile)
     yield from needs.file_system(experiment)
     yield from needs.sources(experiment, offline)
     yield from genomes(experiment)
@@ -47,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     profile = flags.profile or os.environ.get("SNAKEMAKE_PROFILE")
     experiment = load(config_path(flags.configfile, profile))
     problems = 0
-    for finding in examine(experiment, flags.offline, profile):
+    for finding in examine(experiment, flags.offline, profile, flags.configfile):
         print(finding, flush=True)
         problems += finding.state == "problem"
     if problems:

@@ -72,7 +72,7 @@ def profile(name: str | None) -> Iterator[Finding]:
             yield Finding("problem", "slurm", found, advice)
             return
         asked = list(requests(told))
-        yield from _nodes(asked)
+        yield from fits(asked)
         yield from _accounts({request.account for request in asked} - {None})
 
 
@@ -98,22 +98,27 @@ def requests(told: Mapping[str, Any]) -> Iterator[Request]:
     threads = _settings(told.get("set-threads"))
     for rule in sorted({*rules, *threads, "other rules"}):
         own = {**default, **rules.get(rule, {})}
-        nodes = max(1, int(_number(own.get("nodes"), 1)))
-        gpus, model = int(_number(own.get("gpu"))), str(own.get("gpu_model") or "")
-        gpus = math.ceil(gpus / nodes)
-        if gres := re.search(GRES, str(own.get("gres") or "")):
-            model, gpus = gres[1] or model, int(gres[2] or 1)
-        yield Request(
-            rule=rule,
-            partition=own.get("slurm_partition"),
-            account=own.get("slurm_account"),
-            nodes=nodes,
-            gpus=gpus,
-            model=model,
-            minutes=_minutes(own.get("runtime")),
-            mem_mb=_number(own.get("mem_mb")),
-            cpus=int(_number(threads.get(rule), 1)),
-        )
+        yield request(rule, own, int(_number(threads.get(rule), 1)))
+
+
+def request(rule: str, own: Mapping[str, Any], cpus: int) -> Request:
+    """What the resources of a rule's job ask for."""
+    nodes = max(1, int(_number(own.get("nodes"), 1)))
+    gpus, model = int(_number(own.get("gpu"))), str(own.get("gpu_model") or "")
+    gpus = math.ceil(gpus / nodes)
+    if gres := re.search(GRES, str(own.get("gres") or "")):
+        model, gpus = gres[1] or model, int(gres[2] or 1)
+    return Request(
+        rule=rule,
+        partition=own.get("slurm_partition"),
+        account=own.get("slurm_account"),
+        nodes=nodes,
+        gpus=gpus,
+        model=model,
+        minutes=_minutes(own.get("runtime")),
+        mem_mb=_number(own.get("mem_mb")),
+        cpus=cpus,
+    )
 
 
 def _settings(found: Any) -> dict[str, Any]:
@@ -206,7 +211,7 @@ def _limit(text: str) -> float:
     return int(days or 0) * 1440 + hours * 60 + minutes + seconds / 60
 
 
-def _nodes(asked: list[Request]) -> Iterator[Finding]:
+def fits(asked: list[Request]) -> Iterator[Finding]:
     """A line for each rule whose jobs would wait for ever."""
     there, why = nodes()
     if not there:

@@ -15,8 +15,8 @@ from randommask.doctor.finding import Finding
 from randommask.errors import InputError, listing, reason
 from randommask.experiment.encoders import keys, named
 from randommask.experiment.sections import Experiment, LocalCopy, Ours
+from randommask.experiment.units import amount
 from randommask.genome import IUPAC, read_fasta
-from randommask.plan.__main__ import amount
 from randommask.reading import GZIP_MAGIC
 
 if TYPE_CHECKING:

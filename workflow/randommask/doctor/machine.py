@@ -15,8 +15,8 @@ import yaml
 
 from randommask import errors
 from randommask.doctor.finding import Finding, ask, unwritable
+from randommask.experiment.units import amount
 from randommask.files import WORKFLOW
-from randommask.plan.__main__ import amount
 
 ROOT = WORKFLOW.parent
 OLDEST, NEWEST = (3, 11), (3, 12)  # Pythons that the tests run with

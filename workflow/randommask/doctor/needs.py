@@ -12,69 +12,51 @@ from typing import Any
 
 from randommask.data.sources import Repository, Source, parse
 from randommask.doctor.finding import ASK_SECONDS, Finding, existing
+from randommask.errors import InputError
 from randommask.experiment import encoders
 from randommask.experiment.sections import Experiment, Released
-from randommask.plan import work
-from randommask.plan.__main__ import amount
+from randommask.experiment.units import text
+from randommask.plan.__main__ import Estimate, Estimator, Job, jobs, on_disk
 
 SKEW_SECONDS = 1.0  # Snakemake compares the times of files
 
 
-def disk(experiment: Experiment) -> Iterator[Finding]:
-    """Free bytes on each disk, against what the whole config leaves there."""
-    disks: dict[int, tuple[Path, int]] = {}
-    for folder, need in _needed(experiment).items():
-        there = existing(folder)
-        _, before = disks.get(_device(there), (there, 0))
-        disks[_device(there)] = (there, before + need)
-    for there, need in disks.values():
+def disk(experiment: Experiment, planned: list[Job]) -> Iterator[Finding]:
+    """Free bytes on each disk, against what `randommask.plan` says of the jobs."""
+    estimator = Estimator(experiment, None)
+    disks: dict[int, tuple[Path, list[Estimate]]] = {}
+    for job in planned:
+        there = existing(Path(job.outputs[0]) if job.outputs else Path())
+        place = disks.setdefault(_device(there), (there, []))
+        place[1].append(estimator.estimate(job))
+    for there, estimates in disks.values():
         free = shutil.disk_usage(there).free
-        found = f"{amount(free, 'B')} free, about {amount(need, 'B') or '0 B'} needed"
-        if free < need:
+        kept, meanwhile = on_disk(estimates)
+        found = f"{text(free, 'bytes')} free, {text(kept, 'bytes')} needed"
+        if meanwhile:
+            found += f" and {text(meanwhile, 'bytes')} while a segment runs"
+        if free < kept + meanwhile:
             advice = f"free some in {there}, or move pathvars in a config copy"
             yield Finding("problem", "disk", found, advice)
         else:
             yield Finding("ok", "disk", found)
 
 
+def planned_disk(
+    experiment: Experiment, configfile: str | None, profile: str | None
+) -> Iterator[Finding]:
+    """Likewise of all jobs that are left; a warning where Snakemake plans none."""
+    try:
+        planned = jobs(["all"], configfile, profile)
+    except InputError as error:
+        yield Finding("warning", "disk", f"what is needed is not known: {error}")
+        return
+    yield from disk(experiment, planned)
+
+
 def _device(path: Path) -> int:
     """The number of the disk that a folder lies on."""
     return path.stat().st_dev
-
-
-def _needed(experiment: Experiment) -> dict[Path, int]:
-    """Bytes that `all` needs and that lack: of downloads; of shards and encoders."""
-    resources = Path(experiment.pathvars.resources)
-    results = Path(experiment.pathvars.results)
-    fetched = need = rolling = 0
-    for name, source in experiment.sources.items():
-        if not (resources / name).exists():
-            fetched += work.download_bytes(source)
-    for genome in experiment.genome_names:
-        if not (results / "corpus" / genome / "manifest.json").exists():
-            need += work.genome_bases(experiment, genome)
-    wanted = _pretrained(experiment)
-    for name in encoders.segment_names(experiment):
-        is_wanted = encoders.split(name)[0] in wanted
-        if is_wanted and not (results / "pretrain" / name).exists():
-            told = encoders.segment(experiment, *encoders.split(name))
-            left, meanwhile = work.segment_bytes(told)
-            need, rolling = need + left, max(rolling, meanwhile)
-    return {results: need + rolling, resources: fetched}
-
-
-def _pretrained(experiment: Experiment) -> set[str]:
-    """The encoders of tables and figures, and those that they branch from."""
-    tables = (experiment.tables.table2, experiment.tables.table3)
-    wanted = {row.encoder for table in tables for row in table.rows}
-    wanted |= set(experiment.roles.given().values())
-    todo = list(wanted)
-    while todo:
-        branch = getattr(experiment.encoders[todo.pop()], "from_", None)
-        if branch and branch.encoder not in wanted:
-            wanted.add(branch.encoder)
-            todo.append(branch.encoder)
-    return wanted
 
 
 def file_system(experiment: Experiment) -> Iterator[Finding]:

@@ -58,6 +58,7 @@ def pretraining(experiment: Experiment, encoder: str) -> dict[str, Any] | None:
     return {
         "tokens": f"{entry.k}-mers, {entry.tokenization}",
         "step": step,
+        "seen": step * entry.batch * entry.tokens,
         "kept": f"{owner}/step-{end}",
         "jobs": {
             f"{name}/step-{last}": share

@@ -70,6 +70,8 @@ def table_files(experiment: Experiment, name: str) -> Files:
             "summaries": _of_datasets(names, "summary.json"),
             "leaks": _of_datasets(names, "leaks.json"),
         }
+    if name in ("table4", "table5"):
+        return {"datasets": listed, "published": "config/published/recipes.csv"}
     if name not in ("table2", "table3", "statistics", "leaks"):
         return {"datasets": listed}
     table = _table(experiment, name)
@@ -253,7 +255,17 @@ def last_segment(experiment: Experiment, encoder: str) -> str:
 
 def report_hparams(experiment: Experiment, config: dict[str, Any]) -> Told:
     """What the command of the report is told: the config as it was given, too."""
-    return {"config": config, "controls": encoders.controls(experiment)}
+    return {
+        "config": config,
+        "controls": encoders.controls(experiment),
+        "roles": experiment.roles.given(),
+    }
+
+
+def views(experiment: Experiment) -> list[str]:
+    """The points and maps that the report shows to be looked into."""
+    drawn = {name: figure_files(experiment, name) for name in ("fig2", "fig4")}
+    return [*drawn["fig2"]["embeddings"], *drawn["fig4"]["attention"]]
 
 
 def _names(experiment: Experiment) -> list[str]:

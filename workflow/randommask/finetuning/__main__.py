@@ -38,6 +38,7 @@ from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import examples, heads, outputs, purpose
 from randommask.finetuning.fitting import Outcome, fit
 from randommask.finetuning.tuning import Tuning
+from randommask.training import gpu
 from randommask.training.signals import unfailing_stderr
 from randommask.training.state import StateFolder, link_tree
 
@@ -237,7 +238,9 @@ def main(argv: list[str] | None = None) -> None:
         default=SAVE_SECONDS,
         help="time between two states kept for a run that is killed",
     )
+    parser.add_argument("--gpus", type=int, default=0, help="expected here")
     flags = parser.parse_args(argv)
+    gpu.expect(flags.gpus)
     with unfailing_stderr():
         finetune(
             flags.encoder,

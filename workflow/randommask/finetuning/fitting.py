@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from randommask import metrics
+from randommask.experiment.units import progress as far
 from randommask.finetuning.tuning import Tuning
 from randommask.training import state
 from randommask.training.state import StateFolder
@@ -66,12 +67,14 @@ def fit(tuning: Tuning, kept: StateFolder | None = None) -> Outcome:
     kept = kept or StateFolder(None, {}, 0.0)
     start = time.perf_counter()
     progress = _go_on(tuning, kept)
+    before = progress.step
     with kept.stop.heeding():
         while True:
             progress.loss = progress.loss + tuning.step(progress.step)
             progress.step += 1
             if progress.step % tuning.epoch_steps == 0 or progress.step == tuning.steps:
-                _evaluate(tuning, progress)
+                each = (time.perf_counter() - start) / (progress.step - before)
+                _evaluate(tuning, progress, each)
                 if _is_over(tuning, progress):
                     break
             if kept.is_due(progress.step):
@@ -91,8 +94,11 @@ def fit(tuning: Tuning, kept: StateFolder | None = None) -> Outcome:
     )
 
 
-def _evaluate(tuning: Tuning, progress: Progress) -> None:
-    """Close an epoch: its losses, its dev score, and its weights if it is the best."""
+def _evaluate(tuning: Tuning, progress: Progress, each: float) -> None:
+    """Close an epoch: its losses, its dev score, and its weights if it is the best.
+
+    `each` is what a step took so far, in seconds.
+    """
     kind, labels = tuning.data.type, tuning.data.splits["dev"].labels
     train_loss = float(progress.loss) / tuning.epoch_rows(progress.step)
     predictions, dev_loss = tuning.predict("dev")
@@ -100,8 +106,9 @@ def _evaluate(tuning: Tuning, progress: Progress) -> None:
     epoch = len(progress.history) + 1
     progress.history.append((epoch, progress.step, train_loss, dev_loss, score))
     progress.loss = 0.0
+    shown = f"{far(progress.step, tuning.steps, each)}: epoch {epoch}, train loss"
     print(
-        f"epoch {epoch}: train loss {train_loss:.4f}, dev loss {dev_loss:.4f}, "
+        f"{shown} {train_loss:.4f}, dev loss {dev_loss:.4f}, "
         f"dev {metrics.CHOSEN_BY[kind]} {score:.4f}",
         file=sys.stderr,
     )

@@ -27,6 +27,9 @@ import operator
 import statistics
 from collections.abc import Callable, Sequence
 
+from randommask.experiment.units import text
+from randommask.measures.quantities import LINES, cls_shares, last_loss
+from randommask.measures.readers import LABELS
 from randommask.measures.records import Record, mean
 from randommask.measures.scores import token_gains
 
@@ -38,9 +41,6 @@ TITLES = {
 }
 HOLDS, FAILS, UNMEASURED = "holds", "does not hold", "not measured"
 
-_LINES = 3
-"""Lines of a loss history whose mean counts as the loss at one step."""
-
 Lines = list[dict[str, float]]
 
 
@@ -51,6 +51,7 @@ def check(
     reference: float | None,
     threshold: str,
     test: Callable[[float, float], bool],
+    unit: str,
     detail: str = "",
 ) -> Record:
     """One line of the csv: `test(value, reference)`, or not measured without either."""
@@ -61,6 +62,7 @@ def check(
         "check": name,
         "value": None if value is None else round(value, 6),
         "reference": None if reference is None else round(reference, 6),
+        "unit": unit,
         "threshold": threshold,
         "verdict": verdict,
         "detail": detail,
@@ -76,21 +78,22 @@ def finetuning(table2: list[Record]) -> list[Record]:
         gained = sum(gain is not None and gain > 0 for gain in ours)
         detail = f"above 0 on {gained} of {len(ours)} tasks"
         if printed is not None:
-            detail += f"; the paper prints {printed:+.2f}"
-        name = f"{label}: mean gain in per cent points"
-        lines.append(check(1, name, mean(ours), 0.0, "> 0", operator.gt, detail))
-    return lines or [check(1, "mean gain", None, 0.0, "> 0", operator.gt)]
+            detail += f"; the paper prints {text(printed, 'points')}"
+        name = f'"{label}": mean gain in points of per cent'
+        lines.append(
+            check(1, name, mean(ours), 0.0, "> 0", operator.gt, "points", detail)
+        )
+    return lines or [check(1, "mean gain", None, 0.0, "> 0", operator.gt, "points")]
 
 
 def losses(histories: dict[str, Lines], vocab_size: int) -> list[Record]:
     """Observation 2, of the loss: its level at the end, and whether it still falls."""
     start = math.log(vocab_size)
-    ends = {
-        role: statistics.fmean(line["loss"] for line in lines[-_LINES:])
-        for role, lines in histories.items()
-    }
+    ends = {role: last_loss(lines) for role, lines in histories.items()}
     shares = {role: end / start for role, end in ends.items()}
-    detail = "; ".join(f"{role} ends at {end:.3f} nats" for role, end in ends.items())
+    detail = "; ".join(
+        f"{LABELS[role]} ends at {text(end, 'nats')} nats" for role, end in ends.items()
+    )
     checks = [
         check(
             2,
@@ -99,6 +102,7 @@ def losses(histories: dict[str, Lines], vocab_size: int) -> list[Record]:
             shares.get("nonoverlapping"),
             "at most half",
             lambda value, reference: value <= reference / 2,
+            "share",
             detail,
         ),
         check(
@@ -108,6 +112,7 @@ def losses(histories: dict[str, Lines], vocab_size: int) -> list[Record]:
             0.0,
             "> 0",
             operator.gt,
+            "nats",
         ),
     ]
     if "mini" in ends:
@@ -119,6 +124,7 @@ def losses(histories: dict[str, Lines], vocab_size: int) -> list[Record]:
                 ends.get("baseline"),
                 "at most a quarter above",
                 lambda value, reference: value <= 1.25 * reference,
+                "nats",
             )
         )
     return checks
@@ -142,18 +148,18 @@ def phases(history: Lines) -> list[Record]:
         by_phase.setdefault(int(line["phase"]), []).append(line["loss"])
     checks = []
     for phase, own in by_phase.items():
-        width = min(_LINES, len(own) // 2)
+        width = min(LINES, len(own) // 2)
         ends = (own[:width], own[-width:])
         fall = operator.sub(*map(statistics.fmean, ends)) if width else None
         name = f"randommask: fall of the loss within phase {phase}, nats"
-        checks.append(check(2, name, fall, 0.0, "> 0", operator.gt))
+        checks.append(check(2, name, fall, 0.0, "> 0", operator.gt, "nats"))
         if before := by_phase.get(phase - 1):
-            jump = statistics.fmean(own[:_LINES]) - statistics.fmean(before[-_LINES:])
+            jump = statistics.fmean(own[:LINES]) - statistics.fmean(before[-LINES:])
             name = f"randommask: jump of the loss into phase {phase}, nats"
-            checks.append(check(2, name, jump, 0.0, "> 0", operator.gt))
+            checks.append(check(2, name, jump, 0.0, "> 0", operator.gt, "nats"))
     if len(by_phase) < 2:
         name = "randommask: jump of the loss into the next phase, nats"
-        checks.append(check(2, name, None, 0.0, "> 0", operator.gt))
+        checks.append(check(2, name, None, 0.0, "> 0", operator.gt, "nats"))
     return checks
 
 
@@ -164,7 +170,8 @@ def purities(embeddings: dict[str, Lines]) -> list[Record]:
         for role, lines in embeddings.items()
     }
     detail = "; ".join(
-        f"{role}: chance {line['chance']:.3f}, silhouette {line['silhouette']:.3f}"
+        f"{LABELS[role]}: chance {text(line['chance'], 'purity')}, silhouette"
+        f" {text(line['silhouette'], 'purity')}"
         for role, line in last.items()
     )
     values = {role: line["purity"] for role, line in last.items()}
@@ -176,6 +183,7 @@ def purities(embeddings: dict[str, Lines]) -> list[Record]:
             values.get("nonoverlapping"),
             "at least 0.1 above",
             lambda value, reference: value >= reference + 0.1,
+            "purity",
             detail,
         )
     ]
@@ -183,14 +191,9 @@ def purities(embeddings: dict[str, Lines]) -> list[Record]:
 
 def attention(layers: dict[str, Lines]) -> list[Record]:
     """Observation 3: [CLS] mass of the middle layers, a fraction of all attention."""
-    middle, last = {}, {}
-    for role, lines in layers.items():
-        masses = [
-            line["cls_mass"] for line in sorted(lines, key=lambda line: line["layer"])
-        ]
-        last[role] = masses[-1]
-        if len(masses) > 2:
-            middle[role] = statistics.fmean(masses[1:-1])
+    shares = {role: cls_shares(lines) for role, lines in layers.items()}
+    middle = {role: own[0] for role, own in shares.items()}
+    last = {role: own[1] for role, own in shares.items()}
     names = "[CLS] mass of {}'s middle layers against {}"
     return [
         check(
@@ -200,6 +203,7 @@ def attention(layers: dict[str, Lines]) -> list[Record]:
             middle.get("nonoverlapping"),
             "at least twice",
             lambda value, reference: value >= 2 * reference,
+            "share",
         ),
         check(
             3,
@@ -208,6 +212,7 @@ def attention(layers: dict[str, Lines]) -> list[Record]:
             last.get("baseline"),
             "above",
             operator.gt,
+            "share",
         ),
         check(
             3,
@@ -216,6 +221,7 @@ def attention(layers: dict[str, Lines]) -> list[Record]:
             middle.get("baseline"),
             "at most half",
             lambda value, reference: value <= reference / 2,
+            "share",
         ),
     ]
 

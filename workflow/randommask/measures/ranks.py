@@ -47,6 +47,37 @@ def rank(table3: list[Record]) -> Ranks:
     return Ranks(tuple(rows), tuple(complete), ranks)
 
 
+def highest(table3: list[Record], key: str = "mean") -> tuple[dict[str, int], int, int]:
+    """On how many data sets each row is highest alone, on how many some tie for it.
+
+    And how many can be compared: rows without any value are left out, and a data set
+    counts where no other row lacks one. So the rows' counts and the ties add up.
+
+    >>> cells = {"a": (1.0, 2.0, 2.001), "b": (0.0, 3.0, 2.0)}
+    >>> highest([{"row": r, "dataset": d, "mean": v}
+    ...          for r, own in cells.items() for d, v in enumerate(own)])
+    ({'a': 1, 'b': 1}, 1, 3)
+    """
+    by_dataset: dict[str, dict[str, float | None]] = {}
+    rows = {line["row"] for line in table3 if line[key] is not None}
+    for line in table3:
+        if line["row"] in rows:
+            by_dataset.setdefault(line["dataset"], {})[line["row"]] = line[key]
+    won = dict.fromkeys((line["row"] for line in table3), 0)
+    tied = compared = 0
+    for values in by_dataset.values():
+        if len(values) < 2 or None in values.values():
+            continue
+        compared += 1
+        printed = {row: round(value, 2) for row, value in values.items()}
+        best = [row for row in printed if printed[row] == max(printed.values())]
+        if len(best) == 1:
+            won[best[0]] += 1
+        else:
+            tied += 1
+    return won, tied, compared
+
+
 def friedman(ranks: Ranks) -> float | None:
     """p-value of the Friedman test that all rows rank alike (Iman and Davenport).
 

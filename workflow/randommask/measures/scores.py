@@ -157,6 +157,7 @@ def table2(
                     else None,
                     "seeds": len(complete),
                     "datasets": len(names),
+                    "sets": " ".join(names),
                     "published": theirs,
                     "delta": percent(difference(ours, theirs)),
                     "note": "; ".join(notes),

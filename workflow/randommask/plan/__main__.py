@@ -22,6 +22,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from randommask.experiment import encoders, runs
 from randommask.experiment.file import config_path, load
 from randommask.experiment.hparams import Finetuning, Pretraining
 from randommask.experiment.sections import Experiment, Released
+from randommask.experiment.units import amount, text
 from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
 from randommask.plan.schedule import TimedJob
@@ -87,7 +89,14 @@ class Estimate:
 
 def jobs(targets: list[str], configfile: str | None, profile: str | None) -> list[Job]:
     """The jobs that Snakemake would run; `InputError` with its words where it fails."""
-    words = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "plan"]
+    return list(map(job_of, entries(targets, configfile, profile)))
+
+
+def entries(
+    targets: list[str], configfile: str | None, profile: str | None, *flags: str
+) -> list[dict[str, Any]]:
+    """The same as the plug-in `plan` prints them; `flags` are Snakemake's."""
+    words = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "plan", *flags]
     words += ["--configfile", configfile] if configfile else []
     words += ["--profile", profile] if profile else []
     paths = [str(PLUGINS), os.environ.get("PYTHONPATH", "")]
@@ -105,10 +114,11 @@ def jobs(targets: list[str], configfile: str | None, profile: str | None) -> lis
         said = list(filter(None, usage)) or said
         raise InputError(f"snakemake: {' '.join(said[:3]) or 'no dry run'}")
     lines = done.stdout.splitlines()
-    return [_job(json.loads(line)) for line in lines if line.startswith('{"rule"')]
+    return [json.loads(line) for line in lines if line.startswith('{"rule"')]
 
 
-def _job(entry: dict[str, Any]) -> Job:
+def job_of(entry: dict[str, Any]) -> Job:
+    """A job as the plug-in prints it."""
     resources = entry["resources"]
     a_node = resources.get("gpu") or resources.get("gres", "gpu:0").rpartition(":")[2]
     words = shlex.split(entry["command"] or "")
@@ -234,11 +244,11 @@ def timed(planned: list[Job], estimates: list[Estimate]) -> list[TimedJob]:
     ]
 
 
-def amount(value: float, unit: str) -> str:
-    """A number with the prefix that leaves at most three digits before the point."""
-    power = min(int(math.log10(value) // 3), 7) if value >= 1 else 0
-    prefix = ("", "k", "M", "G", "T", "P", "E", "Z")[power]
-    return f"{value / 1000**power:.3g} {prefix}{unit}" if value else ""
+def on_disk(estimates: Iterable[Estimate]) -> tuple[int, int]:
+    """Bytes that jobs leave, and the most that one of them has beside while it runs."""
+    estimates = list(estimates)
+    kept = sum(estimate.disk for estimate in estimates)
+    return kept, max((estimate.scratch for estimate in estimates), default=0)
 
 
 def _groups(every: list[tuple[Job, Estimate]]) -> list[tuple[str, set[str]]]:
@@ -275,11 +285,11 @@ def report(
                 amount(work.tokens, ""),
                 f"{work.flops:.2e}" if work.flops else "",
                 f"{hours:,.1f}" if hours else "",
-                amount(sum(estimate.disk for _, estimate in part), "B"),
+                amount(on_disk(estimate for _, estimate in part)[0], "B"),
             )
         )
     wall = schedule.bound(timed(planned, estimates), gpus, cores) / 3600
-    running = max(estimate.scratch for estimate in estimates)
+    _, running = on_disk(estimates)
     devices = f"{gpus} GPUs" if gpus else f"{cores:g} cores"
     lines += ["", f"wall time on {devices}: at least {wall:,.1f} h"]
     if hours:
@@ -287,7 +297,7 @@ def report(
         lines.append(f"energy: {energy}, without cooling and hosts")
     if running:
         lines.append(
-            f"disk while a segment runs: {amount(running, 'B')} more for checkpoints"
+            f"disk while a segment runs: {text(running, 'bytes')} more for checkpoints"
         )
     lines += [f"speed: {words}" for words, _ in estimator.used.most_common()]
     if estimator.unknown:

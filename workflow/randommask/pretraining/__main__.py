@@ -26,6 +26,7 @@ from randommask.experiment.hparams import Pretraining
 from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
 from randommask.pretraining.trainer import Trainer
+from randommask.training import gpu
 from randommask.training.precision import chosen
 from randommask.training.signals import unfailing_stderr
 from randommask.training.state import STATE_FILE, StateFolder, checksum
@@ -159,8 +160,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     check_processes(arguments.processes)
-    if arguments.gpus and not torch.cuda.is_available():
-        print("warning: no GPU is to be seen: training on the CPU", file=sys.stderr)
+    gpu.expect(arguments.gpus)
     with unfailing_stderr():
         pretrain(
             arguments.corpus,

@@ -6,7 +6,7 @@ good for. Its bytes follow from what it is told: no time, no host, no path.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from randommask import kmers
 from randommask.encoders import cost
 from randommask.encoders.bert import EncoderConfig
 from randommask.experiment.encoders import phases_until
+from randommask.experiment.finished import flat
 from randommask.experiment.hparams import Settings
 from randommask.files import write_text
 
@@ -133,17 +134,8 @@ A BERT encoder of DNA, pretrained by masked k-mer prediction for {done}
 
 
 def _recipe(settings: Settings) -> str:
-    table = _table(("setting", "value"), _flat(settings.values()))
+    table = _table(("setting", "value"), flat(settings.values()))
     return f"## Recipe\n\nThe settings of its pretraining.\n\n{table}"
-
-
-def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by key in alphabetical order, those of a group as `group.key`."""
-    for key, value in sorted(settings.items()):
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _data(settings: Settings, sources: Sequence[tuple[str, str, str]]) -> str:

@@ -25,6 +25,7 @@ from randommask import files, masking
 from randommask.encoders.folder import ENCODER_FILES, MILESTONES, let_go
 from randommask.errors import InputError
 from randommask.experiment.hparams import Pretraining, Settings, SpanMasking
+from randommask.experiment.units import progress as far
 from randommask.pretraining import card, curriculum
 from randommask.pretraining.history import History
 from randommask.pretraining.monitor import Monitor
@@ -164,8 +165,11 @@ class Segment:
         row = self.history.close_row(self.settings, self.done, bound, validation)
         drawn = row | {f"validation_loss/span {m}": v for m, v in spans.items()}
         rate = monitor.tell(self.done, self.trainer.loader.waited, drawn)
-        shown = f"step {self.done} loss {row['loss']:.3f} max span {max_span}"
-        tqdm.write(f"{shown} {rate:.0f} tokens/s", file=sys.stderr)
+        each = monitor.tokens / rate if rate else 0.0
+        shown = f"{far(self.done, self.end, each)}: loss {row['loss']:.3f}"
+        tqdm.write(
+            f"{shown}, max span {max_span}, {rate:.0f} tokens/s", file=sys.stderr
+        )
 
     def alike(self, span: int) -> Settings:
         """The settings, but for masks that compare encoders: spans of one length."""

@@ -6,9 +6,10 @@ r"""Write the report: one HTML file with everything in it.
         --hparams '{"experiment": {"name": "paper", "notice": ""}, "config": {...}}' \
         --output results/report.html
 
-The page loads nothing: style and pictures are inside. Nothing need be at the four
-places in the second and third line; what is there is told as provenance. `controls`,
-the encoders that are controls, may be left out of the last.
+The page loads nothing: style, pictures and the one script are inside. Nothing need be
+at the four places in the second and third line; what is there is told as provenance.
+`controls`, the encoders that are controls, and `roles` may be left out of the last;
+`--published` has the paper's numbers.
 """
 
 import argparse
@@ -20,8 +21,10 @@ from markupsafe import Markup
 
 from randommask.errors import run
 from randommask.experiment.hparams import ReportPage
-from randommask.files import new_file, write_text
-from randommask.report import captions, pictures, sections
+from randommask.files import at_hand, new_file, write_text
+from randommask.measures import quantities
+from randommask.measures.records import read_csv
+from randommask.report import captions, claims, pictures, sections, views
 
 _HERE = Path(__file__).parent
 
@@ -42,24 +45,35 @@ def html(
     )
     template = environment.from_string((_HERE / "page.html").read_text("utf-8"))
 
+    known = quantities.read(tables, figures)
+    labels = _labels(tables / "table3.csv", hparams.roles)
+    made = claims.claims(tables, known, labels, paths["published"])
+    measured = captions.measured(figures, hparams.config, known)
+
     def table(name: str) -> Markup:
         return sections.table(tables, name, hparams.controls)
 
-    measured = captions.measured(figures, hparams.config)
-    ranks = pictures.figures(figures, (pictures.RANKS,), measured)
-    five = pictures.figures(figures, pictures.FIGURES, measured)
+    def drawn(*chosen: pictures.Figure) -> Markup:
+        return pictures.figures(figures, chosen, measured)
+
+    looked_into = {
+        "fig3": views.embeddings(figures, hparams.roles),
+        "fig4": views.attention(figures, hparams.roles),
+    }
+    five = Markup("").join(
+        drawn(figure) + looked_into.get(figure.name, "") for figure in pictures.FIGURES
+    )
     pretrained = paths["runs"].parent / "pretrain"
     parts = [
         ("table3", "Table 3. Every data set", table("table3")),
         ("table2", "Table 2. Overlapping against non-overlapping", table("table2")),
-        ("statistics", "Statistics", ranks + table("statistics")),
+        ("statistics", "Statistics", drawn(pictures.RANKS) + table("statistics")),
         ("figures", "Figures 1 to 5", five),
         ("observations", "The three observations", table("observations")),
         (
             "data",
             "The data as prepared",
-            pictures.figures(figures, (pictures.DATASETS,), measured)
-            + sections.text(tables, "datasets"),
+            drawn(pictures.DATASETS) + sections.text(tables, "datasets"),
         ),
         ("leaks", "What leaks, and the scores without it", table("leaks")),
         ("table1", "Table 1. The tasks", table("table1")),
@@ -74,10 +88,27 @@ def html(
         style=Markup((_HERE / "style.css").read_text("utf-8")),
         name=hparams.experiment.name,
         notice=hparams.experiment.notice,
-        answer=sections.answer(tables),
-        verdicts=sections.verdicts(tables),
+        headline=claims.headline(made),
+        claims=made,
+        spoken=claims.spoken,
+        answer=sections.whole_answer(tables, known),
         parts=parts,
+        script=Markup(views.SCRIPT),
+        policy=Markup(views.POLICY),
     )
+
+
+def _labels(table3: Path, roles: dict[str, str]) -> dict[str, str]:
+    """The row of Table 3 that shows each role's encoder with overlapping tokens."""
+    if not table3.exists():
+        return {}
+    lines = read_csv(table3, ("row", "encoder", "tokenization"))
+    rows = {
+        line["encoder"]: line["row"]
+        for line in reversed(lines)
+        if line["tokenization"] == "overlapping"
+    }
+    return {role: rows[encoder] for role, encoder in roles.items() if encoder in rows}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,11 +117,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     sources = ("runs", "benchmarks", "checksums", "repository")
     for flag in ("tables", "figures", *sources):
         parser.add_argument(f"--{flag}", type=Path, required=True)
+    published = Path(at_hand("config/published/claims.csv")).parent
+    parser.add_argument("--published", type=Path, default=published)
     parser.add_argument("--output", type=new_file, required=True)
     parser.add_argument("--hparams", required=True)
     flags = parser.parse_args(argv)
     hparams = ReportPage.parse(flags.hparams)
-    paths = {name: getattr(flags, name) for name in sources}
+    paths = {name: getattr(flags, name) for name in (*sources, "published")}
     write_text(flags.output, html(flags.tables, flags.figures, hparams, paths))
 
 

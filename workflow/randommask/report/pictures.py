@@ -98,8 +98,13 @@ def figures(
         number = measured.get(figure.name, "")
         numbers = Markup(" <b>Measured:</b> {}").format(number) if number else ""
         parts.append(
-            Markup("<figure>{}<figcaption>{}{}</figcaption></figure>").format(
-                picture, text, numbers
+            Markup('<figure id="{}">{}<figcaption>{}{}</figcaption></figure>').format(
+                _place(figure.name), picture, text, numbers
             )
         )
     return Markup("\n").join(parts)
+
+
+def _place(name: str) -> str:
+    """The figure's own anchor; `datasets` and `ranks` stand in parts of that name."""
+    return name if name.startswith("fig") else f"figure-{name}"

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from randommask.errors import InputError, run
+from randommask.training.launch import ON_CPU, is_fake
 
 POLL_SECONDS = 0.5
 
@@ -111,6 +112,26 @@ class Locks:
         except BlockingIOError:
             return False
         return True
+
+
+def expect(given: int) -> None:
+    """Raise `InputError` in a job that was given GPUs and sees none.
+
+    On processors it would take weeks, and say in the end that all was well. Fake GPUs,
+    of a test, are let through by name.
+    """
+    import torch
+
+    if not given or torch.cuda.is_available():
+        return
+    if is_fake(os.environ):
+        print("warning: fake GPUs: training on the CPU", file=sys.stderr)
+        return
+    raise InputError(
+        f"this job was given {given} GPUs and sees none"
+        f" (CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')});"
+        f" is torch built for CUDA, is the driver new enough? {ON_CPU}=1 trains without"
+    )
 
 
 def execute(count: int, share: int, command: list[str]) -> None:

@@ -4,12 +4,28 @@ Snakemake asks these functions while it plans. They take `resources`, so that it
 what they say as no setting: another number of GPUs trains nothing anew.
 """
 
+import os
+from collections.abc import Mapping
 from typing import Any
+
+ON_CPU = "RANDOMMASK_ON_CPU"
+"""Set where jobs that ask for GPUs are to train on processors: by name, by whoever
+starts Snakemake, or by it on a machine without any."""
+FAKE = "RANDOMMASK_FAKE_GPUS"
+"""Set by tests whose GPUs are none: a job that was given some trains without."""
+
+
+def is_fake(environment: Mapping[str, str]) -> bool:
+    """Whether GPUs that are given are none, by name."""
+    return bool(environment.get(FAKE))
 
 
 def gpus_a_node(wildcards: Any, resources: Any) -> int:
     """GPUs of a job on each of its nodes, as `gpu=` or, over several nodes, `gres=`."""
-    return resources.gpu or int(resources.get("gres", "gpu:0").rpartition(":")[2])
+    if os.environ.get(ON_CPU):
+        return 0
+    told = resources.get("gres", "gpu:0").rpartition(":")[2]
+    return resources.get("gpu", 0) or int(told)
 
 
 def processes(wildcards: Any, resources: Any) -> int:

@@ -133,6 +133,8 @@ class Origin(Section):
     """in words"""
     step: Whole
     """steps of it"""
+    seen: Whole = 0
+    """tokens that it was shown in these steps"""
     kept: Text
     """`<encoder>/step-<n>` of the segment that keeps the weights"""
     jobs: dict[Text, Number]
@@ -185,6 +187,8 @@ class Made(Section):
     """the encoder whose pretraining it is from"""
     step: Whole
     """steps of it"""
+    seen: Whole = 0
+    """tokens that it was shown in these steps"""
     pretraining: Settings
     """all that decides the weights"""
     chromosomes: dict[Name, tuple[Text, ...] | None]
@@ -221,3 +225,5 @@ class ReportPage(Page):
     """as it was given"""
     controls: tuple[Name, ...] = ()
     """encoders that learnt nothing beforehand"""
+    roles: dict[str, str] = Field(default_factory=dict)
+    """the encoder of each role"""

@@ -141,12 +141,12 @@ class Identity(Named):
 class Pathvars(Section):
     """Folders that everything goes to."""
 
-    results: Place = "results"
-    """all that is made"""
+    results: Place = Field(default_factory=lambda _: "results")
+    """all that is made; without it `results/` and the name of the experiment"""
     resources: Place = "resources"
     """all that is downloaded"""
-    logs: Place = "logs"
-    """what each job says, and its times"""
+    logs: Place = Field(default_factory=lambda _: "logs")
+    """what each job says, and its times; without it `logs/` and that name"""
 
 
 class SyntheticRows(Section):
@@ -190,6 +190,9 @@ class Experiment(Section):
     `license` of the encoders that are released"""
     pathvars: Pathvars = Field(default_factory=Pathvars)
     """where `results`, `resources` and `logs` go"""
+    finished: Different[Text] = ()
+    """results of other experiments: what they pretrained of the same name with the same
+    settings is linked to, not trained again"""
     seeds: Some[Seed] = (1, 2, 3)
     """seeds of the fine-tuning runs; tables give mean and sd over them"""
     partial: Flag = False
@@ -244,6 +247,10 @@ class Experiment(Section):
         if not isinstance(found, dict):
             return found
         found = dict(found)
+        named, places = found.get("experiment", {}), found.get("pathvars", {})
+        if isinstance(named, dict) and isinstance(places, dict) and "name" in named:
+            own = {place: f"{place}/{named['name']}" for place in ("results", "logs")}
+            found["pathvars"] = {**own, **places}
         recipes = found.get("recipes", {})
         if isinstance(recipes, dict):
             found["recipes"] = {**PRINTED_RECIPES, **recipes}

@@ -73,7 +73,7 @@ def ablate(
         records += measures.gain_records(row, own, untrained, shared, pairs)
         records += measures.pretraining_records(results, row, partial)
         records += hours.hours_records(results, logs, row, own)
-    said = answer.sentences(kept, compared, hparams.axis)
+    said = answer.sentences(kept, compared, hparams.axis) + answer.budgets(kept)
     gaps = answer.gaps(rows, made, scores, seeds)
     notice = hparams.experiment.notice
     printed = page.sheet_of(hparams, said, gaps, records, shared)

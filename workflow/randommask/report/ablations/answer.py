@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from randommask.experiment.hparams import ComparedRow
+from randommask.experiment.units import amount
 from randommask.report.ablations.measures import Scores, by_seed, margin
 from randommask.report.tables.sheet import number, signed
 
@@ -31,6 +32,27 @@ def sentences(
     if axis:
         said += along(rows, found, axis) + between(rows, found)
     return said
+
+
+def budgets(rows: Sequence[ComparedRow]) -> list[str]:
+    """What to know where rows were pretrained for longer than others; or nothing."""
+    seen = {
+        position: row.pretraining.seen
+        for position, row in enumerate(rows)
+        if row.pretraining and row.pretraining.seen
+    }
+    if len(set(seen.values())) < 2:
+        return []
+    by_budget: dict[int, list[str]] = {}
+    for position, tokens in seen.items():
+        by_budget.setdefault(tokens, []).append(name(rows, position))
+    listed = "; ".join(
+        f"{amount(tokens, '')} tokens: {', '.join(own)}".replace("  ", " ")
+        for tokens, own in sorted(by_budget.items())
+    )
+    return [
+        f"Unequal budgets: pretraining saw {listed}. Part of a difference may be this."
+    ]
 
 
 def best(

@@ -40,8 +40,9 @@ def draw(
     large = style.place(figure, style.TWO_COLUMNS - LARGE - 0.12, 0.22, LARGE, LARGE)
     step = f"step {last['step'].iloc[0]:,}"
     measured = _purity(purity, role, last["step"].iloc[0])
-    _draw_whole(whole, last, middles)
     half = _window(last, cluster, middles[cluster])
+    # the frame stays within the panel, wherever the cluster lies
+    _draw_whole(whole, last, middles, np.abs(middles[cluster]).max() + half)
     _draw_large(large, last, cluster, middles[cluster], half)
     whole.add_patch(
         Rectangle(
@@ -93,10 +94,11 @@ def spread(positions: np.ndarray, room: tuple[float, float]) -> np.ndarray:
 
 
 def _draw_whole(
-    axes: Axes, points: pd.DataFrame, middles: dict[str, np.ndarray]
+    axes: Axes, points: pd.DataFrame, middles: dict[str, np.ndarray], least: float
 ) -> None:
+    """All points and the labels, at least as far as `least` from the origin."""
     scatter(axes, points, 2.2 if len(points) > 1000 else 9)
-    reach = 1.06 * points[["x", "y"]].abs().to_numpy().max()
+    reach = max(1.06 * points[["x", "y"]].abs().to_numpy().max(), 1.02 * least)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
     inch = 2 * reach / WHOLE
     labels = spread(

@@ -27,7 +27,8 @@ def draw(history: dict[str, str], notice: str) -> tuple[Figure, pd.DataFrame]:
     figure = style.new(style.TWO_COLUMNS, 2.95, notice)
     axes = style.place(figure, 0.42, 0.42, style.TWO_COLUMNS - 0.55, 2.1)
     for position, (role, table) in enumerate(tables.items()):
-        _draw_run(axes, role, table, _shared(table, list(tables.values())[:position]))
+        shared = _shared(table, list(tables.values())[:position])
+        _draw_run(axes, role, table, shared, position)
     last = max(table["step"].iloc[-1] for table in tables.values())
     axes.set(xlim=(0, last), ylim=(0, None), xlabel="step", ylabel="loss (nats)")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _thousands(step)))
@@ -55,8 +56,13 @@ def _shared(table: pd.DataFrame, others: list[pd.DataFrame]) -> int:
     return max(lengths)
 
 
-def _draw_run(axes: Axes, role: str, table: pd.DataFrame, shared: int) -> None:
-    """One run; its first `shared` rows are dashed, over the curve they belong to."""
+def _draw_run(
+    axes: Axes, role: str, table: pd.DataFrame, shared: int, position: int
+) -> None:
+    """One run; its first `shared` rows are dashed, over the curve they belong to.
+
+    The dashes of equal bounds stand in each other's gaps, by `position`.
+    """
     colour = style.COLOURS[role]
     axes.plot(table["step"], table["loss"], color=colour, lw=0.5, alpha=0.35)
     start = 0
@@ -66,7 +72,8 @@ def _draw_run(axes: Axes, role: str, table: pd.DataFrame, shared: int) -> None:
         for part, dashes in ((branched, (0, (4, 4))), (own, "-")):
             axes.plot(part["step"], part["smoothed"], color=colour, ls=dashes)
         bound = phase["bound"].iloc[0]
-        axes.plot([start, end], [bound, bound], color=colour, lw=0.9, ls=(0, (3, 1.5)))
+        dashes = (3 * position, (3, 6))
+        axes.plot([start, end], [bound, bound], color=colour, lw=0.9, ls=dashes)
         start = end
     checked = table.dropna(subset="validation_loss")
     axes.plot(
@@ -107,7 +114,7 @@ def _draw_phases(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
 
 def _draw_key(figure: Figure, axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
     handles = [style.role_handle(role) for role in tables]
-    bound = Line2D([], [], color=style.GREY, lw=0.9, ls=(0, (3, 1.5)))
+    bound = Line2D([], [], color=style.GREY, lw=0.9, ls=(0, (3, 3)))
     bound.set_label("information bound")
     handles.append(bound)
     if any(table["validation_loss"].notna().any() for table in tables.values()):

@@ -13,7 +13,7 @@ from randommask.report.figures import style
 LEFT, RIGHT, TOP = 0.12, 0.62, 0.38  # inches around the maps
 GAP, BLOCK_GAP = 0.07, 0.16  # inches between layers, and between encoders in a row
 BELOW = 0.58  # inches from one row of maps to the next
-COLOUR_MAP = "magma"
+COLOUR_MAP = "magma_r"  # of nothing white: dark mode turns the page and the maps alike
 MEASURES = {
     "cls_mass": "attention on [CLS]",
     "entropy": "entropy (nats)",
@@ -89,10 +89,12 @@ def _draw_numbers(figure: Figure, top: float, numbers: dict[str, pd.DataFrame]) 
     left, width, gap = 0.42, 1.86, 0.56
     for column, (measure, label) in enumerate(MEASURES.items()):
         axes = style.place(figure, left + column * (width + gap), top, width, 1.1)
-        for role, table in numbers.items():
-            axes.plot(
-                table["layer"], table[measure], "o-", color=style.COLOURS[role], ms=2.6
-            )
+        # the first lines are the widest, so that those over them hide none
+        for width_pt, (role, table) in zip(
+            (3.2, 2.0, 0.9), numbers.items(), strict=False
+        ):
+            look = {"color": style.COLOURS[role], "lw": width_pt, "ms": width_pt + 1.6}
+            axes.plot(table["layer"], table[measure], "o-", **look)
         highest = max(table[measure].max() for table in numbers.values())
         axes.set(xlabel="layer", ylabel=label)
         axes.set_ylim(0, 1 if measure == "cls_mass" else 1.08 * highest)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from randommask.errors import InputError
 from randommask.experiment.datasets import SPLITS
@@ -54,6 +54,7 @@ _PANELS = {  # inches from the left, and wide
 _ACCENT = style.COLOURS["randommask"]
 _PLAIN = style.COLOURS["baseline"]
 _MARKERS = {"train": "o", "dev": "|", "test": "x"}
+_SIZES = {"train": 13, "dev": 40, "test": 12}  # of equal ones all three are seen
 _HEAT = LinearSegmentedColormap.from_list("leaks", ["#FCE6D5", "#D55E00", "#7A2E00"])
 
 
@@ -119,7 +120,7 @@ def _rows(axes: Axes, by_split: dict[str, pd.DataFrame]) -> None:
     axes.hlines(position, low, counts["train"], color=style.FAINT, lw=0.8, zorder=1)
     colours = np.where(small, _ACCENT, _PLAIN)
     for split, marker in _MARKERS.items():
-        size = 13 if split == "train" else 12
+        size = _SIZES[split]
         look = {"marker": marker, "linewidths": 0.9}
         axes.scatter(counts[split], position, size, colours, **look)
     published = by_split["train"]["published"].to_numpy()
@@ -133,7 +134,13 @@ def _rows(axes: Axes, by_split: dict[str, pd.DataFrame]) -> None:
         linewidths=0.6,
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(numticks=5))
     axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    # within less than a power of ten the ticks between would be labelled, too wide
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    known = np.concatenate(list(counts.values()))
+    low, high = np.log10(known.min()), np.log10(known.max())
+    axes.set_xlim(0.75 * 10 ** np.floor(low), 1.3 * 10 ** np.ceil(high))
     axes.grid(axis="x", color=style.FAINT, lw=0.4)
     axes.set_axisbelow(True)
 
@@ -185,7 +192,7 @@ def _labels(axes: Axes, train: pd.DataFrame) -> None:
 def _gc(axes: Axes, by_split: dict[str, pd.DataFrame]) -> None:
     for split, marker in _MARKERS.items():
         gc = 100 * by_split[split]["gc"].to_numpy()
-        size = 13 if split == "train" else 12
+        size = _SIZES[split]
         axes.scatter(gc, range(len(gc)), size, _PLAIN, marker=marker, linewidths=0.9)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.margins(x=0.12)

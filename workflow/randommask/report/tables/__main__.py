@@ -95,7 +95,12 @@ def _recipe(paths: argparse.Namespace) -> sheet.Sheet:
         raise InputError(f"--hparams: recipe: found {name!r}, expected {paths.table!r}")
     datasets = read_datasets(paths.datasets, list(hparams.datasets))
     records = recipes.recipe(
-        name, hparams.used, settings["settings"], settings["datasets"], datasets
+        name,
+        hparams.used,
+        settings["settings"],
+        settings["datasets"],
+        datasets,
+        recipes.read_printed(paths.published, name),
     )
     write_csv(paths.csv, records)
     return recipes.recipe_sheet(records, hparams.experiment.notice)
@@ -142,8 +147,8 @@ _TABLES = {
     "table2": (_table2, ("runs", "datasets", "published")),
     "table3": (_table3, ("runs", "datasets", "published", "averages")),
     "statistics": (_statistics, ("table3", "runs", "benchmark")),
-    "table4": (_recipe, ("datasets",)),
-    "table5": (_recipe, ("datasets",)),
+    "table4": (_recipe, ("datasets", "published")),
+    "table5": (_recipe, ("datasets", "published")),
     "datasets": (_datasets, ("summaries", "leaks")),
     "leaks": (_leaks, ("runs", "benchmark")),
 }

@@ -46,12 +46,14 @@ def untrained(records: Sequence[Record]) -> str:
 
 
 def block(
-    found: Mapping[str, Sequence[Record]], columns: Sequence[Column]
+    found: Mapping[str, Sequence[Record]],
+    columns: Sequence[Column],
+    is_wide: bool = False,
 ) -> list[Grid]:
     """The gains of a block of columns, a grid a task where they are wide; or none."""
     rows = [row for row, own in found.items() if has_any(own)]
     cuts = [0]
-    if len(columns) > WIDEST:
+    if len(columns) > WIDEST and not is_wide:
         cuts = list(accumulate((width for _, width in spans_of(columns)), initial=0))[
             :-1
         ]
@@ -85,7 +87,7 @@ def remarks(records: Sequence[Record], means: Sequence[Record]) -> list[str]:
     said.append(explained([untrained(records)], seeds))
     whole = [line for line in means if line["task"] == MCC_SETS and has_any([line])]
     if whole:
-        listed = [f"{line['row']} {_text(cell(line))}" for line in whole]
+        listed = [f'"{line["row"]}" {_text(cell(line))}' for line in whole]
         said.append(
             f"Mean gain over the {int(whole[0]['datasets'])} {MCC_SETS}, of these data"
             f" sets and no others: {', '.join(listed)}."

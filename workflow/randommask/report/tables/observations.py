@@ -15,6 +15,7 @@ from pathlib import Path
 from randommask import kmers
 from randommask.errors import run
 from randommask.experiment.hparams import Observations
+from randommask.experiment.units import text
 from randommask.files import new_file, write_text
 from randommask.measures import readers
 from randommask.measures.observations import (
@@ -41,7 +42,10 @@ def sheet(checks: Sequence[Record], notice: str) -> Sheet:
         (
             (f"{int(line['observation'])}", line["check"]),
             (
-                *(Cell(_short(line[key])) for key in ("value", "reference")),
+                *(
+                    Cell(text(line[key], line["unit"], "-"))
+                    for key in ("value", "reference")
+                ),
                 *(Cell(line[key]) for key in ("threshold", "verdict", "detail")),
             ),
         )
@@ -61,10 +65,6 @@ def sheet(checks: Sequence[Record], notice: str) -> Sheet:
             " its checks hold, does not hold if one fails, and else is not measured.",
         ),
     )
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
 
 
 def _read(paths: dict[str, str], *columns: str) -> dict[str, Lines]:

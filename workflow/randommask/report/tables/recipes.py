@@ -4,10 +4,11 @@ They come from `config/datasets.tsv` and from the experiment's own settings, not
 the runs.
 """
 
+from pathlib import Path
 from typing import Any
 
 from randommask.experiment.datasets import Dataset
-from randommask.measures.records import Record, tasks_of
+from randommask.measures.records import Record, read_csv, tasks_of
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 TABLE1 = (
@@ -19,7 +20,7 @@ TABLE1 = (
     "regional_level",
     "datasets",
 )
-RECIPE = ("recipe", "setting", "group", "value", "used")
+RECIPE = ("recipe", "setting", "group", "value", "printed", "used")
 
 _TITLES = {
     "table4": "Table 4. Fine-tuning, the paper's first table of settings",
@@ -98,11 +99,13 @@ def recipe(
     settings: dict[str, Any],
     by_dataset: dict[str, dict[str, Any]],
     datasets: list[Dataset],
+    printed: dict[tuple[str, str], str],
 ) -> list[Record]:
     """A record per setting and group of tasks; the mouse and human TF sets are one.
 
     `used` says whether the experiment's runs follow the recipe; `settings` hold for
-    every group, `by_dataset` for one data set each.
+    every group, `by_dataset` for one data set each; `printed` is what the paper prints
+    of a setting and a group.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for dataset in datasets:
@@ -122,30 +125,57 @@ def recipe(
                     "setting": setting,
                     "group": group,
                     "value": _listed(values),
+                    "printed": printed.get((setting, group), ""),
                     "used": _MARKS[used],
                 }
             )
     return lines
 
 
+def read_printed(path: Path, name: str) -> dict[tuple[str, str], str]:
+    """What the paper prints in one of its two tables, by setting and group of tasks."""
+    lines = read_csv(path, ("table", "setting", *_ORDER))
+    return {
+        (line["setting"], group): line[group]
+        for line in lines
+        if line["table"] == name
+        for group in _ORDER
+    }
+
+
 def recipe_sheet(records: list[Record], notice: str) -> Sheet:
-    """Table 4 or 5 as printed."""
+    """Table 4 or 5: what the paper prints, and apart from it what it does not.
+
+    The second are our own settings, and those of the paper's that are others here.
+    """
     name = records[0]["recipe"]
     groups = tuple(dict.fromkeys(record["group"] for record in records))
-    values = {(line["setting"], line["group"]): line["value"] for line in records}
-    lines = tuple(
-        (
-            (_NAMES.get(setting, setting.replace("_", " ").capitalize()),),
-            tuple(Cell(str(values[setting, group])) for group in groups),
-        )
-        for setting in dict.fromkeys(record["setting"] for record in records)
+    by_setting: dict[str, dict[str, Record]] = {}
+    for record in records:
+        by_setting.setdefault(record["setting"], {})[record["group"]] = record
+    printed, ours = [], []
+    for setting, own in by_setting.items():
+        heading = (_NAMES.get(setting, setting.replace("_", " ").capitalize()),)
+        cells = {
+            key: tuple(Cell(str(own[group][key])) for group in groups)
+            for key in ("printed", "value")
+        }
+        if any(cell.text for cell in cells["printed"]):
+            printed.append((heading, cells["printed"]))
+        if cells["printed"] != cells["value"]:
+            ours.append((heading, cells["value"]))
+    columns = tuple(Column(group) for group in groups)
+    grids = (
+        Grid(("Printed by the paper",), columns, tuple(printed)),
+        Grid((f"Ours, of the recipe {name}",), columns, tuple(ours)),
     )
     return Sheet(
         label=name,
         title=_TITLES[name],
         notice=notice,
-        grids=(Grid(("Setting",), tuple(Column(group) for group in groups), lines),),
+        grids=tuple(grid for grid in grids if grid.lines),
         remarks=(
+            "Ours: what the paper does not print, and what is another here.",
             "These settings made the runs of this experiment."
             if records[0]["used"] == "yes"
             else "Given for comparison: this experiment's runs have other settings, "

@@ -28,8 +28,11 @@ def table3_sheet(
     notice: str,
     controls: Sequence[str] = (),
     means: list[Record] | None = None,
+    is_wide: bool = False,
 ) -> Sheet:
     """Table 3 as printed: rows by data sets and averages, tasks side by side.
+
+    It is cut into blocks that a printed page has room for, unless it may be wide.
 
     Below each block stand the smallest differences that say anything, and the gains
     over random weights, if the records have any. `means` are the averages with their
@@ -42,9 +45,10 @@ def table3_sheet(
     tasks_here = tasks_of(record["task"] for record in records)
     others = tuple(task for task in tasks_here if task not in TASKS)
     grids = []
-    for tasks in (*_BLOCKS, others):
+    blocks = [tuple(tasks_here)] if is_wide else [*_BLOCKS, others]
+    for tasks in blocks:
         columns = [column for task in tasks for column in _columns(task, records)]
-        for part in _cut(columns):
+        for part in [columns] if is_wide else _cut(columns):
             found = {
                 row: [
                     (by_task if key == "task" else by_cell)[row, name]
@@ -67,7 +71,7 @@ def table3_sheet(
                 cells = tuple(Cell(sheet.number(value)) for value in least)
                 pairs.append((("smallest difference",), cells))
             grids.append(Grid(("Row",), tuple(part), tuple(pairs)))
-            grids += gained.block(found, part)
+            grids += gained.block(found, part, is_wide)
     return Sheet(
         label="table3",
         title=TITLE3,
@@ -112,7 +116,7 @@ def distances(records: list[Record], controls: Sequence[str]) -> tuple[str, ...]
                 gain = statistics.fmean(
                     means[row][name] - means[control][name] for name in both
                 )
-                gains.append(f"{row} {sheet.signed(gain)} (n = {len(both)})")
+                gains.append(f'"{row}" {sheet.signed(gain)} (n = {len(both)})')
         if gains:
             listed = ", ".join(gains)
             remarks.append(f'Mean distance over n data sets to "{control}": {listed}.')
@@ -167,9 +171,9 @@ def remarks_on(records: list[Record], row: str, column: str) -> tuple[str, ...]:
     total = len({record[column] for record in records})
     for name, cells in empty.items():
         which = "every cell" if len(cells) == total else ", ".join(cells)
-        remarks.append(f"No run, so the cell is empty: {name}: {which}.")
+        remarks.append(f'No run, so the cell is empty: "{name}": {which}.')
     remarks += [
-        f"\u2020 {record[row]}, {record[column]}: {record['note']}."
+        f'\u2020 "{record[row]}", {record[column]}: {record["note"]}.'
         for record in records
         if record["note"] and record["mean"] is not None
     ]
@@ -180,7 +184,8 @@ def table2_sheet(records: list[Record], notice: str) -> Sheet:
     """Table 2 as printed, and below it what overlapping tokens gain."""
     pretraining = {record["label"]: record["pretraining"] for record in records}
     tasks = tasks_of(record["task"] for record in records)
-    columns = tuple(Column(task) for task in tasks)
+    sets = {record["task"]: record["sets"].split() for record in records}
+    columns = tuple(Column(_named(task, sets[task])) for task in tasks)
     cells = {(r["label"], r["tokenization"], r["task"]): r for r in records}
     lines = []
     for label in dict.fromkeys(record["label"] for record in records):
@@ -196,7 +201,12 @@ def table2_sheet(records: list[Record], notice: str) -> Sheet:
             for tokenization, line in zip(tokenizations, ranked, strict=True)
         ]
     stub = ("Model", "Pre-trained", "Fine-tuning")
-    remarks = remarks_on(records, "label", "task")
+    remarks = (
+        "A column of one data set has its name, which is that of Table 3; else it is"
+        " the mean over as many data sets as stand in brackets. Bold: the higher of a"
+        " model's rows as printed, whatever chance makes; underlined: the other.",
+        *remarks_on(records, "label", "task"),
+    )
     if any(record["published"] is not None for record in records):
         remarks += (
             "How the paper made its PD and CPD numbers is not stated: the audit"
@@ -211,6 +221,11 @@ def table2_sheet(records: list[Record], notice: str) -> Sheet:
     )
 
 
+def _named(task: str, sets: Sequence[str]) -> str:
+    """The name of a column: of its data set, or of its task and how many it has."""
+    return sets[0] if len(sets) == 1 else f"{task} ({len(sets)})"
+
+
 def _gain_grid(records: list[Record], tasks: list[str]) -> tuple[Grid, ...]:
     lines = []
     for label, by_task in token_gains(records).items():
@@ -223,5 +238,7 @@ def _gain_grid(records: list[Record], tasks: list[str]) -> tuple[Grid, ...]:
         lines.append(((label,), tuple(cells)))
     if not lines:
         return ()
-    columns = (*map(Column, tasks), Column("mean"))
+    sets = {record["task"]: record["sets"].split() for record in records}
+    names = [_named(task, sets[task]) for task in tasks]
+    columns = (*map(Column, names), Column("mean"))
     return (Grid(("Overlapping minus non-overlapping",), columns, tuple(lines)),)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from randommask.experiment import units
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -61,7 +63,7 @@ class Sheet:
 
 def number(value: float | None) -> str:
     """A value as printed, two decimals; nothing for None."""
-    return "" if value is None else f"{round(value, 2) + 0.0:.2f}"
+    return units.text(value, "per cent")
 
 
 def signed(value: float | None) -> str:
@@ -70,10 +72,7 @@ def signed(value: float | None) -> str:
     >>> signed(-0.001), signed(1.5)
     ('0.00', '+1.50')
     """
-    if value is None:
-        return ""
-    rounded = round(value, 2) + 0.0
-    return f"{rounded:+.2f}" if rounded else "0.00"
+    return units.text(value, "points")
 
 
 # Markdown

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from randommask.experiment import units
 from randommask.measures import ranks
 from randommask.measures.records import Record
 from randommask.measures.statistics import (
@@ -23,7 +24,7 @@ def sheet_of(lines: list[Record], table3: list[Record], notice: str) -> Sheet:
     by_group = {(x["over"], x["row"], x["group"]): x for x in lines}
     grids = (
         _whole_grid(lines),
-        _ranks_grid(ranks.rank(table3)),
+        _ranks_grid(ranks.rank(table3), ranks.highest(table3)[0]),
         _groups_grid(OVER_DATASETS, "Task", tuple(rows), by_group),
         _groups_grid(OVER_ROWS, "Data set", tuple(rows), by_group),
     )
@@ -48,23 +49,22 @@ def _whole_grid(lines: list[Record]) -> Grid:
         texts += (_interval(line), _p(line["p_value"]), _p(line["p_holm"]), counts)
         cells = [Cell(text) for text in texts]
         cells[1] = Cell(texts[1], rank=_apart(line))
-        made.append(((f"{line['row']} - {line['baseline']}",), tuple(cells)))
+        made.append(((f'"{line["row"]}" - "{line["baseline"]}"',), tuple(cells)))
     return Grid((f"Over the {MCC_SETS}",), columns, tuple(made))
 
 
-def _ranks_grid(found: ranks.Ranks) -> Grid:
-    columns = (Column("data sets"), Column("mean rank"), Column("highest on"))
+def _ranks_grid(found: ranks.Ranks, won: dict[str, int]) -> Grid:
+    columns = (Column("data sets"), Column("mean rank"), Column("highest alone on"))
     if not found.datasets:
         return Grid(("Ranks over all data sets",), columns, ())
     order = np.argsort(found.means, kind="stable")
-    best = found.ranks_DR.min(axis=1)
     lines = tuple(
         (
             (found.rows[position],),
             (
                 Cell(f"{len(found.datasets)}"),
                 Cell(sheet.number(float(found.means[position]))),
-                Cell(f"{int((found.ranks_DR[:, position] == best).sum())}"),
+                Cell(f"{won[found.rows[position]]}"),
             ),
         )
         for position in order
@@ -101,7 +101,7 @@ def _apart(line: Record) -> int:
 
 
 def _p(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    return units.text(value, "p")
 
 
 def _remarks(lines: list[Record], found: ranks.Ranks) -> tuple[str, ...]:
@@ -127,13 +127,14 @@ def _remarks(lines: list[Record], found: ranks.Ranks) -> tuple[str, ...]:
         f" {ranks.FEWEST_DATASETS} data sets."
     )
     return (
-        f"Differences to {baseline} in points of per cent, above 0 where the row is"
+        f'Differences to "{baseline}" in points of per cent, above 0 where the row is'
         " better; bold where the interval leaves out 0. EAP (Pearson) is left out of"
         f" the mean over the {MCC_SETS}.",
         f"Over data sets: means over seeds, {RESAMPLES_DATASETS:,} resamples of the"
         " data sets; Wilcoxon's signed-rank test, two-sided, with Holm's adjustment for"
         " the number of rows. Neither is given below six pairs, which say too little."
-        " Wins and ties as printed, two decimals.",
+        " Wins and ties as printed, two decimals; a data set on which rows tie for the"
+        " highest counts for none of them.",
         f"Within a data set: {RESAMPLES_ROWS:,} resamples of its test rows, the mean"
         f" over {seeds} of both runs. The interval is about the choice of test"
         " rows only, not about seeds or pretraining, of which there is one; it is not"
@@ -144,5 +145,5 @@ def _remarks(lines: list[Record], found: ranks.Ranks) -> tuple[str, ...]:
         "The data sets are not independent (PD-all and CPD-all hold the other promoter"
         " sets, PD and CPD are cut from the same promoters), so tests over data sets"
         " are more certain of themselves than they should be.",
-        *(f"{x['row']}, {x['group']}: {x['note']}." for x in lines if x["note"]),
+        *(f'"{x["row"]}", {x["group"]}: {x["note"]}.' for x in lines if x["note"]),
     )

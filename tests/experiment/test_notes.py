@@ -1,0 +1,44 @@
+"""What is said while Snakemake plans: overridden settings, misspelt targets."""
+
+import subprocess
+import sys
+
+import pytest
+from made import ROOT
+
+from randommask.experiment import file, notes
+
+
+def test_what_a_recipe_overrides_is_said_in_one_line():
+    demo = file.load(ROOT / "config" / "demo.yaml")
+    [said] = notes.of(demo)
+    listed = demo.benchmark.datasets
+    assert said.startswith(f"recipe demo overrides {listed}: epochs of 28 data sets (")
+    assert "learning_rate of 28 data sets" in said
+    paper = file.load(ROOT / "config" / "config.yaml")
+    assert list(notes.of(paper)) == []  # table5 is what the list says
+
+
+@pytest.mark.parametrize(
+    "word, near",
+    [
+        ("ablatons", "did you mean ablations?"),
+        ("al", "did you mean all?"),
+        ("results/demo/encoders/dnabrt", "did you mean results/demo/encoders/dnabert?"),
+        ("results/demo/tabels/table3.csv", "mean results/demo/tables/table3.csv?"),
+        ("results/x/y", "the results of this config are in results/demo/"),
+    ],
+)
+def test_a_misspelt_target_is_told_the_nearest(word, near):
+    flags = ["--dry-run", "--configfile", "config/demo.yaml", "--", word]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode
+    said = done.stdout + done.stderr
+    [line] = [line for line in said.splitlines() if line.startswith(f"{word}:")]
+    assert near in line
+    assert said.count("overrides") == 1

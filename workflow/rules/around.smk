@@ -1,0 +1,43 @@
+"""What is said before a run begins, what is tried once, and what failed in the end."""
+
+import time
+
+from snakemake.jobs import Job
+
+from randommask.doctor import start
+from randommask.experiment import notes
+
+BEGAN = time.time()
+
+if workflow.is_main_process and not IS_MODULE:
+    for line in [*notes.of(experiment), *NOT_TAKEN]:
+        logger.warning(line)
+    for line in notes.misspelt(sys.argv[1:], workflow, experiment):
+        logger.warning(line)
+
+# Snakemake retries whatever failed. What one line names would fail again: no node is
+# taken for that, and what can resume (killed, preempted, out of time) still is retried.
+Job.restart_times = property(
+    lambda job: 0 if start.is_refused(job.log, BEGAN) else job.rule.restart_times
+)
+
+
+onstart:
+    planned = list(workflow.dag.needrun_jobs())
+    executor = getattr(workflow.executor_plugin, "name", "local")
+    if executor == "local":
+        try:
+            said = start.on_this_machine(experiment, planned, workflow.cores)
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
+        if said:
+            logger.warning(said)
+            os.environ[launch.ON_CPU] = "1"
+    elif executor == "slurm":
+        if wrong := start.on_slurm(job for job in planned if not job.is_local):
+            raise WorkflowError("\n".join(map(str, wrong)))
+
+
+onerror:
+    if failed := list(start.failures(workflow.scheduler.failed)):
+        logger.error("\n".join(["failed:", *failed]))
