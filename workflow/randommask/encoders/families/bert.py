@@ -17,7 +17,12 @@ from torch import Tensor, nn
 
 from randommask import kmers
 from randommask.encoders import bert, families
-from randommask.encoders.bert import EncoderConfig, read_config, save
+from randommask.encoders.bert import (
+    EncoderConfig,
+    read_config,
+    save,
+    write_tokenizer,
+)
 from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
 from randommask.encoders.weights import (
     check_sizes,
@@ -28,7 +33,7 @@ from randommask.encoders.weights import (
 )
 from randommask.errors import InputError
 
-__all__ = ["read_config", "save"]  # as the encoder itself has them
+__all__ = ["read_config", "save", "write_tokenizer"]  # as the encoder itself has them
 
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
 # Query, key and value are one layer here, so their adapters share the first factor.
