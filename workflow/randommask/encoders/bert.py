@@ -297,24 +297,7 @@ def save(model: Encoder, folder: str | Path) -> None:
     weights = {name: tensor.clone() for name, tensor in to_bert(model).items()}
     write_weights(folder / "model.safetensors", weights)
     write_text(folder / "vocab.txt", "\n".join(kmers.words(config.k)) + "\n")
-    write_tokenizer(folder, config, config.tokenization)
-
-
-def write_tokenizer(
-    folder: str | Path, config: EncoderConfig, tokenization: str
-) -> None:
-    """Write the files by which transformers cuts raw DNA so."""
-    parts = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    tokenizer.write_kmers(
-        folder,
-        kmers.words(config.k),
-        tokenization,
-        config.k,
-        specials=dict(zip(parts, kmers.SPECIALS, strict=True)),
-        around=(["[CLS]"], ["[SEP]"]),
-        positions=config.positions,
-        inputs=["input_ids", "token_type_ids", "attention_mask"],
-    )
+    tokenizer.write_bert(folder, config.k, config.tokenization, config.positions)
 
 
 def read_config(folder: str | Path) -> EncoderConfig:

@@ -19,8 +19,14 @@ from randommask import kmers
 from randommask.files import write_json
 
 BASES = "acgtn"
-READ_AS = {"[^ACGTUacgtu\\s]": "n", "[Aa]": "a", "[Cc]": "c", "[Gg]": "g", "[TtUu]": "t"}
-"""Letters and what they are read as, in lower case; all but bases are unknown."""
+READ_AS = {
+    "[^ACGTUacgtu\\s]": "n",
+    "[Aa]": "a",
+    "[Cc]": "c",
+    "[Gg]": "g",
+    "[TtUu]": "t",
+}
+"""Letters and what they are read as; first those that are no bases."""
 
 
 def write(
@@ -31,15 +37,14 @@ def write(
     cut: str,
     overlap: int = 1,
     around: tuple[Sequence[str], Sequence[str]],
-    positions: int,
-    inputs: Sequence[str],
+    **config: Any,
 ) -> None:
     """Write tokenizer.json and tokenizer_config.json into `folder`.
 
     `words` stand in the order of their ids, `specials` are those among them by their
     part (`unk_token`, ...). `cut` is a pattern of a token in bases of upper case;
     where tokens overlap, `overlap` is their k. `around` are the specials before and
-    after a sequence, `inputs` what the model reads.
+    after a sequence, `config` what tokenizer_config.json holds beside `specials`.
     """
     ids = {word: index for index, word in enumerate(words)}
     tokenizer = {
@@ -63,14 +68,9 @@ def write(
         },
     }
     write_json(Path(folder) / "tokenizer.json", tokenizer)
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        **specials,
-        "do_lower_case": False,  # for who asks for BertTokenizer by name
-        "model_max_length": positions,
-        "model_input_names": list(inputs),
-    }
-    write_json(Path(folder) / "tokenizer_config.json", config)
+    # Of an architecture's own class transformers takes no more than the words.
+    whole = {"tokenizer_class": "PreTrainedTokenizerFast", **specials, **config}
+    write_json(Path(folder) / "tokenizer_config.json", whole)
 
 
 def write_kmers(
@@ -79,6 +79,22 @@ def write_kmers(
     """`write` for the words of `kmers`, remainders dropped."""
     overlap = k if tokenization == kmers.OVERLAPPING else 1
     write(folder, words, cut=f"[A-Z]{{{k}}}", overlap=overlap, **more)
+
+
+def write_bert(folder: str | Path, k: int, tokenization: str, positions: int) -> None:
+    """`write_kmers` for our own vocabulary, that of DNABERT."""
+    parts = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    write_kmers(
+        folder,
+        kmers.words(k),
+        tokenization,
+        k,
+        specials=dict(zip(parts, kmers.SPECIALS, strict=True)),
+        around=(["[CLS]"], ["[SEP]"]),
+        model_max_length=positions,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        do_lower_case=False,  # for who asks for BertTokenizer by its name
+    )
 
 
 def _replacements(overlap: int) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ SHIFT = len(SPECIALS) - kmers.NUM_SPECIAL  # from an id of `kmers` to one of our
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
 LORA_TARGETS = ("query", "key", "value", "dense")
 POOLINGS = BOTH
-CLASSIFIER = "EsmForSequenceClassification"
+BODY, CLASSIFIER = "EsmModel", "EsmForSequenceClassification"
 
 # The keys of config.json that decide what is computed, with EsmConfig's defaults.
 KEYS = {
@@ -277,13 +277,14 @@ def save(model: EsmEncoder, folder: str | Path) -> None:
 
 
 def write_tokenizer(folder: str | Path, config: Sizes, tokenization: str) -> None:
-    """Write the files by which transformers cuts raw DNA so."""
+    """Write the files by which transformers reads raw DNA so."""
     k, words = config.k, vocabulary(config.k)
     rest = {
         "specials": {f"{word[1:-1]}_token": word for word in SPECIALS},
         "around": (["<cls>"], []),
-        "positions": config.positions,
-        "inputs": ["input_ids", "attention_mask"],
+        "model_max_length": config.positions,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "eos_token": None,  # for who asks for EsmTokenizer by its name
     }
     if tokenization == kmers.OVERLAPPING:
         tokenizer.write_kmers(folder, words, tokenization, k, **rest)

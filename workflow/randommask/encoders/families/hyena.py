@@ -27,7 +27,7 @@ from randommask.genome import encode
 
 CHARACTER = "character"
 TOKENIZATIONS = (CHARACTER,)
-WORDS = "[CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T N".split()
+WORDS = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"ACGTN")
 VOCABULARY = len(WORDS)
 PREFIX = "hyena.backbone."  # of every weight in a released checkpoint
 HEADS = ("lm_head.", "score.")  # released with the encoder, and left out
@@ -194,6 +194,6 @@ def write_tokenizer(folder: str | Path, config: HyenaConfig, tokenization: str) 
         {f"{part}_token": f"[{part.upper()}]" for part in parts},
         cut="[A-Z]",
         around=([], []),
-        positions=config.positions,
-        inputs=["input_ids"],
+        model_max_length=config.positions,
+        model_input_names=["input_ids"],
     )
