@@ -97,7 +97,7 @@ def write(
     settings = settings.model_copy(update={"curriculum": (*whole, cut)})
     config = EncoderConfig.of(settings)
     loading = LOADING.format(
-        dna="ACGTTGCATGACCTGA" * 2,
+        dna="ACGTTGCATGACCTGATTACG",
         k=config.k,
         tokenization=config.tokenization,
         program=randommask.program(),
@@ -117,9 +117,7 @@ def write(
 def _masked(k: int, tokenization: str) -> dict[str, Any]:
     """How to write a text whose third k-mer is masked, and what is to know of it."""
     if tokenization == kmers.OVERLAPPING:
-        said = (
-            f"On both sides of a [MASK] its k-mer's {k - 1} bases but one are written."
-        )
+        said = f"Left and right of a [MASK] stand whole {k}-mers, as in the example."
         return {"before": k + 1, "after": 3, "masking": said}
     said = f"A [MASK] stands for {k} bases."
     return {"before": 2 * k, "after": 3 * k, "masking": said}
