@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from made.dataset import BASES, hparams, made, planted, tiny_encoder, write
 from safetensors.numpy import load_file, save_file
 
+import randommask
 from randommask import genome, predict
 from randommask.data import records
 from randommask.encoders.families import hyena
@@ -51,6 +54,56 @@ def classifier(tmp_path_factory):
     sequences = [sequence[: BASES - row % 5] for row, sequence in enumerate(sequences)]
     write(data, {"test": (sequences, labels)}, classes=3)
     return sequences, *tuned(root, data)
+
+
+def card_of(folder):
+    """A model's card: its head, its text, and the names that its examples leave."""
+    text, names = (folder / "README.md").read_text(encoding="utf-8"), {}
+    _, head, body = text.split("---\n", 2)
+    for block in re.findall(r"```python\n(.*?)```", body, re.DOTALL):
+        exec(block, names)
+    return yaml.safe_load(head), body, names
+
+
+@pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_transformers_pipeline_answers_as_we_do(
+    tmp_path, kind, tokenization, monkeypatch
+):
+    """Raw DNA, by the tokenization of the fine-tuning, whatever the encoder's is."""
+    data, changes = made(tmp_path / "data", rows=(32, 16, 16)), {}
+    if kind == "regression":
+        splits = {}
+        for seed, name in enumerate(("train", "dev", "test")):
+            sequences, labels = planted(seed, 16, 2)
+            splits[name] = sequences, np.stack([50.0 + labels, -labels], axis=1)
+        data = write(tmp_path / "r", splits, kind, targets=("dev", "hk"))
+        changes["metric"] = "pearson"
+    folder, names, _ = tuned(tmp_path, data, tokenization=tokenization, **changes)
+    sequences = planted(7, 8, 2)[0]
+    sequences += [text.lower()[: 30 - row] for row, text in enumerate(sequences)]
+    sequences += ["ACGTNACGTTGACCARYTGACCATTG", sequences[0].replace("T", "U")]
+    expected, _ = predict.FineTuned(folder).predict(sequences)
+    monkeypatch.chdir(folder)
+    head, body, left = card_of(folder)
+    assert head["library_name"] == "transformers" and "first token" in body
+    answered = left["ask"](sequences, top_k=None)
+    for values, answers in zip(expected, answered, strict=True):
+        found = {answer["label"]: answer["score"] for answer in answers}
+        named = [found[name.removeprefix("y_").removeprefix("p")] for name in names]
+        assert np.allclose(named, values, rtol=1e-4, atol=1e-5)
+
+
+def test_the_card_says_what_a_model_is(classifier, monkeypatch):
+    _, folder, names, _ = classifier
+    monkeypatch.chdir(folder)
+    head, body, _ = card_of(folder)
+    assert head["license"] == "unknown" and len(names) == 3
+    said = json.loads((folder / "task.json").read_text())
+    assert f"fine-tuned on {said['dataset']}" in body
+    assert "probabilities of the classes 0 to 2" in body
+    assert f"{said['window_bases']} bases" in body
+    assert randommask.TITLE in body and max(map(len, body.splitlines())) < 160
 
 
 def read(path):

@@ -16,3 +16,11 @@ def test_every_file_has_the_same_version():
     released = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", text, re.M)
     written = [project["version"], citation["version"], released[0]]
     assert written == [randommask.__version__] * 3
+
+
+def test_cards_name_the_program_as_its_citation_does(monkeypatch):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["title"] == randommask.TITLE
+    assert citation.get("repository-code") == randommask.ADDRESS
+    monkeypatch.setattr(randommask, "ADDRESS", "https://example.org/dna")
+    assert randommask.program() == f'"{citation["title"]}" (https://example.org/dna)'

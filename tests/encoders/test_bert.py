@@ -1,6 +1,8 @@
 """The encoder against transformers' BERT: same folder, same numbers."""
 
 import json
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,8 +44,9 @@ def test_bert_loads_the_folder_with_identical_logits(folder, batch):
     from transformers import BertForMaskedLM
 
     ids, keep = batch
-    theirs = BertForMaskedLM.from_pretrained(folder).eval()
-    ours = bert.load(folder).eval()
+    theirs, report = BertForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert not any(report.values())  # no weight is missing or unexpected
+    theirs, ours = theirs.eval(), bert.load(folder).eval()
     with torch.no_grad():
         expected = theirs(ids, attention_mask=keep.long()).logits
         found = ours.head(ours(ids, keep))
@@ -126,24 +129,66 @@ def test_auto_model_gives_our_hidden_states(folder, batch):
 
 
 @pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
-def test_tokenizer_gives_our_ids_for_spaced_kmers(folder, tokenization):
-    from transformers import AutoTokenizer
+@pytest.mark.parametrize("by", ["AutoTokenizer", "BertTokenizer"])
+def test_tokenizer_gives_our_ids_for_spaced_kmers(tmp_path, tokenization, by):
+    import transformers
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    bert.save(bert.Encoder(replace(CONFIG, tokenization=tokenization)), tmp_path)
+    tokenizer = getattr(transformers, by).from_pretrained(tmp_path)
     letters = np.random.default_rng(0).choice(list("ACGT"), 5000)
     sequence = "".join(letters) + "NNGCATRAACGT"
     starts = range(0, len(sequence) - 3, kmers.stride(tokenization, 4))
     words = " ".join(sequence[start : start + 4] for start in starts)
     ours = kmers.tokenize([sequence], tokenization, 4)[0].tolist()
     assert tokenizer(words)["input_ids"] == ours
-    assert tokenizer(words.lower())["input_ids"] != ours
+    if by == "AutoTokenizer":
+        assert tokenizer(words.lower())["input_ids"] == ours
 
 
-def test_fill_mask_pipeline_gives_our_most_likely_kmers(folder):
+def raw_dna(rows):
+    """Sequences of 6 to 200 letters, some in lower case, some with U, N and others."""
+    random = np.random.default_rng(0)
+    alphabets = ("ACGT", "acgt", "ACGTacgt", "ACGU", "ACGTACGTN", "AcGtuNnRy-|*")
+    return [
+        "".join(random.choice(list(alphabets[row % 6]), random.integers(6, 201)))
+        for row in range(rows)
+    ]
+
+
+@pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
+@pytest.mark.parametrize("k", [1, 4, 6, kmers.MAX_K])
+def test_tokenizer_gives_our_ids_of_raw_dna(tmp_path, tokenization, k):
+    from transformers import AutoTokenizer
+
+    sizes = replace(CONFIG, k=k, tokenization=tokenization)
+    bert.save(bert.Encoder(sizes), tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    sequences = raw_dna(200)
+    ids = kmers.tokenize(sequences, tokenization, k)
+    expected = [row[row != kmers.PAD].tolist() for row in ids]
+    assert tokenizer(sequences)["input_ids"] == expected
+    padded = tokenizer(sequences, padding=True, return_tensors="np")
+    assert (padded["input_ids"] == ids).all()
+    assert (padded["attention_mask"] == (ids != kmers.PAD)).all()
+    assert tokenizer.model_max_length == sizes.positions
+
+
+def test_files_have_the_modes_that_umask_gives(folder, tmp_path):
+    before = os.umask(0o027)
+    try:
+        bert.save(bert.load(folder), tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+
+
+@pytest.mark.parametrize(
+    "text", ["ACGT CGTA [MASK] TACC ACCA", "ACGTA[MASK]TACCA", "acgua[MASK]uacca"]
+)
+def test_fill_mask_pipeline_gives_our_most_likely_kmers(folder, text):
     from transformers import pipeline
 
-    words = "ACGT CGTA GTAC TACC ACCA"
-    found = pipeline("fill-mask", model=str(folder))(words.replace("GTAC", "[MASK]"))
+    found = pipeline("fill-mask", model=str(folder))(text)
     ids = torch.from_numpy(kmers.tokenize(["ACGTACCA"], "overlapping", 4)).long()
     ids[0, 3] = kmers.MASK
     model = bert.load(folder).eval()

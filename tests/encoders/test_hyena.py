@@ -244,6 +244,16 @@ def test_what_is_saved_is_loaded_and_has_the_released_names(tmp_path):
         assert torch.equal(loaded.state_dict()[name], tensor)
 
 
+def test_transformers_reads_raw_dna_as_we_do(tmp_path):
+    from transformers import AutoTokenizer
+
+    hyena.save(tiny(), tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    sequences = ["ACGTN", "acgu", "RYNacgtACGTTT", "A"]
+    found = tokenizer(sequences, padding=True, return_tensors="np")["input_ids"]
+    assert found.tolist() == hyena.tokenize(sequences, "character", TINY)[0].tolist()
+
+
 def test_a_released_folder_is_loaded_with_one_of_a_filters_three_frequencies(tmp_path):
     model = tiny()
     weights, config = released(model)

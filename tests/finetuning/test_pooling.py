@@ -177,7 +177,7 @@ def test_predictions_through_predict_are_the_runs(tuned, tmp_path):
 
 
 def test_transformers_is_given_no_classifier_that_would_answer_otherwise(tuned):
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModel, AutoModelForSequenceClassification
 
     folder = tuned[0] / "model"
     _, report = AutoModelForSequenceClassification.from_pretrained(
@@ -185,6 +185,8 @@ def test_transformers_is_given_no_classifier_that_would_answer_otherwise(tuned):
     )
     assert "classifier.weight" in report["missing_keys"]
     assert "mean over the tokens" in (folder / "README.md").read_text()
+    _, report = AutoModel.from_pretrained(folder, output_loading_info=True)
+    assert not report["unexpected_keys"]
 
 
 def test_the_pooling_is_part_of_what_a_run_is(tuned, folder, dataset):

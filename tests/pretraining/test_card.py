@@ -7,6 +7,7 @@ import torch
 import yaml
 from made import ROOT
 
+from randommask import kmers
 from randommask.encoders import bert
 from randommask.experiment.hparams import Settings
 from randommask.pretraining.card import write
@@ -110,6 +111,13 @@ def test_its_examples_run_as_they_stand_in_its_folder(
         exec(block, names)
     program = yaml.safe_load((ROOT / "CITATION.cff").read_text())["title"]
     assert f'"{program}"' in " ".join(text.split())
+    ids = torch.from_numpy(names["ids"].astype("int64"))
+    assert torch.equal(names["inputs"]["input_ids"], ids)
+    ids[0, 3] = kmers.MASK
+    ours = bert.load(tmp_path).eval()
+    with torch.no_grad():
+        best = ours.head(ours(ids))[0, 3].topk(5).indices
+    assert [guess["token"] for guess in names["guesses"]] == best.tolist()
     assert torch.allclose(names["hidden"], names["same_hidden"], atol=1e-5)
     assert names["logits"].shape == (*names["hidden"].shape[:2], 69)
     assert len(names["guesses"]) == 5

@@ -519,6 +519,9 @@ def test_weights_get_a_second_name_without_a_second_copy(whole, tmp_path):
     assert names == sorted(ENCODER_FILES)
     weights = tmp_path / "encoder" / "model.safetensors"
     assert weights.samefile(whole / "model.safetensors")
+    (tmp_path / "encoder" / "tokenizer.json").unlink()  # as earlier versions saved it
+    copy_encoder(tmp_path / "encoder", tmp_path / "earlier")
+    assert not (tmp_path / "earlier" / "tokenizer.json").exists()
     with pytest.raises(InputError, match=r"no README\.md"):
         copy_encoder(tmp_path, tmp_path / "other")
 

@@ -5,3 +5,14 @@ Where a module has a command, `python -m randommask.<module>` runs it; the rules
 """
 
 __version__ = "0.2.0"
+
+TITLE = (
+    "RandomMask: a workflow that reproduces BERT-like pretraining experiments on DNA"
+)
+ADDRESS: str | None = None
+"""Where the program is published: `repository-code` of CITATION.cff, if anywhere."""
+
+
+def program() -> str:
+    """The program as cards name it: its title and, if it has one, its address."""
+    return f'"{TITLE}"' + (f" ({ADDRESS})" if ADDRESS else "")

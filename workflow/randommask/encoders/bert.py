@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from randommask import kmers
+from randommask.encoders import tokenizer
 from randommask.encoders.dropout import dropout
 from randommask.encoders.weights import (
     check_sizes,
@@ -296,12 +297,7 @@ def save(model: Encoder, folder: str | Path) -> None:
     weights = {name: tensor.clone() for name, tensor in to_bert(model).items()}
     write_weights(folder / "model.safetensors", weights)
     write_text(folder / "vocab.txt", "\n".join(kmers.words(config.k)) + "\n")
-    tokenizer = {
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": False,
-        "model_max_length": config.positions,
-    }
-    write_json(folder / "tokenizer_config.json", tokenizer)
+    tokenizer.write_bert(folder, config.k, config.tokenization, config.positions)
 
 
 def read_config(folder: str | Path) -> EncoderConfig:

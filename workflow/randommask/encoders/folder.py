@@ -19,12 +19,19 @@ ENCODER_FILES = (
     "README.md",
     "config.json",
     "model.safetensors",
+    "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
 )
-
+LATER = ("tokenizer.json",)
+"""Those of them that folders of earlier versions lack."""
 
 MILESTONES = "milestones"  # in a segment's folder: one folder for each
+
+
+def names(source: Path) -> list[str]:
+    """The files that the encoder's folder has to hold."""
+    return [n for n in ENCODER_FILES if n not in LATER or (source / n).exists()]
 
 
 def link_or_copy(source: str | Path, output: str | Path) -> None:
@@ -39,7 +46,7 @@ def copy_encoder(source: Path, output: Path) -> None:
     """Give the encoder in `source` a second name, without storing it twice."""
     with files.make_aside(output) as aside:
         aside.mkdir()
-        for name in ENCODER_FILES:
+        for name in names(source):
             if not (source / name).exists():
                 raise InputError(f"{source}: no {name}, expected an encoder's folder")
             link_or_copy(source / name, aside / name)

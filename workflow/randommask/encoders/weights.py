@@ -9,7 +9,9 @@ folder next. A file without them, such as a published one, is read as it is.
 import hashlib
 import json
 import math
+import os
 import reprlib
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,10 +86,13 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor]) -> None:
     config = Path(path).with_name("config.json")
     if config.exists():
         made[CONFIG] = files.sha256(config)
+    Path(path).touch()
+    mode = Path(path).stat().st_mode  # safetensors gives others no right to read
     try:
         save_file(dict(weights), path, metadata=made)
     except SafetensorError as error:
         raise InputError(f"{path}: {error}") from None
+    os.chmod(path, stat.S_IMODE(mode))
     _order_header(path)
 
 

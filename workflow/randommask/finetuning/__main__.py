@@ -35,7 +35,7 @@ from randommask.encoders import families
 from randommask.encoders.folder import link_or_copy
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Finetuning
-from randommask.finetuning import examples, heads, outputs, purpose
+from randommask.finetuning import card, examples, heads, outputs, purpose
 from randommask.finetuning.fitting import Outcome, fit
 from randommask.finetuning.tuning import Tuning
 from randommask.training import gpu
@@ -131,7 +131,7 @@ def _write(
     """Write the outputs that have a path; the metrics last, which stand for all."""
     if "model" in paths:
         with files.make_aside(paths["model"]) as aside:
-            _write_model(aside, tuning, encoder)
+            _write_model(aside, tuning, encoder, report)
     if "predictions" in paths:
         outputs.write_predictions(paths["predictions"], tuning.data, test)
     if "history" in paths:
@@ -184,10 +184,12 @@ def _facts(tuning: Tuning, outcome: Outcome) -> dict:
     }
 
 
-def _write_model(folder: Path, tuning: Tuning, encoder: str | Path) -> None:
+def _write_model(
+    folder: Path, tuning: Tuning, encoder: str | Path, report: dict
+) -> None:
     """Write the fine-tuned weights, and what they are for, into `folder`."""
     data, tokenization = tuning.data, tuning.settings.tokenization
-    named = {"type": data.type, "targets": data.targets}
+    named = {"type": data.type, "targets": data.targets, "tokenization": tokenization}
     heads.save(tuning.model, folder, tuning.scale, tuning.shift, **named)
     bases = max(map(len, data.splits["train"].sequences))
     family = families.of(encoder)
@@ -201,6 +203,7 @@ def _write_model(folder: Path, tuning: Tuning, encoder: str | Path) -> None:
         precision=tuning.precision,
     )
     purpose.write(folder, made_for)
+    card.write(folder, made_for, report, is_classifier=heads.is_classifier(folder))
 
 
 def _on_gpu() -> dict:

@@ -23,20 +23,11 @@ from randommask.encoders.pooling import CLS, MEAN
 from randommask.encoders.weights import check_weights, read_weights, write_weights
 from randommask.errors import InputError
 from randommask.experiment.sections import Lora
-from randommask.files import read_json, write_json, write_text
+from randommask.files import read_json, write_json
 from randommask.finetuning import lora
 
 INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
 HEAD = "head.safetensors"
-CARD = """# A fine-tuned encoder whose head reads the mean over the tokens
-
-transformers has no class with such a head, so this folder holds none for it:
-`AutoModelForSequenceClassification` would draw a new one at random. The encoder itself
-loads there as any other. The head is `head.safetensors`, for the mean of the last
-hidden states of the sequence's tokens, without specials and padding. To predict:
-
-    python -m randommask.predict --model . --fasta my.fa --output predictions.tsv
-"""
 
 
 class Predictor(nn.Module):
@@ -100,6 +91,7 @@ def save(
     *,
     type: str,
     targets: Sequence[str] = (),
+    tokenization: str | None = None,
 ) -> None:
     """Write the encoder's files and head.safetensors into `folder`.
 
@@ -107,8 +99,9 @@ def save(
     target's value in its own unit: `scale` (O,) and `shift` (O,) undo the
     standardisation. Adapters are folded into the weights they adapt, in `model` too.
     Where transformers has a class for it, `AutoModelForSequenceClassification` loads
-    the folder. It has none that reads the mean over tokens: such a folder holds no
-    classifier, for it would answer otherwise, and its README.md says so.
+    the folder, and `AutoTokenizer` reads DNA by the `tokenization` of the fine-tuning,
+    where it is given. There is no class that reads the mean over tokens: such a folder
+    holds no classifier, for it would answer otherwise.
     """
     lora.merge(model.encoder)
     family, folder = families.named(model.model_type, folder), Path(folder)
@@ -117,8 +110,7 @@ def save(
     weight = weight * scale[:, None].to(weight)
     bias = bias * scale.to(bias) + shift.to(bias)
     if MEAN in model.pooling:
-        _rewrite(folder, {"pooling": MEAN}, {})
-        write_text(folder / "README.md", CARD)
+        _rewrite(folder, family, {"architectures": [family.BODY], "pooling": MEAN}, {})
     elif hasattr(family, "CLASSIFIER"):
         problem = type
         if problem == metrics.CLASSIFICATION:
@@ -126,6 +118,8 @@ def save(
         names = list(targets) or [str(label) for label in range(len(bias))]
         _add_classifier(folder, family, weight, bias, problem, names)
     write_weights(folder / HEAD, {"weight": weight, "bias": bias})
+    if tokenization and hasattr(family, "write_tokenizer"):
+        family.write_tokenizer(folder, model.encoder.config, tokenization)
 
 
 def _add_classifier(
@@ -143,16 +137,31 @@ def _add_classifier(
         "id2label": {str(index): name for index, name in enumerate(names)},
         "label2id": {name: index for index, name in enumerate(names)},
     }
-    _rewrite(folder, config, family.classifier_weights(weight_OH, bias_O))
+    _rewrite(folder, family, config, family.classifier_weights(weight_OH, bias_O))
 
 
-def _rewrite(folder: Path, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
-    """Add keys to config.json and weights, which carry a checksum of the former."""
+def _rewrite(
+    folder: Path, family: Any, config: dict[str, Any], weights: dict[str, Tensor]
+) -> None:
+    """Add keys to config.json and weights, which carry a checksum of the former.
+
+    A head over the vocabulary is left out: it read an encoder that is another by now,
+    and transformers would call it unexpected.
+    """
     path = folder / "model.safetensors"
-    weights = read_weights(path) | weights
+    dropped = getattr(family, "HEAD", None)
+    kept = read_weights(path)
+    if dropped:
+        kept = {n: w for n, w in kept.items() if not n.startswith(dropped)}
+    weights = kept | weights
     before = read_json(folder / "config.json")
     write_json(folder / "config.json", before | config)
     write_weights(path, weights)
+
+
+def is_classifier(folder: str | Path) -> bool:
+    """Whether transformers has a class that loads the saved model with its head."""
+    return "problem_type" in read_json(Path(folder) / "config.json")
 
 
 def load(folder: str | Path) -> Predictor:

@@ -36,24 +36,27 @@ tags:
 LOADING = """\
 ## How to load it
 
-With transformers, which wants the k-mers in upper case with spaces between them:
+With transformers, of whose code alone it has need:
 
 ```python
 from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, pipeline
 
 folder = "."  # this one; transformers takes its name on the hub too
 dna = "{dna}"
-words = " ".join(dna[i : i + {k}] for i in range(0, len(dna) - {k} + 1, {stride}))
 tokenizer = AutoTokenizer.from_pretrained(folder)
-inputs = tokenizer(words, return_tensors="pt")
+inputs = tokenizer(dna, return_tensors="pt")
 hidden = AutoModel.from_pretrained(folder)(**inputs).last_hidden_state
 logits = BertForMaskedLM.from_pretrained(folder)(**inputs).logits
-guesses = pipeline("fill-mask", model=folder)(words.replace(dna[:{k}], "[MASK]", 1))
+guesses = pipeline("fill-mask", model=folder)(dna[:{before}] + "[MASK]" + dna[{after}:])
 ```
 
-The tokenizer does not cut DNA into k-mers: a sequence without spaces is one [UNK].
-Raw DNA, in upper or lower case, goes through the program that made the weights,
-"RandomMask: a workflow that reproduces BERT-like pretraining experiments on DNA". Have
+The tokenizer (`AutoTokenizer`, not `BertTokenizer`) cuts raw DNA into the k-mers it was
+trained on, in upper or lower case, U as T; k-mers with spaces between them stay what
+they are. {masking}
+`AutoModel` calls the head over the vocabulary (`cls.`) unexpected, as it is a body
+alone, and a pooler missing, which was never trained.
+
+The same by the program that made the weights, {program}. Have
 the folder `workflow` of its repository in `PYTHONPATH`; on package indexes the name may
 belong to others. After the lines above:
 
@@ -95,10 +98,11 @@ def write(
     settings = settings.model_copy(update={"curriculum": (*whole, cut)})
     config = EncoderConfig.of(settings)
     loading = LOADING.format(
-        dna="ACGTTGCATGACCTGA",
+        dna="ACGTTGCATGACCTGATTACG",
         k=config.k,
-        stride=kmers.stride(config.tokenization, config.k),
         tokenization=config.tokenization,
+        program=randommask.program(),
+        **_masked(config.k, config.tokenization),
     )
     parts = [
         _heading(encoder, config, settings, step),
@@ -109,6 +113,15 @@ def write(
         LICENSE,
     ]
     write_text(Path(folder) / "README.md", FRONT + "\n" + "\n".join(parts))
+
+
+def _masked(k: int, tokenization: str) -> dict[str, Any]:
+    """How to write a text whose third k-mer is masked, and what is to know of it."""
+    if tokenization == kmers.OVERLAPPING:
+        said = f"Left and right of a [MASK] stand whole {k}-mers, as in the example."
+        return {"before": k + 1, "after": 3, "masking": said}
+    said = f"A [MASK] stands for {k} bases."
+    return {"before": 2 * k, "after": 3 * k, "masking": said}
 
 
 def _heading(

@@ -17,8 +17,11 @@
 
 and where they apply: `LORA_TARGETS`, the linear layers that adapters are put on, by
 name; `vocabulary(k)`, its words, `WORD_WEIGHTS`, what has a row a word, and
-`FIXED_WORDS`, which cannot change places; `CLASSIFIER`, the class of transformers that
-classifies sequences with this architecture, and `classifier_weights`; `POOLINGS`, what
+`FIXED_WORDS`, which cannot change places; `BODY`, the class of transformers with this
+architecture, `CLASSIFIER`, the one that classifies sequences with it, and
+`classifier_weights`; `HEAD`, what the names of weights begin with that neither has;
+`write_tokenizer(folder, config, tokenization)`, the files by which transformers reads
+raw DNA so; `POOLINGS`, what
 `features` takes as its third argument: `cls`, the last hidden state of a token before
 the sequence, or `mean`, that over the sequence's own tokens, without specials and
 padding. A family that does not name them has one way, whatever is asked: HyenaDNA the

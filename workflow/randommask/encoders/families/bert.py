@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from randommask import kmers
-from randommask.encoders import bert, families
+from randommask.encoders import bert, families, tokenizer
 from randommask.encoders.bert import EncoderConfig, read_config, save
 from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
 from randommask.encoders.weights import (
@@ -34,7 +34,7 @@ TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
 # Query, key and value are one layer here, so their adapters share the first factor.
 LORA_TARGETS = ("qkv", "out", "up", "down")
 POOLINGS = BOTH
-CLASSIFIER = "BertForSequenceClassification"
+BODY, CLASSIFIER = "BertModel", "BertForSequenceClassification"
 
 # What transformers' BertConfig fills in where an old config.json says nothing.
 DEFAULTS = {
@@ -57,7 +57,7 @@ FIXED = {
 # What an encoder saved alone consists of, and what may stand on top of one.
 PARTS = ("embeddings.", "encoder.", "pooler.")
 DROPPED = ("bert.pooler.", "classifier.", "qa_outputs.", "cls.seq_relationship.")
-# The head over the vocabulary, which fine-tuning has no use for.
+# The head over the vocabulary, which a fine-tuned model is saved without.
 HEAD = "cls.predictions."
 WORD_WEIGHTS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")
 # Old checkpoints hold tied weights twice: the copy's name, and the name that is kept.
@@ -98,11 +98,19 @@ def tokenize(
     return ids, np.maximum((bases - config.k) // step + 1, 0) + 2
 
 
+def write_tokenizer(
+    folder: str | Path, config: EncoderConfig, tokenization: str
+) -> None:
+    """Write the files by which transformers reads raw DNA so."""
+    tokenizer.write_bert(folder, config.k, tokenization, config.positions)
+
+
 def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
     """The encoder saved in `folder`, its masked-language-model head frozen.
 
     With `dropout` it has this rate instead of the saved one. A classifier that was
-    saved with it is left out. `InputError` names what does not fit.
+    saved with it is left out, and a fine-tuned model has no head to freeze.
+    `InputError` names what does not fit.
     """
     config = read_config(folder)
     path = Path(folder) / "model.safetensors"
@@ -111,6 +119,8 @@ def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
         for name in classifier_weights(torch.empty(1, config.hidden), torch.empty(1)):
             weights.pop(name, None)
     bert.check_extent(config, weights, path)
+    if not any(name.startswith(HEAD) for name in weights):
+        weights |= _silent_head(config)
     model = FeatureEncoder(
         config if dropout is None else replace(config, dropout=dropout)
     )

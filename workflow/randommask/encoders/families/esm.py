@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from randommask import kmers
-from randommask.encoders import families
+from randommask.encoders import families, tokenizer
 from randommask.encoders.pooling import BOTH, MEAN, chosen, mean
 from randommask.encoders.pooling import CLS as FIRST
 from randommask.encoders.weights import (
@@ -44,7 +44,7 @@ SHIFT = len(SPECIALS) - kmers.NUM_SPECIAL  # from an id of `kmers` to one of our
 TOKENIZATIONS = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
 LORA_TARGETS = ("query", "key", "value", "dense")
 POOLINGS = BOTH
-CLASSIFIER = "EsmForSequenceClassification"
+BODY, CLASSIFIER = "EsmModel", "EsmForSequenceClassification"
 
 # The keys of config.json that decide what is computed, with EsmConfig's defaults.
 KEYS = {
@@ -273,12 +273,23 @@ def save(model: EsmEncoder, folder: str | Path) -> None:
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     write_weights(folder / "model.safetensors", weights)
     write_text(folder / "vocab.txt", "\n".join(vocabulary(k)) + "\n")
-    tokenizer = {
-        "tokenizer_class": "EsmTokenizer",
-        "eos_token": None,
-        "model_max_length": model.config.positions,
+    write_tokenizer(folder, model.config, kmers.NON_OVERLAPPING)
+
+
+def write_tokenizer(folder: str | Path, config: Sizes, tokenization: str) -> None:
+    """Write the files by which transformers reads raw DNA so."""
+    k, words = config.k, vocabulary(config.k)
+    rest = {
+        "specials": {f"{word[1:-1]}_token": word for word in SPECIALS},
+        "around": (["<cls>"], []),
+        "model_max_length": config.positions,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "eos_token": None,  # for who asks for EsmTokenizer by its name
     }
-    write_json(folder / "tokenizer_config.json", tokenizer)
+    if tokenization == kmers.OVERLAPPING:
+        tokenizer.write_kmers(folder, words, tokenization, k, **rest)
+    else:
+        tokenizer.write(folder, words, cut=f"[ACGT]{{{k}}}|[A-Z]", **rest)
 
 
 def classifier_weights(weight_OH: Tensor, bias_O: Tensor) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from randommask.encoders import tokenizer
 from randommask.encoders.hyena import PAD, Hyena, HyenaConfig
 from randommask.encoders.weights import (
     check_counts,
@@ -26,7 +27,8 @@ from randommask.genome import encode
 
 CHARACTER = "character"
 TOKENIZATIONS = (CHARACTER,)
-VOCABULARY = 12  # [CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T N
+WORDS = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"ACGTN")
+VOCABULARY = len(WORDS)
 PREFIX = "hyena.backbone."  # of every weight in a released checkpoint
 HEADS = ("lm_head.", "score.")  # released with the encoder, and left out
 WRAPPED = {"hyena.": ("backbone.",), PREFIX: ("embeddings.", "layers.", "ln_f.")}
@@ -179,3 +181,19 @@ def save(model: Hyena, folder: str | Path) -> None:
     # clones, as the model's frequencies share their memory
     weights = {PREFIX + name: w.clone() for name, w in model.state_dict().items()}
     write_weights(folder / "model.safetensors", weights)
+    write_tokenizer(folder, model.config, CHARACTER)
+
+
+def write_tokenizer(folder: str | Path, config: HyenaConfig, tokenization: str) -> None:
+    """Write the files by which transformers reads raw DNA, a token a base."""
+    del tokenization  # there is one
+    parts = ("bos", "mask", "pad", "unk")
+    tokenizer.write(
+        folder,
+        WORDS,
+        {f"{part}_token": f"[{part.upper()}]" for part in parts},
+        cut="[A-Z]",
+        around=([], []),
+        model_max_length=config.positions,
+        model_input_names=["input_ids"],
+    )

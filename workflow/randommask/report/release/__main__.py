@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from randommask import files
-from randommask.encoders.folder import ENCODER_FILES
+from randommask.encoders import folder
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import ReleasePage, ShownRows
 from randommask.experiment.releases import RUN
@@ -59,7 +59,7 @@ def release(
     """Write the folder; `InputError` where a file of it is missing."""
     with files.make_aside(output) as aside:
         aside.mkdir()
-        for name in ENCODER_FILES:
+        for name in folder.names(encoder):
             _take(encoder / name, aside / name)
         for name in HISTORY:
             text = _first_steps(pretrained / name, hparams.recipe.step)
@@ -126,16 +126,16 @@ def _publish_runs(
             _take(finetuned / place, aside / "runs" / place)
 
 
-def sums(folder: Path) -> str:
+def sums(made: Path) -> str:
     """The text of SHA256SUMS, which `sha256sum -c` reads too; not of the card.
 
     Its head may be edited on a hub.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = sorted(path for path in made.rglob("*") if path.is_file())
     return "".join(
-        f"{files.sha256(path)}  {path.relative_to(folder).as_posix()}\n"
+        f"{files.sha256(path)}  {path.relative_to(made).as_posix()}\n"
         for path in paths
-        if path != folder / CARD
+        if path != made / CARD
     )
 
 

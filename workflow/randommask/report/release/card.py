@@ -38,7 +38,7 @@ FILES = """\
 | file | holds |
 |---|---|
 | `config.json`, `model.safetensors` | the weights, as transformers reads them |
-| `tokenizer_config.json`, `vocab.txt` | the tokenizer |
+| `tokenizer.json`, `tokenizer_config.json`, `vocab.txt` | the tokenizer |
 | `recipe.json` | every setting of the pretraining{runs} |
 | `history.csv`, `spans.csv` | losses of the pretraining, nats a masked token |
 {more}| `SHA256SUMS` | for `sha256sum -c`; this card is not in it, it may be edited |
