@@ -20,7 +20,6 @@ sys.path.insert(0, PACKAGE)
 others = [x for x in os.environ.get("PYTHONPATH", "").split(":") if x != PACKAGE]
 os.environ.update(PYTHONPATH=":".join(filter(None, [PACKAGE, *others])))
 
-from randommask import forking
 from randommask.errors import InputError
 from randommask.experiment import file, places
 from randommask.experiment.check import check
@@ -65,12 +64,6 @@ include: f"{SOURCE}/workflow/rules/measures.smk"
 include: f"{SOURCE}/workflow/rules/report.smk"
 include: f"{SOURCE}/workflow/rules/ablations.smk"
 include: f"{SOURCE}/workflow/rules/release.smk"
-
-
-onstart:
-    # On a cluster each job has a node, an environment and a time of its own.
-    if experiment.forking and workflow.is_main_process and workflow.local_exec:
-        shell.prefix(forking.start())
 
 
 rule all:

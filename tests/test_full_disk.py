@@ -202,7 +202,8 @@ def test_a_file_that_gets_no_larger(tmp_path, acts, name):
     status, said = in_child(acts(whole)[name])
     assert status == 0, said
     largest = max(path.stat().st_size for path in files_in(whole))
-    for number, most in enumerate((0, 1, largest // 2, largest - 1)):
+    # A second run's record may be shorter, by some digits of its seconds and bytes.
+    for number, most in enumerate((0, 1, largest // 2, largest - 9)):
         out = tmp_path / str(number)
         out.mkdir()
         check(out, *in_child(acts(out)[name], most))

@@ -24,6 +24,7 @@ FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "datasets", "ranks")
 RUN = {"metrics": FILE, "predictions": FILE, "history": FILE}
 COMMANDS = {
     "predict": {"output": FILE},
+    "embed": {"output": FILE},
     "data.download": {"output": FOLDER},
     "data.leaks": {"output": FILE},
     "data.prepare": {"output": FOLDER},
@@ -49,8 +50,12 @@ COMMANDS = {
        for name in FIGURES},
 }  # fmt: skip
 """Of each command the flags that name what it writes."""
-QUIET = ("training.gpu", "doctor.__main__", "plan.__main__", "experiment.readme")
-"""They print, or write a page of the repository."""
+QUIET = (
+    *("training.gpu", "doctor.__main__", "plan.__main__", "experiment.readme"),
+    *("plan.clean", "experiment.finished", "forking.client", "forking.server"),
+    "genome",
+)
+"""They print, write a page of the repository, or stand for another command."""
 DATASETS = ROOT / "config" / "datasets.tsv"
 WORLD = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["synthetic"]
 TUNING = f"--hparams={json.dumps(HPARAMS)}"

@@ -65,7 +65,7 @@ def test_weeks_on_processors_are_refused_before_they_begin(monkeypatch):
 
 
 def test_minutes_on_processors_are_said_and_done():
-    said = start.on_this_machine(DEMO, [pretraining(DEMO, "dnabert", 3000)], 2)
+    said = start.on_this_machine(DEMO, [pretraining(DEMO, "dnabert", 2400)], 2)
     assert "this machine has no GPU" in said and " h" in said
     assert start.on_this_machine(DEMO, [job("table")], 2) is None
 

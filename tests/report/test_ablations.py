@@ -672,7 +672,7 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
                     "size", "steps", "pooling"}),
         ("demo", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
                   "size", "steps", "pooling"}),
-        ("slice", {"curriculum", "masking-rate", "pooling"}),
+        ("slice", {"curriculum", "masking-rate", "pooling", "labels", "labels-cls"}),
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):

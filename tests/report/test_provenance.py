@@ -7,6 +7,7 @@ import yaml
 from made.results import CONFIG, make_attention, make_history, make_run, stairs
 
 from randommask.errors import InputError
+from randommask.measures import quantities
 from randommask.report import captions, provenance
 from randommask.report.figures import __main__ as figures
 
@@ -124,14 +125,15 @@ def test_captions_carry_what_was_measured(tmp_path):
     layers = make_attention(tmp_path / "a", [0.1, 0.8, 0.9, 0.2]).read_text().split()
     lines = [f"baseline,{line}" for line in layers[1:]]
     (tmp_path / "fig4.csv").write_text("\n".join([f"role,{layers[0]}", *lines]) + "\n")
-    found = captions.measured(tmp_path, {})
+    known = quantities.read(tmp_path / "tables", tmp_path)
+    found = captions.measured(tmp_path, {}, known)
     assert "DNABERT 0.91 (chance 0.06, silhouette 0.50)" in found["fig2"]
     assert "DNABERT 85.0 % in the middle layers, 20.0 % in the last" in found["fig4"]
     assert "entropy 1.00 nats, distance 3.0 tokens" in found["fig4"]
-    assert "last loss in nats: DNABERT 2.00, DNABERT + RandomMask 2.5" in found["fig5"]
+    assert "the mean of 3 log lines: DNABERT 2.00, DNABERT + RandomMask 2.5" in found["fig5"]
     assert "jumps at the boundaries by +1.39." in found["fig5"]
     assert "falls within the phases by 0.39, 0.39." in found["fig5"]
-    assert captions.measured(tmp_path / "nothing", {}) == {}
+    assert captions.measured(tmp_path / "nothing", {}, {}) == {}
 
 
 def test_the_real_share_of_bert_mini():

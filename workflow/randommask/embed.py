@@ -185,9 +185,6 @@ def embed(
     Raises `InputError` for a file that is not as it should be as a whole.
     """
     files.check_file(output, fasta, table)
-    if Path(output).suffix not in WRITERS:
-        kinds = " or ".join(WRITERS)
-        raise InputError(f"{output}: expected a name that ends in {kinds}")
     tally, path = Tally(), table if fasta is None else fasta
     read = records.of_table if fasta is None else genome.records
     names = records.Names()
@@ -256,7 +253,12 @@ def main(argv: list[str] | None = None) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--fasta", help="FASTA, plain or gzip")
     source.add_argument("--csv", help="table with a column `sequence`, plain or gzip")
-    parser.add_argument("--output", required=True, help="name.parquet or name.npz")
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=files.new_file,
+        help="name.parquet or name.npz",
+    )
     parser.add_argument("--pooling", choices=POOLINGS, default=pooling.MEAN)
     parser.add_argument("--layer", type=int, help="from 1; the last without it")
     parser.add_argument("--tokenization", help="as the encoder was trained, without it")
@@ -265,6 +267,9 @@ def main(argv: list[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     if flags.window is not None and flags.window < 1:
         raise InputError(f"--window: found {flags.window}, expected 1 or more")
+    if Path(flags.output).suffix not in WRITERS:
+        kinds = " or ".join(WRITERS)
+        raise InputError(f"{flags.output}: expected a name that ends in {kinds}")
     embedder = Embedder(
         flags.encoder, flags.pooling, flags.layer, flags.tokenization, flags.precision
     )

@@ -1,9 +1,10 @@
-"""What is said before a run begins, what is tried once, and what failed in the end."""
+"""What is said and started before a run begins, what is tried once, what failed."""
 
 import time
 
 from snakemake.jobs import Job
 
+from randommask import forking
 from randommask.doctor import start
 from randommask.experiment import notes
 
@@ -33,6 +34,9 @@ onstart:
         if said:
             logger.warning(said)
             os.environ[launch.ON_CPU] = "1"
+        # On a cluster each job has a node, an environment and a time of its own.
+        if experiment.forking and workflow.is_main_process:
+            shell.prefix(forking.start())
     elif executor == "slurm":
         if wrong := start.on_slurm(job for job in planned if not job.is_local):
             raise WorkflowError("\n".join(map(str, wrong)))

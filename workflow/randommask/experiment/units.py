@@ -49,7 +49,7 @@ def progress(done: int, of: int, seconds_a_step: float) -> str:
 def text(value: float | None, unit: str, otherwise: str = "") -> str:
     """A value as it is written.
 
-    >>> text(0.0015, "share"), text(-3.004, "points"), text(None, "nats", "-")
+    >>> text(0.0016, "share"), text(-3.004, "points"), text(None, "nats", "-")
     ('0.2 %', '-3.00', '-')
     """
     return otherwise if value is None else UNITS[unit](value)

@@ -1,10 +1,10 @@
 """Commands as forks of one process that has already imported what they need.
 
 Two seconds of processor time go into `import torch`, more than into what most of the
-demo's commands then compute. Where a config says `forking: true`, the Snakefile starts
-a server (`start`), and `python -m randommask.finetuning ...` in a rule becomes
+demo's commands then compute. Where a config says `forking: true`, `rules/around.smk`
+starts a server (`start`), and `python -m randommask.finetuning ...` in a rule becomes
 
-    python -m randommask.forking -m randommask.finetuning ...
+    python -m randommask.forking.client -m randommask.finetuning ...
 
 which asks the server for a worker, waits for it and ends as it ends. Where there is no
 server, or the command is none of those below, it becomes that command itself: slower,
