@@ -130,7 +130,10 @@ def test_captions_carry_what_was_measured(tmp_path):
     assert "DNABERT 0.91 (chance 0.06, silhouette 0.50)" in found["fig2"]
     assert "DNABERT 85.0 % in the middle layers, 20.0 % in the last" in found["fig4"]
     assert "entropy 1.00 nats, distance 3.0 tokens" in found["fig4"]
-    assert "the mean of 3 log lines: DNABERT 2.00, DNABERT + RandomMask 2.5" in found["fig5"]
+    assert (
+        "the mean of 3 log lines: DNABERT 2.00, DNABERT + RandomMask 2.5"
+        in found["fig5"]
+    )
     assert "jumps at the boundaries by +1.39." in found["fig5"]
     assert "falls within the phases by 0.39, 0.39." in found["fig5"]
     assert captions.measured(tmp_path / "nothing", {}, {}) == {}
