@@ -1,4 +1,4 @@
-# make smoke  whether it works on this machine, in two minutes
+# make smoke  whether it works on this machine, in under a minute
 # make demo   the whole experiment on a laptop's CPU, on data it makes itself
 # make test   its tests
 # All set themselves up in .venv first.
@@ -29,7 +29,7 @@ $(READY): requirements.lock
 fetch: $(READY)  ## download what the paper's jobs need (on a node with internet)
 	snakemake resources
 
-smoke: $(READY)  ## see that it works here: two data sets and a report in two minutes
+smoke: $(READY)  ## see that it works here: two data sets and a report in under a minute
 	snakemake --profile workflow/profiles/demo --configfile config/smoke.yaml -- all
 	@echo
 	@echo "Done. Open results/smoke/report.html; its numbers mean nothing. Next: make demo."

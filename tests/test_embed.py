@@ -150,7 +150,7 @@ def test_a_bad_record_is_left_out_and_told(folders, tmp_path, capsys):
     [
         (["--layer", "3"], "layer is 3, expected 1 to 2"),
         (["--tokenization", "words"], "tokenization is words, expected overlapping or"),
-        (["--window", "0"], "--window: found 0, expected 1 or more"),
+        (["--window", "2"], "--window: found 2, expected at least 3, the bases"),
         (
             ["--pooling", "tokens", "--tokenization", "non-overlapping"],
             "pooling is tokens, expected overlapping ones",

@@ -185,6 +185,11 @@ def embed(
     Raises `InputError` for a file that is not as it should be as a whole.
     """
     files.check_file(output, fasta, table)
+    if window is not None and window < embedder.config.k:
+        raise InputError(
+            f"--window: found {window}, expected at least {embedder.config.k}, "
+            "the bases of a token"
+        )
     tally, path = Tally(), table if fasta is None else fasta
     read = records.of_table if fasta is None else genome.records
     names = records.Names()
@@ -265,8 +270,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--window", type=int, help="bases; what fits without it")
     parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32")
     flags = parser.parse_args(argv)
-    if flags.window is not None and flags.window < 1:
-        raise InputError(f"--window: found {flags.window}, expected 1 or more")
     if Path(flags.output).suffix not in WRITERS:
         kinds = " or ".join(WRITERS)
         raise InputError(f"{flags.output}: expected a name that ends in {kinds}")

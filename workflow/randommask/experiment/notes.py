@@ -4,11 +4,11 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from randommask.errors import listing
 from randommask.experiment import runs
-from randommask.experiment.sections import Experiment
+from randommask.experiment.sections import Experiment, Tokenization
 
 LISTED = ("epochs", "batch_size", "learning_rate")
 """What the list of data sets says of fine-tuning."""
@@ -66,7 +66,8 @@ def _nearest(
     """The target with each part of its path that is unknown put right, if any is."""
     if _is_made(word, workflow):
         return None
-    known = {*experiment.encoders, *experiment.ablations}
+    known = {*experiment.encoders, *experiment.ablations, *get_args(Tokenization)}
+    known |= {f"seed{seed}" for seed in experiment.seeds}
     known |= {dataset.dataset for dataset in runs.benchmark(experiment)}
     for rule in workflow.rules:
         for path in rule.products():

@@ -96,6 +96,8 @@ def entries(
     targets: list[str], configfile: str | None, profile: str | None, *flags: str
 ) -> list[dict[str, Any]]:
     """The same as the plug-in `plan` prints them; `flags` are Snakemake's."""
+    if configfile and not Path(configfile).is_file():
+        raise InputError(f"{configfile}: no such file")
     words = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "plan", *flags]
     words += ["--configfile", configfile] if configfile else []
     words += ["--profile", profile] if profile else []
