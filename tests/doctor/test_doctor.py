@@ -207,7 +207,10 @@ def test_disk_is_what_plan_says(paper, monkeypatch):
 
 def test_where_nothing_can_be_planned_the_disk_is_a_warning(paper):
     [finding] = needs.planned_disk(paper, "none.yaml", None)
-    assert finding.state == "warning" and "not known: none.yaml: no such file" in finding.found
+    assert (
+        finding.state == "warning"
+        and "not known: none.yaml: no such file" in finding.found
+    )
 
 
 def test_each_disk_is_told_by_itself(paper, tmp_path, monkeypatch):

@@ -107,6 +107,13 @@ def test_what_one_line_names_is_tried_once(tmp_path):
     assert not start.is_refused([log], began + 3600)  # of a run before this one
     log.write_text("epoch 1\nerror: old\nTraceback\ntorch.OutOfMemoryError: CUDA\n")
     assert not start.is_refused([log], began)
+    for passing in (
+        "/r/.state/step-1500: being written by process 7 on a, SLURM job 67; wait",
+        "/r/history.csv: no space left on device",
+        "hg38.fa.gz: no mirror gave it: example: timed out",
+    ):
+        log.write_text(f"error: {passing}\n")
+        assert not start.is_refused([log], began)
     log.write_text("step 10 of 100\n")  # killed, or out of time
     assert not start.is_refused([log], began)
     assert not start.is_refused([tmp_path / "none.log"], began)

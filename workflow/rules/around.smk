@@ -16,7 +16,7 @@ if workflow.is_main_process and not IS_MODULE:
     for line in notes.misspelt(sys.argv[1:], workflow, experiment):
         logger.warning(line)
 
-# Snakemake retries whatever failed. What one line names would fail again: no node is
+# Snakemake retries whatever failed. What one line names would fail again (mostly): no node is
 # taken for that, and what can resume (killed, preempted, out of time) still is retried.
 Job.restart_times = property(
     lambda job: 0 if start.is_refused(job.log, BEGAN) else job.rule.restart_times

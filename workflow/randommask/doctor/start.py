@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from errno import EDQUOT, EIO, ENOLCK, ENOSPC, ESTALE, ETIMEDOUT
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,15 @@ from randommask.training.gpu import visible
 
 MOST_HOURS = 14 * 24.0
 TAIL_BYTES = 4096
+MAY_PASS = (
+    "being written by",  # a job of before, which ends, or is ended
+    "no mirror gave it",  # the network
+    *(
+        os.strerror(number).lower()
+        for number in (ENOSPC, EDQUOT, EIO, ESTALE, ENOLCK, ETIMEDOUT)
+    ),
+)
+"""What is in an error of one line that another try may not meet again."""
 
 
 def on_this_machine(
@@ -94,11 +104,15 @@ def on_slurm(jobs: Iterable[Any]) -> list[Finding]:
 def is_refused(log: Iterable[Any], since: float) -> bool:
     """Whether a job ended with an error that another try would meet again.
 
-    So do all that one line names, `error: ...`, in a log written since the run began.
+    So do all that one line names, `error: ...`, in a log written since the run began,
+    but for what may have passed by then (`MAY_PASS`).
     """
     for path in map(Path, log):
         if path.exists() and path.stat().st_mtime >= since:
-            return last_line(path).startswith("error: ")
+            line = last_line(path).lower()
+            return line.startswith("error: ") and not any(
+                words in line for words in MAY_PASS
+            )
     return False
 
 
