@@ -8,13 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from made.encoders import K, publish_bert, publish_esm
+from made.encoders import K, one_of_each
 from transformers import AutoModel
 
 from randommask import embed, kmers
-from randommask.encoders import released
-from randommask.encoders.families import esm, hyena
-from randommask.encoders.hyena import Hyena, HyenaConfig
+from randommask.encoders.families import esm
 from randommask.errors import InputError
 
 torch.set_num_threads(1)
@@ -24,18 +22,7 @@ UPPER = {name: s.upper().replace("U", "T") for name, s in SEQUENCES.items()}
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("encoders")
-    for family, publish in (("bert", publish_bert), ("esm", publish_esm)):
-        publish(root / "published" / family)
-        released.convert(root / "published" / family, family, root / family)
-    torch.manual_seed(0)
-    config = HyenaConfig(
-        hidden=32, layers=2, feed_forward=64, positions=40, vocabulary=16,
-        position_features=5, filter_order=16, filter_layers=2, short_filter=3,
-        frequency=1.0, norm_eps=1e-5, dropout=0.0,
-    )  # fmt: skip
-    hyena.save(Hyena(config), root / "hyena")
-    return root
+    return one_of_each(tmp_path_factory.mktemp("encoders"))
 
 
 @pytest.fixture
@@ -79,7 +66,7 @@ def judged(folder, family, sequence, layer):
 @pytest.mark.parametrize("family", ["bert", "esm"])
 @pytest.mark.parametrize("layer", [1, 2])
 def test_vectors_are_transformers(folders, fasta, tmp_path, family, layer):
-    folder = folders / family
+    folder = folders[family]
     told = {"layer": layer, "tokenization": "overlapping", "fasta": fasta}
     places, means = made(folder, tmp_path / "mean.parquet", **told)
     assert places == [(n, i, 0, len(s)) for n, (i, s) in enumerate(UPPER.items(), 1)]
@@ -97,7 +84,7 @@ def test_vectors_are_transformers(folders, fasta, tmp_path, family, layer):
 
 def test_tokens_say_which_bases_they_are(folders, fasta, tmp_path):
     places, vectors = made(
-        folders / "bert", tmp_path / "t.parquet", pooled="tokens", fasta=fasta
+        folders["bert"], tmp_path / "t.parquet", pooled="tokens", fasta=fasta
     )
     expected = [
         (record, name, start, start + K)
@@ -108,7 +95,7 @@ def test_tokens_say_which_bases_they_are(folders, fasta, tmp_path):
 
 
 def test_a_character_model_has_a_vector_a_base(folders, fasta, tmp_path):
-    folder = folders / "hyena"
+    folder = folders["hyena"]
     places, tokens = made(folder, tmp_path / "t.npz", pooled="tokens", fasta=fasta)
     assert [place[2:] for place in places[:3]] == [(0, 1), (1, 2), (2, 3)]
     assert len(places) == sum(map(len, UPPER.values()))
@@ -122,19 +109,19 @@ def test_long_records_are_cut_and_windows_are_as_if_alone(folders, tmp_path):
     letters = "".join(np.random.default_rng(0).choice(list("ACGT"), 100))
     (tmp_path / "long.csv").write_text(f"id,sequence\nlong,{letters}\n")
     told = {"table": tmp_path / "long.csv", "window": 20}
-    places, vectors = made(folders / "bert", tmp_path / "w.npz", **told)
+    places, vectors = made(folders["bert"], tmp_path / "w.npz", **told)
     assert [p[2:] for p in places] == [(s, s + 20) for s in range(0, 90, 10)]
     (tmp_path / "one.csv").write_text(f"sequence\n{letters[30:50]}\n")
-    _, [alone] = made(folders / "bert", tmp_path / "o.npz", table=tmp_path / "one.csv")
+    _, [alone] = made(folders["bert"], tmp_path / "o.npz", table=tmp_path / "one.csv")
     assert vectors[3] == pytest.approx(alone, abs=1e-5)
     # Without a window, one that fills the encoder's 40 positions: 38 k-mers of 3.
-    whole, _ = made(folders / "bert", tmp_path / "p.npz", table=told["table"])
+    whole, _ = made(folders["bert"], tmp_path / "p.npz", table=told["table"])
     assert whole[0][2:] == (0, 40)
 
 
 def test_a_bad_record_is_left_out_and_told(folders, tmp_path, capsys):
     (tmp_path / "my.fa").write_text(">a\nACGTACGT\n>b\nAC\n>c\nAC*GT\n>d\nTTTTTTTT\n")
-    flags = ["--encoder", str(folders / "bert"), "--fasta", str(tmp_path / "my.fa")]
+    flags = ["--encoder", str(folders["bert"]), "--fasta", str(tmp_path / "my.fa")]
     with pytest.raises(SystemExit) as stop:
         embed.main([*flags, "--output", str(tmp_path / "v.npz")])
     assert stop.value.code == 3
@@ -158,7 +145,7 @@ def test_a_bad_record_is_left_out_and_told(folders, tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_is_one_line(folders, fasta, tmp_path, flags, words):
-    told = ["--encoder", folders / "bert", "--fasta", fasta]
+    told = ["--encoder", folders["bert"], "--fasta", fasta]
     told += ["--output", tmp_path / "v.npz", *flags]
     with pytest.raises(InputError, match=words):
         embed.main(list(map(str, told)))
@@ -167,7 +154,7 @@ def test_what_cannot_be_is_one_line(folders, fasta, tmp_path, flags, words):
 
 def test_the_command_writes_what_its_name_says(folders, fasta, tmp_path):
     command = [sys.executable, "-m", "randommask.embed", "--encoder"]
-    command += [folders / "esm", "--fasta", fasta, "--output", tmp_path / "v.txt"]
+    command += [folders["esm"], "--fasta", fasta, "--output", tmp_path / "v.txt"]
     done = subprocess.run(
         list(map(str, command)),
         capture_output=True,
@@ -182,15 +169,15 @@ def test_the_command_writes_what_its_name_says(folders, fasta, tmp_path):
 
 def test_a_fine_tuned_model_embeds_too(folders, fasta, tmp_path):
     """Its folder holds a classifier besides, which is left alone."""
-    config = json.loads((folders / "bert" / "config.json").read_text())
+    config = json.loads((folders["bert"] / "config.json").read_text())
     assert config["model_type"] == "bert"
     from randommask.finetuning import heads
 
-    model = heads.build(folders / "bert", 2, 0.0, 1)
+    model = heads.build(folders["bert"], 2, 0.0, 1)
     (tmp_path / "model").mkdir()
     heads.save(
         model, tmp_path / "model", torch.ones(2), torch.zeros(2), type="classification"
     )
     _, first = made(tmp_path / "model", tmp_path / "m.npz", fasta=fasta)
-    _, plain = made(folders / "bert", tmp_path / "e.npz", fasta=fasta)
+    _, plain = made(folders["bert"], tmp_path / "e.npz", fasta=fasta)
     assert np.array_equal(first, plain)

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from made.dataset import hparams, made, planted, tiny_encoder, write
-from made.encoders import publish_bert, publish_esm
+from made.encoders import one_of_each
 
 from randommask import kmers, predict
-from randommask.encoders import families, pooling, released
+from randommask.encoders import families, pooling
 from randommask.encoders.families import esm, hyena
-from randommask.encoders.hyena import Hyena, HyenaConfig
+from randommask.encoders.hyena import Hyena
 from randommask.finetuning import examples, heads
 from randommask.finetuning.__main__ import finetune
 from randommask.finetuning.tuning import Tuning, keep_mask
@@ -39,19 +39,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("encoders")
-    for family, publish in (("bert", publish_bert), ("esm", publish_esm)):
-        publish(root / "published" / family)
-        released.convert(root / "published" / family, family, root / family)
-    torch.manual_seed(0)
-    sizes = {"hidden": 32, "layers": 2, "feed_forward": 64, "positions": 40}
-    filters = {"position_features": 5, "filter_order": 16, "filter_layers": 2}
-    config = HyenaConfig(
-        **sizes, **filters, vocabulary=16, short_filter=3, frequency=1.0,
-        norm_eps=1e-5, dropout=0.0,
-    )  # fmt: skip
-    hyena.save(Hyena(config), root / "hyena")
-    return {family: root / family for family in SPECIALS}
+    return one_of_each(tmp_path_factory.mktemp("encoders"))
 
 
 def read(folder, tokenization, sequences=SEQUENCES):

@@ -112,3 +112,23 @@ def write_dataset(folder, rows=(256, 64, 64), bases=36, spoilt=True):
         pq.write_table(table, folder / f"{name}.parquet")
     summary = {"dataset": "made", "type": "classification", "classes": 2}
     return seal(folder, **summary, targets=[])
+
+
+def one_of_each(root):
+    """Folders of tiny encoders by family, bert and esm as `convert` writes them."""
+    from randommask.encoders import released
+    from randommask.encoders.families import hyena
+    from randommask.encoders.hyena import Hyena, HyenaConfig
+
+    for family, publish in (("bert", publish_bert), ("esm", publish_esm)):
+        publish(root / "published" / family)
+        released.convert(root / "published" / family, family, root / family)
+    torch.manual_seed(0)
+    sizes = {"hidden": 32, "layers": 2, "feed_forward": 64, "positions": 40}
+    filters = {"position_features": 5, "filter_order": 16, "filter_layers": 2}
+    config = HyenaConfig(
+        **sizes, **filters, vocabulary=16, short_filter=3, frequency=1.0,
+        norm_eps=1e-5, dropout=0.0,
+    )  # fmt: skip
+    hyena.save(Hyena(config), root / "hyena")
+    return {family: root / family for family in ("bert", "esm", "hyena")}

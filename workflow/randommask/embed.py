@@ -36,13 +36,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 
-from randommask import files, genome, kmers
+from randommask import files, kmers
 from randommask.data import records
 from randommask.data.records import CHUNK, INCOMPLETE, Window
 from randommask.encoders import families, pooling
 from randommask.errors import InputError, run
 from randommask.finetuning import tuning
-from randommask.genome import Tally
 from randommask.training.precision import autocast
 
 TOKENS = "tokens"
@@ -116,14 +115,10 @@ class Embedder:
                 f"{self.config.positions} positions; lower --window"
             )
         ids, lengths = ids[fits], lengths[fits]
-        most = tuning.PREDICTED_ROWS
-        if self.device.type == "cpu":
-            longest = int(lengths.max(initial=1))
-            most = tuning.rows_at_once(self.config.heads, longest, self.precision)
+        told = (self.config.heads, self.precision, self.device)
         parts = [np.empty((0, self.config.hidden), np.float32)]
-        for first in range(0, len(ids), most):
-            part = slice(first, first + most)
-            parts += self._vectors(ids[part], torch.from_numpy(lengths[part]))
+        for ids_BT, keep_BT in tuning.batches(ids, lengths, *told):
+            parts += self._vectors(ids_BT, keep_BT)
         places: list[tuple[int, str, int, int]] = []
         sound = (windows[row] for row in np.flatnonzero(fits))
         for window, vectors in zip(sound, parts[1:], strict=True):
@@ -135,13 +130,8 @@ class Embedder:
             places += [(*whole[:2], s, s + self.config.k) for s in starts]
         return (places, np.concatenate(parts)), problems
 
-    def _vectors(self, ids: np.ndarray, lengths_B: Tensor) -> list[np.ndarray]:
+    def _vectors(self, ids_BT: Tensor, keep_BT: Tensor | None) -> list[np.ndarray]:
         """Of each row its vectors, one or many: (1 or tokens, H) float32."""
-        longest = int(lengths_B.max())
-        keep_BT = tuning.keep_mask(lengths_B, longest)
-        if keep_BT is not None:
-            keep_BT = keep_BT.to(self.device)
-        ids_BT = torch.from_numpy(ids[:, :longest]).to(self.device).long()
         with self.autocast, after(self.model, self.layer) as kept:
             states_BTH = self.model.states(ids_BT, keep_BT)
         states_BTH = kept.get("states", states_BTH).float()
@@ -190,36 +180,25 @@ def embed(
             f"--window: found {window}, expected at least {embedder.config.k}, "
             "the bases of a token"
         )
-    tally, path = Tally(), table if fasta is None else fasta
-    read = records.of_table if fasta is None else genome.records
-    names = records.Names()
+    source = records.Source(fasta, table)
     size = min(window or embedder.window, embedder.window)
-    windows = records.cut(names.watch(read(path, tally)), size, embedder.config.k)
-    without: dict[int, str] = {}
+    windows = source.windows(size, embedder.config.k)
 
     def made() -> Iterator[Rows]:
         while chunk := list(islice(windows, CHUNK)):
             for one in chunk:
                 if one.problem:
-                    without.setdefault(one.record, one.problem)
+                    source.miss(one.record, one.problem)
             if sound := [one for one in chunk if not one.problem]:
                 rows, problems = embedder.embed(sound)
-                without.update(problems)
+                for record, problem in problems.items():
+                    source.miss(record, problem)
                 if rows[0]:
                     yield rows
 
     with files.write_aside(output) as aside:
         WRITERS[Path(output).suffix](aside, made(), embedder.config.hidden)
-    tally.say(path)
-    names.say(path)
-    if without:
-        number, problem = next(iter(without.items()))
-        print(
-            f"warning: {path}: {len(without)} of {names.records} records without a "
-            f"vector, the first is record {number}: {problem}",
-            file=sys.stderr,
-        )
-    return len(without)
+    return source.say("vector")
 
 
 def _write_table(path: Path, made: Iterator[Rows], hidden: int) -> None:

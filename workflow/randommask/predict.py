@@ -33,14 +33,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from randommask import files, genome
+from randommask import files
 from randommask.data import records
 from randommask.data.records import CHUNK, INCOMPLETE, Window
 from randommask.encoders import families
 from randommask.errors import run
 from randommask.finetuning import heads, purpose, tuning
 from randommask.finetuning.purpose import Purpose
-from randommask.genome import Tally
 from randommask.training.precision import autocast
 
 OK = "ok"
@@ -82,21 +81,11 @@ class FineTuned:
 
     def _outputs(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Of rows that fit the model."""
-        lengths_N, most = torch.from_numpy(lengths), tuning.PREDICTED_ROWS
-        if self.device.type == "cpu":
-            most = tuning.rows_at_once(
-                self.config.heads, int(lengths.max()), self.purpose.precision
-            )
+        told = (self.config.heads, self.purpose.precision, self.device)
         parts = []
-        for first in range(0, len(ids), most):
-            lengths_B = lengths_N[first : first + most]
-            longest = int(lengths_B.max())
-            keep_BT = tuning.keep_mask(lengths_B, longest)
-            if keep_BT is not None:
-                keep_BT = keep_BT.to(self.device)
-            ids_BT = torch.from_numpy(ids[first : first + most, :longest])
+        for ids_BT, keep_BT in tuning.batches(ids, lengths, *told):
             with self.autocast:
-                parts.append(self.model(ids_BT.to(self.device).long(), keep_BT).float())
+                parts.append(self.model(ids_BT, keep_BT).float())
         # The saved head gives values in their own unit, so nothing is scaled here.
         return tuning.predictions(self.purpose.type, torch.cat(parts), 1.0, 0.0)
 
@@ -114,14 +103,9 @@ def predict(
     `InputError` for a model or a file that is not as it should be as a whole.
     """
     files.check_file(output, fasta, table, *Path(folder).glob("*"))
-    model, tally = FineTuned(folder), Tally()
-    path = table if fasta is None else fasta
-    read = records.of_table if fasta is None else genome.records
-    names = records.Names()
-    windows = records.cut(
-        names.watch(read(path, tally)), model.purpose.window_bases, model.config.k
-    )
-    without: dict[int, str] = {}
+    model = FineTuned(folder)
+    source = records.Source(fasta, table)
+    windows = source.windows(model.purpose.window_bases, model.config.k)
     with (
         files.write_aside(output, streams=True) as aside,
         open(aside, "w", encoding="utf-8", newline="") as file,
@@ -134,21 +118,12 @@ def predict(
                 cells = [f"{value:.7g}" for value in values]
                 place = [window.start, window.end]
                 if problem:
-                    without.setdefault(window.record, problem)
+                    source.miss(window.record, problem)
                     cells = [""] * len(columns)
                     place = place if window.bases else ["", ""]
                 record = (window.record, window.name, *place)
                 lines.writerow([*record, *cells, problem or OK])
-    tally.say(path)
-    names.say(path)
-    if without:
-        number, problem = next(iter(without.items()))
-        print(
-            f"warning: {path}: {len(without)} of {names.records} records without a "
-            f"prediction (see status), the first is record {number}: {problem}",
-            file=sys.stderr,
-        )
-    return len(without)
+    return source.say("prediction (see status)")
 
 
 def _predicted(

@@ -110,3 +110,35 @@ class Names:
             )
         if self.nameless:
             print(f"note: {path}: {self.nameless} records have no id", file=sys.stderr)
+
+
+class Source:
+    """The records of a FASTA file or a table, and what there is to say of them."""
+
+    def __init__(self, fasta: str | Path | None, table: str | Path | None) -> None:
+        self.path = table if fasta is None else fasta
+        self._read = of_table if fasta is None else genome.records
+        self._tally, self._names = Tally(), Names()
+        self._missed: dict[int, str] = {}
+
+    def windows(self, size: int, least: int) -> Iterator[Window]:
+        """All records, cut: see `cut`."""
+        read = self._read(self.path, self._tally)
+        return cut(self._names.watch(read), size, least)
+
+    def miss(self, record: int, problem: str) -> None:
+        """Take down why there is nothing of a record; the first reason stays."""
+        self._missed.setdefault(record, problem)
+
+    def say(self, what: str) -> int:
+        """Tell on stderr of letters, names and records without `what`; count these."""
+        self._tally.say(self.path)
+        self._names.say(self.path)
+        if self._missed:
+            number, problem = next(iter(self._missed.items()))
+            print(
+                f"warning: {self.path}: {len(self._missed)} of {self._names.records} "
+                f"records without a {what}, the first is record {number}: {problem}",
+                file=sys.stderr,
+            )
+        return len(self._missed)

@@ -21,7 +21,7 @@ Shapes: B rows computed at once, T tokens, N rows of a split, O outputs.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,30 @@ def keep_mask(lengths_B: Tensor, tokens: int) -> Tensor | None:
     if int(lengths_B.min()) == tokens:
         return None
     return torch.arange(tokens) < lengths_B[:, None]
+
+
+def batches(
+    ids_NT: np.ndarray,
+    lengths_N: np.ndarray,
+    heads: int,
+    precision: str,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Rows to predict, as many at once as suit the device.
+
+    Yields ids (B, T) int64, cut to the longest row among them, and their `keep_mask`.
+    """
+    lengths, most = torch.from_numpy(lengths_N), PREDICTED_ROWS
+    if device.type == "cpu":
+        most = rows_at_once(heads, int(lengths_N.max(initial=1)), precision)
+    for first in range(0, len(ids_NT), most):
+        lengths_B = lengths[first : first + most]
+        longest = int(lengths_B.max())
+        keep_BT = keep_mask(lengths_B, longest)
+        if keep_BT is not None:
+            keep_BT = keep_BT.to(device)
+        ids_BT = torch.from_numpy(ids_NT[first : first + most, :longest])
+        yield ids_BT.to(device).long(), keep_BT
 
 
 class Tuning:
