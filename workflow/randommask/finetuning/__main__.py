@@ -38,7 +38,7 @@ from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import card, examples, heads, outputs, purpose
 from randommask.finetuning.fitting import Outcome, fit
 from randommask.finetuning.tuning import Tuning
-from randommask.training import gpu
+from randommask.training import gpu, memory
 from randommask.training.signals import unfailing_stderr
 from randommask.training.state import StateFolder, link_tree
 
@@ -244,6 +244,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--gpus", type=int, default=0, help="expected here")
     flags = parser.parse_args(argv)
     gpu.expect(flags.gpus)
+    memory.keep_freed()
     with unfailing_stderr():
         finetune(
             flags.encoder,

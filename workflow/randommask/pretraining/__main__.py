@@ -26,7 +26,7 @@ from randommask.experiment.hparams import Pretraining
 from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
 from randommask.pretraining.trainer import Trainer
-from randommask.training import gpu
+from randommask.training import gpu, memory
 from randommask.training.precision import chosen
 from randommask.training.signals import unfailing_stderr
 from randommask.training.state import STATE_FILE, StateFolder, checksum
@@ -161,6 +161,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     check_processes(arguments.processes)
     gpu.expect(arguments.gpus)
+    memory.keep_freed()
     with unfailing_stderr():
         pretrain(
             arguments.corpus,
