@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from randommask import kmers
 from randommask.data import overlaps
@@ -42,6 +43,7 @@ FEWEST = 10
 """A row with fewer k-mers that count is near to none: it is a repeat, or tiny."""
 COMMON = 1000
 MOST = 2**25
+FEW = 2**21  # k-mers that are numbered anew sooner than 4**K columns are passed over
 CHUNK = 1024  # rows multiplied at once: their k-mers meet some million others
 
 
@@ -50,10 +52,7 @@ class Alike:
 
     def __init__(self, sequences: Mapping[str, Sequence[str]]) -> None:
         self.sequences = sequences
-        columns = {
-            split: pa.chunked_array([pa.array(own, pa.string())])
-            for split, own in sequences.items()
-        }
+        columns = {split: _column(own) for split, own in sequences.items()}
         self.numbers, self.regions = overlaps.number(columns, both_strands=True)
         counts = [max(len(s) - K + 1, 0) for own in sequences.values() for s in own]
         self.sampled = min(1.0, MOST / max(sum(counts), 1))
@@ -136,8 +135,9 @@ class Alike:
             others, rows, shares = self._near(other, split)
             return rows, others, shares
         asked, pool = self._sets(split), self._sets(other)
+        asked, pool = _renumbered(asked, pool)
         every = np.concatenate([asked.indices, pool.indices])
-        is_kept = np.bincount(every, minlength=4**K) <= COMMON
+        is_kept = np.bincount(every, minlength=asked.shape[1]) <= COMMON
         asked, pool = (_columns_kept(sets, is_kept) for sets in (asked, pool))
         sizes, turned, found = np.diff(asked.indptr), pool.T.tocsr(), []
         for first in range(0, len(sizes), CHUNK):
@@ -154,8 +154,6 @@ class Alike:
 
     def _sets(self, split: str) -> Any:
         """The k-mers of each row, a sparse matrix of ones: (n, 4**K)."""
-        from scipy.sparse import csr_matrix
-
         sequences = self.sequences[split]
         parts: list[np.ndarray] = []
         owners: list[np.ndarray] = []
@@ -172,6 +170,15 @@ class Alike:
         owner = np.concatenate([*owners, np.empty(0, np.int32)])
         ones = np.ones(len(ids), np.int32)
         return csr_matrix((ones, (owner, ids)), shape=(len(sequences), 4**K))
+
+
+def _column(sequences: Sequence[str]) -> pa.ChunkedArray:
+    """The sequences as Arrow has them; `pa.array` would import all of pandas first."""
+    encoded = [sequence.encode() for sequence in sequences]
+    ends = np.cumsum([0, *map(len, encoded)]).astype(np.int64)
+    buffers = pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))
+    text = pa.LargeStringArray.from_buffers(len(encoded), *buffers)
+    return pa.chunked_array([text]).cast(pa.string())
 
 
 def _counted(
@@ -200,6 +207,19 @@ def _other_strand(codes: np.ndarray) -> np.ndarray:
     """The reverse complements: A and T, C and G differ in one bit."""
     turned = codes[:, ::-1]
     return np.where(turned < OTHER, turned ^ 1, OTHER).astype(np.uint8)
+
+
+def _renumbered(*matrices: Any) -> list[Any]:
+    """The matrices with no column for k-mers that none has, if they have few."""
+    every = np.concatenate([sets.indices for sets in matrices])
+    if len(every) > FEW:
+        return [*matrices]
+    kinds, columns = np.unique(every, return_inverse=True)
+    bounds = np.cumsum([sets.nnz for sets in matrices])
+    return [
+        type(sets)((sets.data, own, sets.indptr), shape=(sets.shape[0], len(kinds)))
+        for sets, own in zip(matrices, np.split(columns, bounds), strict=False)
+    ]
 
 
 def _columns_kept(sets: Any, is_kept: np.ndarray) -> Any:
