@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from randommask import metrics
+from randommask.encoders import dropout
 from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import heads
 from randommask.finetuning.examples import Examples
@@ -210,7 +211,7 @@ class Tuning:
 
     def _gradient(self, rows: Tensor, seed: int) -> Tensor:
         """Leave the gradient of the mean loss of `rows`; return the sum of losses."""
-        torch.manual_seed(seed)
+        dropout.seed(seed, self.device)
         if self.compiled and len(rows) == self.settings.batch_size:
             try:
                 loss = self._backward(self.compiled, rows, len(rows))
@@ -225,7 +226,7 @@ class Tuning:
                 print(f"warning: torch.compile failed: {said}", file=sys.stderr)
                 self.compiled = None
                 self.optimizer.clear()
-                torch.manual_seed(seed)
+                dropout.seed(seed, self.device)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for part in self._parts("train", rows):
             total += self._backward(self._batch_loss, part, len(rows))

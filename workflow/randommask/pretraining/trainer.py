@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from randommask import kmers, masking
 from randommask.data.windows import VALIDATION_STEP, Corpus
-from randommask.encoders import bert, cost
+from randommask.encoders import bert, cost, dropout
 from randommask.errors import InputError
 from randommask.experiment.hparams import Settings
 from randommask.pretraining import loader
@@ -150,7 +150,8 @@ class Trainer:
         for batch in batches:
             # Dropout has a seed of its own for each (seed, step, micro-batch).
             key = (self.settings.seed, step, batch.first // self.micro)
-            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            number = int(np.random.SeedSequence(key).generate_state(1)[0])
+            dropout.seed(number, self.device)
             with self.gradient.apart(is_apart or batch is not batches[-1]):
                 losses.append(self.learn(batch, self.taken >= WARM_UP_STEPS))
         return torch.stack(losses).double()
