@@ -11,7 +11,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
-.PHONY: help setup fetch smoke demo ablations test judges fuzz test-cluster lint bench slice clean-demo
+# How far it is and what runs, where somebody looks; a log that is kept has Snakemake's lines.
+LIVE = $$(test -t 2 && echo --logger live)
+
+PYTEST = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 \
+	--dist loadfile --no-loadscope-reorder
+
+.PHONY: help setup fetch smoke demo ablations test sweep judges fuzz test-cluster lint bench slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -23,29 +29,32 @@ $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	echo "$(CURDIR)/workflow" >"$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/randommask.pth"
+	printf '%s\n' "$(CURDIR)/workflow" "$(CURDIR)/workflow/plugins" >"$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/randommask.pth"
 	touch $@
 
 fetch: $(READY)  ## download what the paper's jobs need (on a node with internet)
 	snakemake resources
 
 smoke: $(READY)  ## see that it works here: two data sets and a report in under a minute
-	snakemake --profile workflow/profiles/demo --configfile config/smoke.yaml -- all
+	snakemake $(LIVE) --profile workflow/profiles/demo --configfile config/smoke.yaml -- all
 	@echo
 	@echo "Done. Open results/smoke/report.html; its numbers mean nothing. Next: make demo."
 
 demo: $(READY)  ## run the whole experiment on made data (minutes, CPU)
-	snakemake --profile workflow/profiles/demo all
+	snakemake $(LIVE) --profile workflow/profiles/demo all
 	@echo
 	@echo "Done. Open results/demo/report.html, or look into results/demo/tables and figures."
 
 ablations: $(READY)  ## all groups of ablations in the demo's size, after make demo or without
-	snakemake --profile workflow/profiles/demo ablations
+	snakemake $(LIVE) --profile workflow/profiles/demo ablations
 	@echo
 	@echo "Done. Look into results/demo/ablations."
 
 test: $(READY)  ## run the tests
-	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	$(PYTEST) -m "not sweep"
+
+sweep: $(READY)  ## run what make test leaves out: longer, of what seldom breaks
+	$(PYTEST) -m sweep
 
 judges: $(READY)  ## hold our code against the field's own, into docs/judged.md
 	JUDGED=docs/judged.md OMP_NUM_THREADS=1 python -m pytest tests/judges
@@ -76,7 +85,7 @@ slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 	mkdir -p resources/local
 	$(call link,$(GENOME),resources/local/genome)
 	$(call link,$(GUE),resources/local/GUE)
-	snakemake --profile workflow/profiles/slice all
+	snakemake $(LIVE) --profile workflow/profiles/slice all
 
 # The logs stay, which have the hours of all.
 clean-demo: $(READY)  ## list what make demo and make ablations made, ask, delete that (YES=1)

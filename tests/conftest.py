@@ -14,6 +14,20 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
+LONGEST = (
+    "test_workflow.py",
+    "test_extending.py",
+    "test_planned.py",
+    "test_pretrain.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    # Begun last, they would be waited for by processes that have nothing left to do.
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--all-kills",

@@ -17,7 +17,7 @@ HEAD = """# Judged
 
 What other people's code, or the plainest loop, says of ours: what was compared, with
 whom, the largest difference and the most that is let pass. Written by `make judges`;
-each line is a test of `tests/judges`, and runs in `make test` too.
+each line is a test of `tests/judges`, and runs in `make sweep` too.
 
 | what | judge | largest difference | bound |
 |---|---|---:|---:|
@@ -27,6 +27,13 @@ VERDICTS = pytest.StashKey[list]()
 
 def pytest_configure(config):
     config.stash[VERDICTS] = []
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.sweep)
 
 
 @pytest.fixture

@@ -114,6 +114,7 @@ def checkpoints(output):
     return {os.path.basename(path) for path in found}
 
 
+@pytest.mark.sweep
 def test_killed_at_twenty_moments_it_ends_with_the_same_bits(
     corpus, tmp_path, monkeypatch
 ):

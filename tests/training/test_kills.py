@@ -45,6 +45,7 @@ def test_a_segment_killed_at_its_end(corpus, tmp_path, some_kills, save_steps):
         assert len(os.listdir(kept)) == 2, os.listdir(kept)
 
 
+@pytest.mark.sweep
 def test_a_segment_killed_anywhere(corpus, tmp_path, some_kills):
     def run(output, **options):
         pretraining.pretrain([corpus], None, segment(), output, **options)

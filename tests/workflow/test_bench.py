@@ -125,6 +125,7 @@ def test_nothing_without_a_gpu(capsys):
         assert capsys.readouterr().out == "No CUDA device: not measured.\n"
 
 
+@pytest.mark.sweep
 def test_reliability(capsys, monkeypatch):
     import reliability
 

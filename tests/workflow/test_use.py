@@ -99,6 +99,7 @@ def test_the_workflow_is_run_from_any_folder(tmp_path):
     assert jobs(snakemake(tmp_path, *words))["total"] == 1311
 
 
+@pytest.mark.sweep
 def test_the_workflow_is_deployed(tmp_path):
     """As by `snakedeploy deploy-workflow`: config/, and a Snakefile with a module."""
     shutil.copytree(ROOT / "config", tmp_path / "config")

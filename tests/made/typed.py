@@ -1,0 +1,23 @@
+"""Snakemake as a user types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from made import ROOT
+
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+
+
+def snakemake(*words, folder=ROOT, check=True):
+    done = subprocess.run(
+        [SNAKEMAKE, *map(str, words)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
