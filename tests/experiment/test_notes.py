@@ -22,6 +22,7 @@ def test_what_a_recipe_overrides_is_said_in_one_line():
 @pytest.mark.parametrize(
     "word, near",
     [
+        ("-n reprot", "did you mean report?"),
         ("ablatons", "did you mean ablations?"),
         ("al", "did you mean all?"),
         ("results/demo/encoders/dnabrt", "did you mean results/demo/encoders/dnabert?"),
@@ -30,7 +31,8 @@ def test_what_a_recipe_overrides_is_said_in_one_line():
     ],
 )
 def test_a_misspelt_target_is_told_the_nearest(word, near):
-    flags = ["--dry-run", "--configfile", "config/demo.yaml", "--", word]
+    *before, word = word.split()
+    flags = ["--configfile", "config/demo.yaml", *(before or ["--dry-run", "--"]), word]
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *flags],
         cwd=ROOT,

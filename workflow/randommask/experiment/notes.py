@@ -13,6 +13,11 @@ from randommask.experiment.sections import Experiment, Tokenization
 LISTED = ("epochs", "batch_size", "learning_rate")
 """What the list of data sets says of fine-tuning."""
 CLOSE = 0.75
+ALONE = set(
+    "-n --dry-run --dryrun -k --keep-going -p --printshellcmds -F --forceall -t --touch"
+    " --ri --rerun-incomplete --nolock --notemp --keep-incomplete --verbose".split()
+)
+"""Flags of Snakemake after which a target may stand; others take what follows."""
 
 
 def of(experiment: Experiment) -> Iterator[str]:
@@ -42,7 +47,7 @@ def misspelt(
     rules = [rule.name for rule in workflow.rules]
     place = experiment.pathvars.results
     for before, word in zip(["", *words], words, strict=False):
-        is_target = before == "--" or not before.startswith("-")
+        is_target = before in {"--", *ALONE} or not before.startswith("-")
         if re.fullmatch(r"[a-z]\w+", word) and is_target:
             near = difflib.get_close_matches(word, rules, 1, CLOSE)
             if near and word not in rules and not Path(word).exists():
