@@ -13,10 +13,11 @@ from randommask.experiment.sections import Experiment, Tokenization
 LISTED = ("epochs", "batch_size", "learning_rate")
 """What the list of data sets says of fine-tuning."""
 CLOSE = 0.75
-ALONE = set(
-    "-n --dry-run --dryrun -k --keep-going -p --printshellcmds -F --forceall -t --touch"
-    " --ri --rerun-incomplete --nolock --notemp --keep-incomplete --verbose".split()
-)
+ALONE = {
+    *("-n", "--dry-run", "--dryrun", "-k", "--keep-going", "-p", "--printshellcmds"),
+    *("-F", "--forceall", "-t", "--touch", "--ri", "--rerun-incomplete", "--nolock"),
+    *("--notemp", "--keep-incomplete", "--verbose"),
+}
 """Flags of Snakemake after which a target may stand; others take what follows."""
 
 
