@@ -18,8 +18,8 @@ from made.config import micro
 from made.encoders import publish_esm
 
 from randommask.experiment.pages import FIGURES, TABLES
-from randommask.plan.__main__ import entries
 from randommask.plan.clean import RECORDS
+from randommask.plan.jobs import entries
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 

@@ -1,8 +1,5 @@
 """An encoder and a dataset in; the scores and predictions of one run out."""
 
-RUN = "<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}"
-SEEDS = "seeds" if experiment.finetune.together else "seed{seed}"
-
 
 rule finetune:
     """Fine-tune an encoder on one dataset; test at the best epoch on dev."""
