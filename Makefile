@@ -17,7 +17,7 @@ LIVE = $$(test -t 2 && echo --logger live)
 PYTEST = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 \
 	--dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup fetch smoke demo ablations test sweep judges fuzz test-cluster lint bench slice clean-demo
+.PHONY: help setup fetch smoke demo ablations test sweep judges fuzz test-cluster lint bench bench-gpu slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -74,11 +74,15 @@ lint: $(READY)  ## check style and workflow
 
 bench: $(READY)  ## measure speeds beside the usual ways, into results/performance.md
 	mkdir -p results
-	set -e; for program in bench/*.py; do \
+	set -e; for program in $(filter-out bench/gpu%,$(wildcard bench/*.py)); do \
 		name=$$(basename $$program .py); \
 		printf '## %s\n\n' "$$name"; OMP_NUM_THREADS=1 python $$program; echo; \
 	done >results/performance.md
 	cat results/performance.md
+
+bench-gpu:  ## measure on a GPU, in eight minutes, into results/performance-gpu.md (GPU_PYTHON=)
+	mkdir -p results
+	PYTHONPATH=workflow $(or $(GPU_PYTHON),python) bench/gpu.py | tee results/performance-gpu.md
 
 slice: $(READY)  ## run on local copies: make slice GENOME=folder GUE=folder
 	@test -d "$(GENOME)" && test -d "$(GUE)" || { echo "usage: make slice GENOME=<folder of FASTA> GUE=<folder with EMP, mouse, prom, ...>"; exit 2; }

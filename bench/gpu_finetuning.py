@@ -3,11 +3,13 @@
     PYTHONPATH=workflow python bench/gpu_finetuning.py [--budget 420] [--lengths 300]
 
 The base encoder with random weights, made rows of one length, batches of 32, dropout
-0.1. Steps a second, evaluations left out on both sides. transformers is run as
-DNABERT-2 runs it (its Trainer, every row padded to the longest); ours as
-`randommask.finetuning` runs long jobs: deterministic kernels where there are some, a
-compiled step that is replayed as a CUDA graph. Every measurement is a process of its
-own, and the last columns have several at once on the one GPU, all their steps together.
+0.1. Steps a second of all runs together, evaluations left out on both sides.
+transformers is run as DNABERT-2 runs it (its Trainer, every row padded to the longest);
+ours as `randommask.finetuning` runs long jobs: deterministic kernels where there are
+some, a compiled step that is replayed as a CUDA graph. Several runs on the one GPU are
+several processes, or take turns in one (`finetune.together`): with CUDA graphs on one
+stream, or compiled without them on a stream each, which is not what ships. Every
+measurement is a process of its own; "ready" is from its start to the first step of all.
 
 Rows are printed as they come, until `--budget` seconds are over. `--tiny` rehearses on
 any machine.
@@ -36,21 +38,34 @@ from randommask.finetuning import examples
 from randommask.finetuning.__main__ import _make_deterministic
 from randommask.finetuning.tokens import tokenize
 from randommask.finetuning.tuning import COMPILER, Tuning
+from randommask.finetuning.turns import Turn
 
 K, BATCH, ROWS, STEPS = 6, 32, 2048, 100_000
 SECONDS, STRETCH = 8.0, 25  # timed; steps between two looks at the clock
-LENGTHS, MANY = (300, 101, 500), (2, 4)  # bases; processes at once
+LENGTHS = (300, 101, 500)  # bases
 BASE = (12, 768, 12, 3072, 512)
 TINY = (2, 16, 2, 32, 512)
+PEER, OURS = "transformers", "ours"
+TURNS, STREAMS = "ours, 3 take turns", "ours, 3 on streams, no CUDA graphs"
+WAYS = {  # how many processes, runs in each
+    PEER: (1, 1),
+    OURS: (1, 1),
+    TURNS: (1, 3),
+    "ours, 3 processes": (3, 1),
+    STREAMS: (1, 3),
+    "ours, 2 processes": (2, 1),
+}
+ALONE = (PEER, OURS)
+"""What is measured of the other lengths and in fp32."""
+WITHOUT_GRAPHS = {"dynamic": False}
 HEADER = (
     "bases, precision",
-    "transformers (steps/s)",
-    "ours (steps/s)",
-    "ours / transformers",
-    "GiB, transformers",
-    "GiB, ours",
-    "ours, to the first step (s)",
-    *(f"ours, {many} at once (steps/s)" for many in MANY),
+    "way",
+    "steps/s",
+    "times transformers",
+    "times ours alone",
+    "GiB of a process",
+    "ready (s)",
 )
 
 
@@ -80,7 +95,7 @@ def report_in(first: float) -> None:
     sys.stdin.readline()
 
 
-def told(precision: str) -> Finetuning:
+def told(precision: str, seed: int = 0) -> Finetuning:
     """What both are told of the run."""
     return Finetuning(
         encoder="made",
@@ -88,7 +103,7 @@ def told(precision: str) -> Finetuning:
         dataset="made",
         task="EMP",
         metric="mcc",
-        seed=0,
+        seed=seed,
         epochs=1,
         max_steps=STEPS,
         batch_size=BATCH,
@@ -103,29 +118,45 @@ def told(precision: str) -> Finetuning:
     )
 
 
-def ours(folder: Path, precision: str, seconds: float, stretch: int) -> float:
-    """Steps a second."""
+def ours(
+    folder: Path, precision: str, seconds: float, stretch: int, way: str = OURS
+) -> float:
+    """Steps a second, of all runs that take turns."""
     start = time.perf_counter()
     if CUDA:
         _make_deterministic()
-    data = examples.read(folder / "data", told(precision))
-    compiler = COMPILER if CUDA else {"backend": "eager", "dynamic": False}
-    run = Tuning(folder / "encoder", data, told(precision), compiler)
-    run.step(0)
+    compiler = {"backend": "eager", "dynamic": False}
+    if CUDA:
+        compiler = WITHOUT_GRAPHS if way == STREAMS else COMPILER
+    settings = [told(precision, seed) for seed in range(WAYS[way][1])]
+    each, inputs, runs = examples.read_each(folder / "data", settings), None, []
+    for data, one in zip(each, settings, strict=True):
+        tuning = Tuning(folder / "encoder", data, one, compiler, inputs)
+        inputs = tuning.inputs
+        stream = torch.cuda.Stream() if CUDA and way == STREAMS else None
+        runs.append((tuning, Turn(iter(()), stream=stream)))
+    wait()
+
+    def step(number: int) -> None:
+        for tuning, turn in runs:
+            with turn.on_stream():
+                tuning.step(number)
+
+    step(0)
     wait()
     first = time.perf_counter() - start
-    for step in range(1, stretch):
-        run.step(step)
-    if not run.has_compiled:
+    for number in range(1, stretch):
+        step(number)
+    if not all(tuning.has_compiled for tuning, _ in runs):
         raise RuntimeError("the compiler failed: not what is to be measured")
     report_in(first)
     start, taken = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
         for _ in range(stretch):
-            run.step(stretch + taken)
+            step(stretch + taken)
             taken += 1
         wait()
-    return taken / (time.perf_counter() - start)
+    return taken * len(runs) / (time.perf_counter() - start)
 
 
 def peer(folder: Path, precision: str, seconds: float, stretch: int) -> float:
@@ -188,18 +219,18 @@ def peer(folder: Path, precision: str, seconds: float, stretch: int) -> float:
     return stretch * (len(looks) - 1) / (looks[-1] - looks[0])
 
 
-def together(
-    side: str, processes: int, folder: Path, precision: str, flags: argparse.Namespace
+def measure(
+    way: str, folder: Path, precision: str, flags: argparse.Namespace
 ) -> tuple[float, float, float]:
-    """Steps a second of all processes; GiB and seconds to the first step of one."""
-    command = [sys.executable, __file__, "--worker", side, "--folder", str(folder)]
+    """Steps a second of all runs; GiB and seconds to the first step of one process."""
+    command = [sys.executable, __file__, "--worker", way, "--folder", str(folder)]
     command += ["--precision", precision, *(["--tiny"] if flags.tiny else [])]
     environment = {**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": "4"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    started = [
-        subprocess.Popen(command, env=environment, **pipes) for _ in range(processes)
-    ]
+    started = []
     try:
+        for _ in range(WAYS[way][0]):
+            started.append(subprocess.Popen(command, env=environment, **pipes))
         ready = [json.loads(process.stdout.readline()) for process in started]
         for process in started:
             process.stdin.write("go\n")
@@ -213,45 +244,35 @@ def together(
     return rate, ended[0]["memory"], max(told["first"] for told in ready)
 
 
-def row(bases: int, precision: str, folder: Path, flags: argparse.Namespace) -> str:
-    """Measure a line of the table."""
-    arguments = (folder, precision, flags)
-    theirs, their_memory, _ = together("peer", 1, *arguments)
-    alone, memory, first = together("ours", 1, *arguments)
-    many = [""] * len(MANY)
-    if bases == flags.lengths[0] and precision == "bf16":
-        many = [f"{together('ours', n, *arguments)[0]:.1f}" for n in MANY]
-    cells = [
-        f"{bases}, {precision}",
-        f"{theirs:.1f}",
-        f"{alone:.1f}",
-        f"{alone / theirs:.2f}",
-        f"{their_memory:.1f}",
-        f"{memory:.1f}",
-        f"{first:.0f}",
-        *many,
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
 def compare(flags: argparse.Namespace) -> None:
     """Print the table."""
     start, longest = time.monotonic(), 0.0
     print(f"| {' | '.join(HEADER)} |\n{'|---' * len(HEADER)}|", flush=True)
+    first = (flags.lengths[0], "bf16")
+    kinds = [first, *((n, "bf16") for n in flags.lengths[1:]), (first[0], "fp32")]
     with tempfile.TemporaryDirectory() as root:
         for bases in flags.lengths:
             write_inputs(Path(root) / str(bases), bases, flags.tiny)
-        for precision in ("bf16", "fp32"):
-            for bases in flags.lengths:
+        for bases, precision in kinds:
+            rates: dict[str, float] = {}
+            for way in WAYS if (bases, precision) == first else ALONE:
                 begun = time.monotonic()
                 if begun - start + longest > flags.budget:
                     print("the time is over: rows were left out", file=sys.stderr)
                     return
-                folder = Path(root) / str(bases)
-                print(row(bases, precision, folder, flags), flush=True)
-                # the first row has the runs of several processes
-                if bases != flags.lengths[0]:
-                    longest = max(longest, time.monotonic() - begun)
+                try:
+                    found = measure(way, Path(root) / str(bases), precision, flags)
+                except (ValueError, OSError):  # it ended; its own words stand above
+                    print(f"{bases}, {precision}, {way}: failed", file=sys.stderr)
+                    continue
+                rates[way] = found[0]
+                times = [
+                    f"{found[0] / rates[x]:.2f}" if x in rates else "" for x in ALONE
+                ]
+                cells = [f"{bases}, {precision}", way, f"{found[0]:.1f}", *times]
+                cells += [f"{found[1]:.1f}", f"{found[2]:.0f}"]
+                print(f"| {' | '.join(cells)} |", flush=True)
+                longest = max(longest, time.monotonic() - begun)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -260,7 +281,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--budget", type=float, default=420.0, help="seconds")
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS, help="bases")
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--worker", choices=("ours", "peer"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--precision", help=argparse.SUPPRESS)
     flags = parser.parse_args(argv)
@@ -268,8 +289,9 @@ def main(argv: list[str] | None = None) -> None:
         print("No CUDA device: not measured.")
     elif flags.worker:
         timing = (0.1, 2) if flags.tiny else (SECONDS, STRETCH)
-        measure = ours if flags.worker == "ours" else peer
-        rate = measure(flags.folder, flags.precision, *timing)
+        arguments = (flags.folder, flags.precision, *timing)
+        is_peer = flags.worker == PEER
+        rate = peer(*arguments) if is_peer else ours(*arguments, flags.worker)
         print(json.dumps({"rate": rate, "memory": memory()}), flush=True)
     else:
         compare(flags)

@@ -39,7 +39,7 @@ from randommask.data import manifest
 from randommask.encoders import bert
 from randommask.errors import InputError
 from randommask.finetuning import __main__ as finetuning
-from randommask.finetuning import examples
+from randommask.finetuning import examples, results
 from randommask.pretraining import __main__ as pretraining
 from randommask.pretraining.segment import Segment
 from randommask.training import state
@@ -114,7 +114,7 @@ def finetune_killed(
         )
 
     def work(kill: Callable, output: Path) -> None:
-        begin_at(kill, finetuning, "_write")
+        begin_at(kill, results, "write")
         run(output, save_seconds=0.0)
 
     def delete(output: Path) -> None:

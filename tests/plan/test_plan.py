@@ -122,6 +122,33 @@ def test_a_finished_run_gives_the_speed_of_finetuning(clone):
     assert speed.on_gpu and speed.rate == pytest.approx(passes * each / 100)
 
 
+def test_seeds_together_cost_what_they_cost_alone(clone, capsys):
+    """One job, the work of all of them; of those that are not there yet."""
+    target = "results/finetune/dnabert/overlapping/SSP/seed{}/metrics.json"
+    targets = [target.format(seed) for seed in (1, 2, 3)]
+    path = clone / "config/config.yaml"
+
+    def planned():
+        found = plan.jobs(targets, None, "slurm")
+        found = [job for job in found if job.rule == "finetune"]
+        estimator = plan.Estimator(PAPER, None)
+        work = [estimator.estimate(job).work for job in found]
+        return len(found), sum(one.flops for one in work), sum(x.steps for x in work)
+
+    single = planned()
+    text = path.read_text()
+    path.write_text(text.replace("\nfinetune:\n", "\nfinetune:\n  together: true\n"))
+    together = planned()
+    assert (single[0], together[0]) == (3, 1)
+    assert together[1:] == pytest.approx(single[1:])
+    for name in ("metrics.json", "predictions.parquet", "history.csv"):
+        made = clone / target.format(2)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        (made.parent / name).write_text("{}")
+    left = planned()
+    assert left[0] == 1 and left[1:] == pytest.approx([2 / 3 * x for x in single[1:]])
+
+
 def test_rules_without_cost_stand_together(clone):
     printed = lines([job("table1"), job("audit"), job("tokenize", genome="hg38")])
     assert any(line.startswith("2 other rules") for line in printed)

@@ -13,6 +13,7 @@ from made.kills import begin_at, contents, in_child, killed, operations
 from randommask import files
 from randommask.data import manifest
 from randommask.finetuning import __main__ as finetuning
+from randommask.finetuning import results
 from randommask.pretraining import __main__ as pretraining
 from randommask.pretraining.segment import Segment
 
@@ -79,7 +80,7 @@ def test_a_fine_tuning_killed_at_its_end(folder, dataset, tmp_path, some_kills):
         )
 
     def work(kill, output):
-        begin_at(kill, finetuning, "_write")
+        begin_at(kill, results, "write")
         run(output, save_seconds=0.0)
 
     whole = tmp_path / "whole"

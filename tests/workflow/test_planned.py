@@ -15,8 +15,8 @@ from made import ROOT
 from made.encoders import publish_esm
 from made.typed import SNAKEMAKE, snakemake
 
-from randommask.plan.__main__ import entries
 from randommask.plan.clean import RECORDS
+from randommask.plan.jobs import entries
 
 PAPER_JOBS = {
     "all": 1,

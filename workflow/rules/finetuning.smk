@@ -10,13 +10,13 @@ rule finetune:
         test="<results>/benchmark/{dataset}/test.parquet",
         summary="<results>/benchmark/{dataset}/summary.json",
     output:
-        metrics="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/metrics.json",
-        predictions="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/predictions.parquet",
-        history="<results>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}/history.csv",
+        metrics=of_seeds(f"{RUN}/metrics.json"),
+        predictions=of_seeds(f"{RUN}/predictions.parquet"),
+        history=of_seeds(f"{RUN}/history.csv"),
     log:
-        "<logs>/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.log",
+        f"<logs>/finetune/{{encoder}}/{{tokenization}}/{{dataset}}/{SEEDS}.log",
     benchmark:
-        "<logs>/benchmarks/finetune/{encoder}/{tokenization}/{dataset}/seed{seed}.tsv"
+        f"<logs>/benchmarks/finetune/{{encoder}}/{{tokenization}}/{{dataset}}/{SEEDS}.tsv"
     wildcard_constraints:
         encoder=one_of([*OURS, *TAKEN, *RELEASED, *UNTRAINED]),
     conda:
@@ -29,7 +29,8 @@ rule finetune:
         device=launch.device,
         gpus=launch.gpus_a_node,
         data=subpath(input.summary, parent=True),
-        hparams=finetuning_hparams,
+        hparams=cell_hparams,
+        seeds=seeds_flag,
     shell:
         r"""
         {params.device} python -m randommask.finetuning \
@@ -37,6 +38,7 @@ rule finetune:
             --encoder {input.encoder:q} \
             --data {params.data:q} \
             --hparams {params.hparams:q} \
+            --seeds {params.seeds} \
             --metrics {output.metrics:q} \
             --predictions {output.predictions:q} \
             --history {output.history:q} >{log:q} 2>&1

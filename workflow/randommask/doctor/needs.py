@@ -16,7 +16,8 @@ from randommask.errors import InputError
 from randommask.experiment import encoders
 from randommask.experiment.sections import Experiment, Released
 from randommask.experiment.units import text
-from randommask.plan.__main__ import Estimate, Estimator, Job, jobs, on_disk
+from randommask.plan.__main__ import Estimate, Estimator, on_disk
+from randommask.plan.jobs import Job, jobs
 
 SKEW_SECONDS = 1.0  # Snakemake compares the times of files
 

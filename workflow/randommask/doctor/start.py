@@ -23,6 +23,7 @@ from randommask.errors import InputError
 from randommask.experiment.sections import Experiment
 from randommask.plan import __main__ as plan
 from randommask.plan import schedule
+from randommask.plan.jobs import job_of
 from randommask.training import launch
 from randommask.training.gpu import visible
 
@@ -67,7 +68,7 @@ def on_this_machine(
 
 def hours_without(experiment: Experiment, jobs: Iterable[Any], cores: int) -> float:
     """Hours of the jobs that train, on so many cores and no GPU, at least."""
-    planned = [replace(plan.job_of(entry(job)), gpus=0) for job in jobs]
+    planned = [replace(job_of(entry(job)), gpus=0) for job in jobs]
     estimator = plan.Estimator(experiment, None)
     estimates = [estimator.estimate(job) for job in planned]
     return schedule.bound(plan.timed(planned, estimates), 0, cores) / 3600

@@ -100,12 +100,16 @@ class Hparams(Section):
     """What a command is told in its flag `--hparams`, one JSON object."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the flag, or the `@file` it names; `InputError` for what cannot be."""
+    def parse(cls, text: str, **more: Any) -> Self:
+        """Read the flag, or the `@file` it names; `InputError` for what cannot be.
+
+        `more` are keys that another flag says.
+        """
         try:
             found = json.loads(flags.read(text))
         except (ValueError, RecursionError) as error:
             raise InputError(f"--hparams: not JSON ({error})") from None
+        found = {**found, **more} if isinstance(found, dict) else found
         return read(cls, found, "--hparams")
 
     def flag(self) -> str:

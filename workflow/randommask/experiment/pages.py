@@ -254,9 +254,15 @@ def last_segment(experiment: Experiment, encoder: str) -> str:
 
 
 def report_hparams(experiment: Experiment, config: dict[str, Any]) -> Told:
-    """What the command of the report is told: the config as it was given, too."""
+    """What the command of the report is told: the config as it was given, too.
+
+    But for `finetune.together`, which is in no result: with or without it the page
+    stays as it is.
+    """
+    tuned = {k: v for k, v in config.get("finetune", {}).items() if k != "together"}
+    shown = {key: value for key, value in config.items() if key != "finetune"}
     return {
-        "config": config,
+        "config": shown | ({"finetune": tuned} if tuned else {}),
         "controls": encoders.controls(experiment),
         "roles": experiment.roles.given(),
     }

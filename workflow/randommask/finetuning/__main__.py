@@ -17,37 +17,48 @@ started again with the same command, which goes on from the state it kept (see
 `training.state`). Each output is written if its flag is given; `--model` is a folder
 for the fine-tuned weights, which `randommask.predict` reads. Where the loss is not
 finite, the scores are recorded and flagged, but no model is written: that is an error.
+
+Several seeds in one process take their steps in turn and end with the same results:
+
+    ... --seeds 1 2 3 --metrics seed1.json seed2.json seed3.json
 """
 
 import argparse
 import os
-import shutil
 import sys
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from randommask import files
-from randommask.encoders import families
-from randommask.encoders.folder import link_or_copy
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Finetuning
-from randommask.finetuning import card, examples, heads, outputs, purpose
-from randommask.finetuning.fitting import Outcome, fit
+from randommask.finetuning import examples, outputs, results, turns
+from randommask.finetuning.fitting import steps
 from randommask.finetuning.tuning import Tuning
+from randommask.finetuning.turns import Turn
 from randommask.training import gpu, memory
-from randommask.training.signals import unfailing_stderr
-from randommask.training.state import StateFolder, link_tree
+from randommask.training.signals import Stop, unfailing_stderr
+from randommask.training.state import StateFolder
 
-VERSIONED = ("torch", "numpy", "pyarrow", "safetensors")
 WEIGHTS = ("config.json", "model.safetensors")
-HISTORY = ("epoch", "step", "train_loss", "dev_loss")
+OUTPUTS = ("model", "metrics", "predictions", "history")  # the first names the state
 # Between two checkpoints: a kill costs ten minutes at most, and runs that are shorter
 # write none.
 SAVE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, and where its outputs go by their names (see `OUTPUTS`)."""
+
+    settings: Finetuning
+    paths: dict[str, Path]
 
 
 def finetune(
@@ -66,102 +77,127 @@ def finetune(
     Raises `InputError` for an encoder or a dataset that is not as it should be, and in
     the end where a model was asked for and its loss was not finite: it is not written.
     """
-    clock = outputs.Clock()
-    files.check_folder(model_path)
-    for path in (metrics_path, predictions_path, history_path):
-        files.check_file(path)
+    given = (model_path, metrics_path, predictions_path, history_path)
+    paths = {n: Path(path) for n, path in zip(OUTPUTS, given, strict=True) if path}
+    finetune_each(encoder, source, [Job(settings, paths)], save_seconds=save_seconds)
+
+
+def finetune_each(
+    encoder: str | Path,
+    source: str | Path,
+    jobs: Sequence[Job],
+    *,
+    keep: bool = False,
+    save_seconds: float = SAVE_SECONDS,
+) -> None:
+    """The same for runs that differ in their seeds alone, which take turns.
+
+    With `keep` a run is left alone whose outputs are there already, made with the same
+    settings, encoder and data; what is finished stays in the state, so that it can be
+    given again where the process or another run fails.
+    """
+    clocks = [outputs.Clock(len(jobs)) for _ in jobs]
+    for job in jobs:
+        files.check_folder(job.paths.get("model"))
+        for name in OUTPUTS[1:]:
+            files.check_file(job.paths.get(name))
     if torch.cuda.is_available():
         _make_deterministic()
-    data = examples.read(source, settings)
-    tuning = Tuning(encoder, data, settings)
-    identity = _identity(encoder, tuning)
-    wanted = {
-        "model": model_path,
-        "metrics": metrics_path,
-        "predictions": predictions_path,
-        "history": history_path,
-    }
-    paths = {name: Path(path) for name, path in wanted.items() if path}
-    output = next((path.absolute() for path in paths.values()), None)
-    with StateFolder(output, identity, save_seconds, shown={"for": [*paths]}) as kept:
-        if kept.is_there() and kept.finished.exists():
-            print(f"finished before: {kept.finished}", file=sys.stderr)
-        else:
-            outcome = fit(tuning, kept)
-            test, _ = tuning.predict("test")
-            report = outputs.report(
-                data,
-                settings,
-                outcome.dev,
-                test,
-                VERSIONED,
-                **_facts(tuning, outcome),
-                encoder_sha256=identity["encoder_sha256"],
-                **clock.spent(outcome.seconds) | _on_gpu(),
+    each = examples.read_each(source, [job.settings for job in jobs])
+    sums = cache(partial(_encoder_sums, encoder))  # read once
+    todo = [*zip(jobs, each, clocks, strict=True)]
+    if keep:
+        todo = [one for one in todo if not _is_made(sums, *one[:2])]
+    stop, begun = Stop(), []
+    with ExitStack() as stack:
+        inputs = None
+        for job, data, clock in todo:
+            clock.share(len(todo))
+            same = inputs if inputs is not None and inputs.data is data else None
+            tuning = Tuning(encoder, data, job.settings, inputs=same)
+            inputs = tuning.inputs
+            output = next((path.absolute() for path in job.paths.values()), None)
+            shown = {"for": [*job.paths]}
+            identity = _identity(sums(), tuning)
+            kept = StateFolder(output, identity, save_seconds, shown=shown, stop=stop)
+            stack.enter_context(kept)
+            if keep:
+                kept.open()
+            name = f"seed {job.settings.seed}: " if len(todo) > 1 else ""
+            run = _run(encoder, tuning, job.paths, kept, clock, name)
+            begun.append(Turn(run, clock, turns.stream(tuning, len(todo))))
+            del tuning  # it goes with its run
+        turns.take(begun, stop)
+    for job in jobs:
+        if (model := job.paths.get("model")) and not model.exists():
+            raise InputError(
+                f"{model}: not written, as the loss was not finite; lower learning_rate"
             )
-            is_sound = not outcome.flags and bool(np.isfinite(test).all())
-            named = {n: path for n, path in paths.items() if n != "model" or is_sound}
-            write = partial(_write, tuning, encoder, outcome, test, report)
-            if kept.folder is None:  # a short run
-                write(named)
-            else:
-                with files.make_aside(kept.finished) as aside:
-                    aside.mkdir()
-                    write({name: aside / name for name in named})
-        if kept.folder is not None:
-            for name, path in paths.items():
-                if (kept.finished / name).exists():
-                    _give(kept.finished / name, path)
-            kept.close()
-    if model_path and not Path(model_path).exists():
-        raise InputError(
-            f"{model_path}: not written, as the loss was not finite; "
-            "lower learning_rate"
-        )
 
 
-def _write(
-    tuning: Tuning,
+def _run(
     encoder: str | Path,
-    outcome: Outcome,
-    test: np.ndarray,
-    report: dict,
+    tuning: Tuning,
     paths: dict[str, Path],
-) -> None:
-    """Write the outputs that have a path; the metrics last, which stand for all."""
-    if "model" in paths:
-        with files.make_aside(paths["model"]) as aside:
-            _write_model(aside, tuning, encoder, report)
-    if "predictions" in paths:
-        outputs.write_predictions(paths["predictions"], tuning.data, test)
-    if "history" in paths:
-        names = (*HISTORY, f"dev_{tuning.settings.metric}")
-        outputs.write_history(paths["history"], names, outcome.history)
-    if "metrics" in paths:
-        files.write_json(paths["metrics"], report)
+    kept: StateFolder,
+    clock: outputs.Clock,
+    name: str,
+) -> Iterator[None]:
+    """Take the steps of a run, then write its outputs."""
+    if kept.is_there() and kept.finished.exists():
+        print(f"finished before: {kept.finished}", file=sys.stderr)
+    else:
+        outcome = yield from steps(tuning, kept, clock, name)
+        test, _ = tuning.predict("test")
+        report = results.report(
+            tuning, outcome, test, kept.identity["encoder_sha256"], clock
+        )
+        is_sound = not outcome.flags and bool(np.isfinite(test).all())
+        named = {n: path for n, path in paths.items() if n != "model" or is_sound}
+        write = partial(results.write, tuning, encoder, outcome, test, report)
+        if kept.folder is None:  # a short run
+            write(named)
+        else:
+            with files.make_aside(kept.finished) as aside:
+                aside.mkdir()
+                write({name: aside / name for name in named})
+    if kept.folder is not None:
+        for name, path in paths.items():
+            if (kept.finished / name).exists():
+                results.give(kept.finished / name, path)
+        kept.close()
 
 
-def _give(kept: Path, path: Path) -> None:
-    """Give a finished output its own name too."""
-    if kept.is_dir():
-        with files.make_aside(path) as aside:
-            link_tree(kept, aside)
-        return
-    with files.write_aside(path) as aside:
-        if not aside.exists():
-            link_or_copy(kept, aside)
-            return
-        with open(kept, "rb") as made, open(aside, "wb") as file:  # a pipe, a device
-            shutil.copyfileobj(made, file)
+def _is_made(
+    sums: Callable[[], dict[str, str]], job: Job, data: examples.Examples
+) -> bool:
+    """Whether a run's outputs are there, by its settings from this encoder and data.
+
+    Not asked is what Snakemake does not ask either of a run that it leaves alone: by
+    which version of the code, on which device.
+    """
+    if "metrics" not in job.paths or not all(map(Path.exists, job.paths.values())):
+        return False
+    try:
+        made = files.read_json(job.paths["metrics"])
+    except InputError:
+        return False
+    expected = {
+        "settings": job.settings.values(),
+        "encoder_sha256": sums(),
+        "data_sha256": data.checksums,
+    }
+    is_made = expected.items() <= made.items() if isinstance(made, dict) else False
+    if is_made:
+        print(f"made before: {job.paths['metrics']}", file=sys.stderr)
+    return is_made
 
 
-def _identity(encoder: str | Path, tuning: Tuning) -> dict:
+def _identity(encoder_sha256: dict[str, str], tuning: Tuning) -> dict:
     """All that decides a run's results; a state of another run is not gone on from."""
     return {
         "settings": tuning.settings.values(),
-        "encoder_sha256": {
-            name: files.sha256(Path(encoder) / name) for name in WEIGHTS
-        },
+        "encoder_sha256": encoder_sha256,
         "data_sha256": tuning.data.checksums,
         "precision": tuning.precision,
         "device": tuning.device.type,
@@ -169,48 +205,8 @@ def _identity(encoder: str | Path, tuning: Tuning) -> dict:
     }
 
 
-def _facts(tuning: Tuning, outcome: Outcome) -> dict:
-    """What metrics.json says of this kind of run beside what `outputs.report` does."""
-    is_cuda = tuning.device.type == "cuda"
-    return {
-        "best_epoch": outcome.best_epoch,
-        "epochs": len(outcome.history),
-        "flags": outcome.flags,
-        "architecture": asdict(tuning.config),
-        "device": torch.cuda.get_device_name(tuning.device) if is_cuda else "cpu",
-        "precision": tuning.precision,
-        "compiled": tuning.compiled is not None,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _write_model(
-    folder: Path, tuning: Tuning, encoder: str | Path, report: dict
-) -> None:
-    """Write the fine-tuned weights, and what they are for, into `folder`."""
-    data, tokenization = tuning.data, tuning.settings.tokenization
-    named = {"type": data.type, "targets": data.targets, "tokenization": tokenization}
-    heads.save(tuning.model, folder, tuning.scale, tuning.shift, **named)
-    bases = max(map(len, data.splits["train"].sequences))
-    family = families.of(encoder)
-    made_for = purpose.Purpose(
-        dataset=data.dataset,
-        tokenization=tokenization,
-        type=data.type,
-        classes=data.classes,
-        targets=list(data.targets),
-        window_bases=purpose.window(family, tokenization, tuning.config, bases),
-        precision=tuning.precision,
-    )
-    purpose.write(folder, made_for)
-    card.write(folder, made_for, report, is_classifier=heads.is_classifier(folder))
-
-
-def _on_gpu() -> dict:
-    """The most memory that a GPU has held at once, where there is one."""
-    if not torch.cuda.is_available():
-        return {}
-    return {"peak_memory_bytes": torch.cuda.max_memory_allocated()}
+def _encoder_sums(encoder: str | Path) -> dict[str, str]:
+    return {name: files.sha256(Path(encoder) / name) for name in WEIGHTS}
 
 
 def _make_deterministic() -> None:
@@ -225,16 +221,47 @@ def _make_deterministic() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
 
 
+def read_jobs(flags: argparse.Namespace) -> list[Job]:
+    """The runs that the flags name: of each of `--seeds`, or that of `--hparams`."""
+    parse, seeds = partial(Finetuning.parse, flags.hparams), flags.seeds
+    settings = [parse(seed=seed) for seed in seeds] if seeds else [parse()]
+    if seeds and len({*seeds}) < len(seeds):
+        raise InputError(f"--seeds: found {seeds}, expected no seed twice")
+    jobs = [Job(one, {}) for one in settings]
+    for name in OUTPUTS:
+        paths = getattr(flags, name) or []
+        if paths and len({*paths}) != len(jobs):
+            raise InputError(
+                f"--{name}: found {len({*paths})} paths, expected {len(jobs)}, one for "
+                "each seed"
+            )
+        for job, path in zip(jobs, paths, strict=False):
+            job.paths[name] = Path(path)
+    return jobs
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read the flags and fine-tune."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", required=True, help="folder of the encoder")
     parser.add_argument("--data", required=True, help="folder of the dataset")
     parser.add_argument("--hparams", required=True, help="JSON: see Finetuning")
-    parser.add_argument("--metrics", help="JSON to write")
-    parser.add_argument("--predictions", help="parquet to write")
-    parser.add_argument("--history", help="csv to write, a line an epoch")
-    parser.add_argument("--model", help="folder to write")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        help="in place of the seed in --hparams: runs that take turns in this process, "
+        "each of the following flags with a path for each",
+    )
+    parser.add_argument("--metrics", nargs="+", help="JSON to write")
+    parser.add_argument("--predictions", nargs="+", help="parquet to write")
+    parser.add_argument("--history", nargs="+", help="csv to write, a line an epoch")
+    parser.add_argument("--model", nargs="+", help="folder to write")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave alone what the same settings, encoder and data made already",
+    )
     parser.add_argument(
         "--save-seconds",
         type=float,
@@ -243,17 +270,15 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--gpus", type=int, default=0, help="expected here")
     flags = parser.parse_args(argv)
+    jobs = read_jobs(flags)
     gpu.expect(flags.gpus)
     memory.keep_freed()
     with unfailing_stderr():
-        finetune(
+        finetune_each(
             flags.encoder,
             flags.data,
-            Finetuning.parse(flags.hparams),
-            metrics_path=flags.metrics,
-            predictions_path=flags.predictions,
-            history_path=flags.history,
-            model_path=flags.model,
+            jobs,
+            keep=flags.keep,
             save_seconds=flags.save_seconds,
         )
 

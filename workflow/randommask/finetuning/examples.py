@@ -5,7 +5,7 @@ Nothing here imports torch, which the linear control does without.
 Shapes: N rows, O targets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,6 +61,20 @@ def read(folder: str | Path, run: Run) -> Examples:
     Raises `InputError` for a file that is not the one `data.prepare` made, a label that
     cannot be, and a dataset other than that of the `run`.
     """
+    [data] = read_each(folder, [run])
+    return data
+
+
+def read_each(folder: str | Path, runs: Sequence[Run]) -> list[Examples]:
+    """The same for runs that differ in their seeds alone, read once.
+
+    Where all learn from the same rows, it is one object.
+    """
+    whole = _read(folder, runs[0])
+    return [_few(whole, run) for run in runs]
+
+
+def _read(folder: str | Path, run: Run) -> Examples:
     folder = Path(folder)
     known = prepared.summary(folder)
     expected = {"dataset": known.dataset, "metric": metrics.CHOSEN_BY[known.type]}
@@ -80,17 +94,18 @@ def read(folder: str | Path, run: Run) -> Examples:
             labels = _values(table, known.columns, where)
         sequences = table["sequence"].to_pylist()
         splits[name] = Split(where, sequences, labels, known.sha256[name])
-    splits["train"] = _few(splits["train"], run)
     return Examples(known.dataset, known.type, known.classes, known.targets, splits)
 
 
-def _few(train: Split, run: Run) -> Split:
-    """The rows that the run learns from: all, or as many as it is told."""
+def _few(data: Examples, run: Run) -> Examples:
+    """With the rows that the run learns from: all, or as many as it is told."""
+    train = data.splits["train"]
     if run.train_rows is None or run.train_rows >= len(train.labels):
-        return train
+        return data
     kept = sample(train.labels, run.train_rows, (run.seed, 0))
     sequences = [train.sequences[row] for row in kept]
-    return replace(train, sequences=sequences, labels=train.labels[kept])
+    train = replace(train, sequences=sequences, labels=train.labels[kept])
+    return replace(data, splits={**data.splits, "train": train})
 
 
 def _classes(column: pa.ChunkedArray, classes: int, where: str) -> np.ndarray:

@@ -7,6 +7,7 @@ test split plays no part.
 import math
 import sys
 import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from torch import Tensor
 
 from randommask import metrics
 from randommask.experiment.units import progress as far
+from randommask.finetuning import turns
+from randommask.finetuning.outputs import Clock
 from randommask.finetuning.tuning import Tuning
+from randommask.finetuning.turns import Turn
 from randommask.training import state
 from randommask.training.state import StateFolder
 
@@ -59,30 +63,43 @@ class Outcome:
 
 
 def fit(tuning: Tuning, kept: StateFolder | None = None) -> Outcome:
+    """Take all steps of one run; see `steps`."""
+    kept, outcomes = kept or StateFolder(None, {}, 0.0), []
+
+    def run() -> Iterator[None]:
+        outcomes.append((yield from steps(tuning, kept, Clock())))
+
+    turns.take([Turn(run())], kept.stop)
+    return outcomes[0]
+
+
+def steps(
+    tuning: Tuning, kept: StateFolder, clock: Clock, name: str = ""
+) -> Generator[None, None, Outcome]:
     """Train to the last step, to a loss that is no number, or until patience ends.
 
-    The model goes back to the best epoch. Goes on from what was `kept`; exits
-    on SIGTERM, SIGINT and SIGHUP, after a step and with the state saved.
+    Yields after each step, for others to take theirs. The model goes back to the best
+    epoch. Goes on from what was `kept`; exits where that is asked to stop, after a step
+    and with the state saved. `name` stands before what is said of an epoch.
     """
-    kept = kept or StateFolder(None, {}, 0.0)
     start = time.perf_counter()
     progress = _go_on(tuning, kept)
     before = progress.step
-    with kept.stop.heeding():
-        while True:
-            progress.loss = progress.loss + tuning.step(progress.step)
-            progress.step += 1
-            if progress.step % tuning.epoch_steps == 0 or progress.step == tuning.steps:
-                each = (time.perf_counter() - start) / (progress.step - before)
-                _evaluate(tuning, progress, each)
-                if _is_over(tuning, progress):
-                    break
-            if kept.is_due(progress.step):
-                _keep(tuning, kept, progress, time.perf_counter() - start)
-            if kept.stop.number is not None:
-                kept.wait()
-                print(f"stopped after {progress.step} steps", file=sys.stderr)
-                sys.exit(kept.stop.status)
+    while True:
+        progress.loss = progress.loss + tuning.step(progress.step)
+        progress.step += 1
+        if progress.step % tuning.epoch_steps == 0 or progress.step == tuning.steps:
+            each = (time.perf_counter() - start) / (progress.step - before)
+            _evaluate(tuning, progress, each, name)
+            if _is_over(tuning, progress):
+                break
+        if kept.is_due(progress.step):
+            _keep(tuning, kept, progress, clock.seconds())
+        if kept.stop.number is not None:
+            kept.wait()
+            print(f"{name}stopped after {progress.step} steps", file=sys.stderr)
+            sys.exit(kept.stop.status)
+        yield
     tuning.model.load_state_dict(progress.best, strict=False)
     diverged = not math.isfinite(progress.history[-1][2])
     return Outcome(
@@ -94,7 +111,7 @@ def fit(tuning: Tuning, kept: StateFolder | None = None) -> Outcome:
     )
 
 
-def _evaluate(tuning: Tuning, progress: Progress, each: float) -> None:
+def _evaluate(tuning: Tuning, progress: Progress, each: float, name: str) -> None:
     """Close an epoch: its losses, its dev score, and its weights if it is the best.
 
     `each` is what a step took so far, in seconds.
@@ -106,7 +123,7 @@ def _evaluate(tuning: Tuning, progress: Progress, each: float) -> None:
     epoch = len(progress.history) + 1
     progress.history.append((epoch, progress.step, train_loss, dev_loss, score))
     progress.loss = 0.0
-    shown = f"{far(progress.step, tuning.steps, each)}: epoch {epoch}, train loss"
+    shown = f"{name}{far(progress.step, tuning.steps, each)}: epoch {epoch}, train loss"
     print(
         f"{shown} {train_loss:.4f}, dev loss {dev_loss:.4f}, "
         f"dev {metrics.CHOSEN_BY[kind]} {score:.4f}",

@@ -23,20 +23,35 @@ from randommask.finetuning.examples import Examples
 class Clock:
     """What a run takes, from now on, as metrics.json has it.
 
-    Snakemake's benchmark of a job does not see a command that is forked elsewhere.
+    Of a process that several runs share, each has taken an equal part: the times of
+    all are that of the process. Snakemake's benchmark of a job does not see a command
+    that is forked elsewhere.
     """
 
-    def __init__(self) -> None:
-        self.wall, self.processor = time.perf_counter(), time.process_time()
+    def __init__(self, sharers: int = 1) -> None:
+        self.sharers, self.wall, self.processor = sharers, 0.0, 0.0
+        self._before = time.perf_counter(), time.process_time()
+
+    def share(self, sharers: int) -> None:
+        """Count what was taken until now; from now on so many runs share."""
+        before, self._before = self._before, (time.perf_counter(), time.process_time())
+        self.wall += (self._before[0] - before[0]) / self.sharers
+        self.processor += (self._before[1] - before[1]) / self.sharers
+        self.sharers = sharers
+
+    def seconds(self) -> float:
+        """Of wall time, so far."""
+        self.share(self.sharers)
+        return self.wall
 
     def spent(self, before: float = 0.0) -> dict[str, float | int]:
         """Seconds with those of earlier processes; this one's cores and memory."""
-        wall = time.perf_counter() - self.wall
+        wall = self.seconds()
         unit = 1 if sys.platform == "darwin" else 1024
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         return {
             "seconds": round(before + wall, 2),
-            "cores": round((time.process_time() - self.processor) / wall, 2),
+            "cores": round(self.processor / wall, 2),
             "peak_memory_bytes": memory,
         }
 

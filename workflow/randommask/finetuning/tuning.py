@@ -35,7 +35,7 @@ from randommask.encoders import dropout
 from randommask.experiment.hparams import Finetuning
 from randommask.finetuning import heads
 from randommask.finetuning.examples import Examples
-from randommask.finetuning.tokens import tokenize
+from randommask.finetuning.inputs import Inputs
 from randommask.training.optimizer import AdamW, learning_rate
 from randommask.training.precision import autocast, keep_exact
 
@@ -101,7 +101,8 @@ class Tuning:
     """The model, its optimizer and the dataset, on one device.
 
     `compiler` holds arguments of `torch.compile`, for steps whose batches have one
-    shape. None leaves it to the device: a GPU compiles a long run, a CPU none.
+    shape. None leaves it to the device: a GPU compiles a long run, a CPU none. `inputs`
+    are those of another run on the same `data`, which are read and changed by nobody.
     """
 
     def __init__(
@@ -110,10 +111,14 @@ class Tuning:
         data: Examples,
         settings: Finetuning,
         compiler: dict[str, Any] | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         self.data, self.settings = data, settings
-        tokens = tokenize(data, folder, settings.tokenization, settings.truncate)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        inputs = inputs or Inputs(folder, data, settings, self.device)
+        self.inputs, self.scale, self.shift = inputs, inputs.scale, inputs.shift
+        self.lengths, self.ids = inputs.lengths, inputs.ids
+        self.labels, self.is_padded = inputs.labels, inputs.is_padded
         self.autocast = autocast(settings.precision, self.device)
         is_bf16 = isinstance(self.autocast, torch.autocast)
         self.precision = "bf16" if is_bf16 else "fp32"
@@ -132,16 +137,6 @@ class Tuning:
         self.optimizer = AdamW(
             self.trained.values(), settings.betas, settings.eps, settings.weight_decay
         )
-        self.scale, self.shift = self._standard()
-        self.lengths, self.ids, self.labels, self.is_padded = {}, {}, {}, {}
-        for name, part in tokens.items():
-            self.lengths[name] = torch.from_numpy(part.lengths_N).to(self.device)
-            self.is_padded[name] = part.is_padded
-            self.ids[name] = torch.from_numpy(part.ids_NT).to(self.device)
-            labels = torch.from_numpy(data.splits[name].labels).to(self.device)
-            if data.type == metrics.REGRESSION:
-                labels = ((labels - self.shift) / self.scale).float()
-            self.labels[name] = labels
         self.epoch_steps = -(-len(self.lengths["train"]) // settings.batch_size)
         self.steps = settings.max_steps or settings.epochs * self.epoch_steps
         self.warmup = settings.warmup_steps
@@ -277,17 +272,6 @@ class Tuning:
         if self.data.type == metrics.CLASSIFICATION:
             return F.cross_entropy(scores_BO, labels, reduction="sum")
         return ((scores_BO - labels) ** 2).mean(1).sum()
-
-    def _standard(self) -> tuple[Tensor, Tensor]:
-        """Spread and mean of each target on train, (O,) each; 1 and 0 for classes."""
-        scale, shift = np.ones(self.data.outputs), np.zeros(self.data.outputs)
-        if self.data.type == metrics.REGRESSION:
-            labels = self.data.splits["train"].labels
-            spread, shift = labels.std(0), labels.mean(0)
-            scale = np.where(spread > 0, spread, 1.0)
-        return tuple(
-            torch.from_numpy(part).float().to(self.device) for part in (scale, shift)
-        )
 
 
 def predictions(

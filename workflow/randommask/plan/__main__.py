@@ -15,12 +15,8 @@ does not say.
 """
 
 import argparse
-import json
 import math
 import os
-import shlex
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -32,11 +28,10 @@ from randommask.encoders import cost
 from randommask.errors import InputError, run
 from randommask.experiment import encoders, runs
 from randommask.experiment.file import config_path, load
-from randommask.experiment.hparams import Finetuning, Pretraining
 from randommask.experiment.sections import Experiment, Released
 from randommask.experiment.units import amount, text
-from randommask.files import WORKFLOW
 from randommask.plan import schedule, speeds
+from randommask.plan.jobs import Job, jobs
 from randommask.plan.schedule import TimedJob
 from randommask.plan.work import (
     WEIGHT_BYTES,
@@ -49,9 +44,6 @@ from randommask.plan.work import (
     segment_bytes,
 )
 
-PLUGINS = WORKFLOW / "plugins"
-TRAINING = {"pretrain": Pretraining, "finetune": Finetuning, "model": Finetuning}
-"""The rules of jobs that train, and what these are told."""
 WATTS = 400.0  # of an A100 of the paper's kind (SXM), NVIDIA's data sheet
 START_SECONDS = 5.0  # of a trivial job in an allocation of its own, measured
 # Of the other rules, on one core; t-SNE of 4,096 embeddings takes 13 s a milestone.
@@ -59,20 +51,6 @@ RULE_SECONDS = {"tokenize": 120.0, "embed": 120.0, "attend": 30.0, "kmer_linear"
 RULE_SECONDS |= {"leaks": 20.0, "no_model": 20.0}
 OTHER_SECONDS = 5.0
 DOWNLOAD_RATE = 1e7  # bytes/s
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job of Snakemake's plan."""
-
-    rule: str
-    wildcards: dict[str, str]
-    inputs: list[str]
-    outputs: list[str]
-    gpus: int
-    cores: int
-    hparams: Pretraining | Finetuning | None = None
-    """What a job is told that trains."""
 
 
 @dataclass(frozen=True)
@@ -85,56 +63,6 @@ class Estimate:
     """Bytes that it leaves."""
     scratch: int = 0
     """Bytes beside them while it runs."""
-
-
-def jobs(targets: list[str], configfile: str | None, profile: str | None) -> list[Job]:
-    """The jobs that Snakemake would run; `InputError` with its words where it fails."""
-    return list(map(job_of, entries(targets, configfile, profile)))
-
-
-def entries(
-    targets: list[str], configfile: str | None, profile: str | None, *flags: str
-) -> list[dict[str, Any]]:
-    """The same as the plug-in `plan` prints them; `flags` are Snakemake's."""
-    if configfile and not Path(configfile).is_file():
-        raise InputError(f"{configfile}: no such file")
-    words = [sys.executable, "-m", "snakemake", "--dry-run", "--logger", "plan", *flags]
-    words += ["--configfile", configfile] if configfile else []
-    words += ["--profile", profile] if profile else []
-    paths = [str(PLUGINS), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [*words, "--", *targets],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-    )
-    if done.returncode:
-        said = [line.strip() for line in done.stderr.splitlines()]
-        skipped = ("Using ", "File ", "RuntimeWarning", "/")
-        said = [line for line in said if line and not line.startswith(skipped)]
-        usage = [line.partition(": error: ")[2] for line in said]
-        said = list(filter(None, usage)) or said
-        raise InputError(f"snakemake: {' '.join(said[:3]) or 'no dry run'}")
-    lines = done.stdout.splitlines()
-    return [json.loads(line) for line in lines if line.startswith('{"rule"')]
-
-
-def job_of(entry: dict[str, Any]) -> Job:
-    """A job as the plug-in prints it."""
-    resources = entry["resources"]
-    a_node = resources.get("gpu") or resources.get("gres", "gpu:0").rpartition(":")[2]
-    words = shlex.split(entry["command"] or "")
-    form = TRAINING.get(entry["rule"])
-    told = form and form.parse(words[words.index("--hparams") + 1])
-    return Job(
-        entry["rule"],
-        entry["wildcards"],
-        entry["input"],
-        entry["output"],
-        int(a_node) * int(resources.get("nodes", 1)),
-        entry["threads"],
-        told,
-    )
 
 
 class Estimator:
@@ -165,8 +93,13 @@ class Estimator:
             dataset = self.datasets[job.hparams.dataset]
             rows = self.rows(dataset)
             family = encoders.family(self.experiment, job.hparams.encoder)
-            work = finetuning(job.hparams, dataset, rows, sizes, k, family)
-            disk = 20 * rows["test"]  # row, label, two or three probabilities
+            each = finetuning(job.hparams, dataset, rows, sizes, k, family)
+            work = sum(
+                [each] * job.runs, Work()
+            )  # turns save no time that was measured
+            disk = (
+                20 * rows["test"] * job.runs
+            )  # row, label, two or three probabilities
             if job.rule == "model":
                 disk = WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
             return Estimate(work, self.training_seconds("fine-tuning", job, work), disk)

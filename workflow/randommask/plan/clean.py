@@ -20,7 +20,7 @@ from typing import Any
 from randommask.errors import run
 from randommask.experiment.file import config_path, load
 from randommask.experiment.units import amount
-from randommask.plan.__main__ import entries
+from randommask.plan.jobs import entries
 
 RECORDS = Path(".snakemake/metadata")
 

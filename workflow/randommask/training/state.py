@@ -62,8 +62,8 @@ class StateFolder:
     `identity` is all that decides the weights, `shown` what else decides the output: a
     state is gone on from whatever is shown of the training. A checkpoint is due
     `seconds` or `steps` after the one before, whichever comes first, and as soon as the
-    process is asked to `stop`. With `output` None nothing is kept: so it is in a
-    process beside the first, which alone writes.
+    process is asked to `stop`, which several runs of it share. With `output` None
+    nothing is kept: so it is in a process beside the first, which alone writes.
     """
 
     def __init__(
@@ -73,11 +73,12 @@ class StateFolder:
         seconds: float,
         steps: int | None = None,
         shown: dict | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.output, self.identity, self.shown = output, identity, shown or {}
         self.seconds, self.steps = seconds, steps
         self.folder: Path | None = None
-        self.stop = Stop()
+        self.stop = stop or Stop()
         self._saved_at, self._saved_step = time.monotonic(), 0
         self._stack = ExitStack()
         self._thread: ThreadPoolExecutor | None = None

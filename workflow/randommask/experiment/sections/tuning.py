@@ -110,6 +110,9 @@ class Finetune(Tuning):
     labels kept, for the controls too; `null`: all. Dev and test stay whole"""
     recipe: Name = "table5"
     """the one of `recipes` that is used"""
+    together: Flag = False
+    """`true`: the seeds of an encoder on a data set are one job, and take their steps
+    in turn in one process; their results are the same"""
 
 
 class Changes(Section):
