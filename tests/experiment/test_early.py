@@ -135,6 +135,7 @@ ELSEWHERE = {
     "predict.py": "the flags and one's own sequences",
     "pretraining/__main__.py": "the processes that were started",
     "pretraining/monitor.py": "the environment",
+    "pretraining/origin.py": "the files of an encoder; the flags",
     "pretraining/segment.py": "the state that a segment goes on from",
     "pretraining/trainer.py": "the processes, and what training comes to",
     "report/ablations": "runs that there are; a group without data sets is no plan",

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import json
 import math
 import os
@@ -129,7 +130,7 @@ SMALL = (
 def clone(place):
     """The same with its targets made: the first as typed, the others in one run."""
     lines = [line for line in commands("snakemake") if line.endswith(f" {FLAGS}")]
-    assert len(lines) == 7
+    assert len(lines) == 8
     typed(lines[0], place)
     targets = [line.split()[1] for line in lines[1:]]
     typed(f"snakemake {' '.join(targets)} {FLAGS} {SMALL}", place)
@@ -200,6 +201,22 @@ def test_a_curriculum_is_one_entry(clone):
 def test_a_checkpoint_is_one_entry(clone):
     found = metrics(clone, "my-checkpoint", "CPD-tata")
     assert found["architecture"]["k"] == 3 and found["architecture"]["layers"] == 2
+
+
+def test_released_weights_go_on_on_another_species(clone):
+    made = clone / "results/demo"
+    theirs = made / "encoders/my-checkpoint/model.safetensors"
+    card = " ".join((made / "encoders/on-yeast/README.md").read_text().split())
+    assert (
+        f"weights of `my-checkpoint` (model.safetensors of SHA-256 `{sha(theirs)}`"
+        in (card)
+    )
+    assert "yeast.fa.gz" in card and "fly.fa" not in card
+    assert "200 of 200 steps" in card and (made / "pretrain/on-yeast/step-100").exists()
+
+
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_family_is_one_module_and_one_entry(clone):

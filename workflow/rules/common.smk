@@ -114,6 +114,17 @@ def segment_start(wildcards):
     return f"<results>/pretrain/{before[0]}/step-{before[1]}" if before else []
 
 
+def segment_origin(wildcards):
+    """The encoder whose weights the first segment begins with; none for random ones."""
+    encoder, end = encoders.split(wildcards.segment)
+    if encoders.predecessor(experiment, encoder, end):
+        return []
+    begun = encoders.origin(experiment, encoder)
+    if isinstance(begun, sections.FromFolder):
+        return begun.folder
+    return f"<results>/encoders/{begun.encoder}" if begun else []
+
+
 def segment_hparams(wildcards):
     """What the job of a segment is told."""
     return flag(encoders.segment(experiment, *encoders.split(wildcards.segment)))

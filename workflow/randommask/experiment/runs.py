@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from randommask.errors import InputError, known
-from randommask.experiment import datasets
+from randommask.experiment import datasets, origins
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.encoders import keys
 from randommask.experiment.hparams import Counting, Finetuning, NoModelRun, Shards
@@ -102,7 +102,7 @@ def resources(experiment: Experiment) -> list[str]:
     encoders = {row.encoder for table in tables for row in table.rows}
     encoders |= set(experiment.roles.given().values())
     places = {source_of(row) for row in benchmark(experiment) if not row.own_folder}
-    for encoder in encoders:
+    for encoder in origins.behind(experiment, encoders):
         entry = experiment.encoders[encoder]
         if isinstance(entry, Released):
             places.add(f"encoders/{encoder}")

@@ -127,6 +127,9 @@ class Settings(Training):
     """its phases, the last of them cut at that step"""
     architecture: Architecture
     """its sizes"""
+    origin: Text | None = Field(default=None, exclude_if=lambda found: found is None)
+    """the encoder or folder whose weights it starts with; None: random weights, of
+    which earlier encoders say nothing"""
 
 
 class SpanMasking(Section):

@@ -33,6 +33,8 @@ from randommask.experiment.sections.encoders import (
     UNTRAINED,
     Branch,
     Encoder,
+    FromEncoder,
+    FromFolder,
     Grid,
     KmerLinear,
     Milestone,

@@ -33,6 +33,37 @@ class Branch(Section):
     """the end of one of its segments"""
 
 
+class FromEncoder(Section):
+    """Pretraining that begins with an encoder's weights and a schedule of its own."""
+
+    encoder: Name
+    """any encoder of the config with weights: released, ours, a milestone"""
+
+
+class FromFolder(Section):
+    """Likewise, from weights that another experiment left."""
+
+    folder: Text
+    """an encoder's folder; it must be there, or be made below `results`"""
+
+
+def _start(found: Any) -> str:
+    """Which of the three starts an entry of `from` is, by its keys."""
+    if isinstance(found, Section):
+        return f"<{type(found).__name__}>"
+    if isinstance(found, dict) and "step" not in found:
+        return "<FromFolder>" if "folder" in found else "<FromEncoder>"
+    return "<Branch>"
+
+
+Start = Annotated[
+    Annotated[Branch, Tag("<Branch>")]
+    | Annotated[FromEncoder, Tag("<FromEncoder>")]
+    | Annotated[FromFolder, Tag("<FromFolder>")],
+    Discriminator(_start),
+]
+
+
 class Step(Section):
     """Weights on the way of a pretraining."""
 
@@ -82,10 +113,21 @@ class Ours(Pretrain):
         default_factory=_one_phase
     )
     """one of `curricula`, or phases of its own; without it all spans have `min_span`"""
-    from_: Branch | None = Field(default=None, alias="from")
-    """`{encoder, step}` to branch from another of our encoders"""
+    from_: Start | None = Field(default=None, alias="from")
+    """`{encoder, step}` to branch from another of our encoders; `{encoder}` or
+    `{folder}` to train on from its weights, with a schedule of its own"""
     finetune: OwnFinetune | None = None
     """keys of its own: see below"""
+
+    @property
+    def branch(self) -> Branch | None:
+        """Where it goes on with another's schedule; None where it has its own."""
+        return self.from_ if isinstance(self.from_, Branch) else None
+
+    @property
+    def origin(self) -> FromEncoder | FromFolder | None:
+        """Whose weights it starts with; None: random ones, or a branch's."""
+        return None if isinstance(self.from_, Branch) else self.from_
 
 
 class Weights(Section):
