@@ -132,7 +132,7 @@ ELSEWHERE = {
     "genome.py": "the letters of a FASTA file",
     "measures": "files that jobs have made",
     "plan": "the flags, and what Snakemake says",
-    "predict.py": "the flags and one's own sequences",
+    "predict": "the flags and one's own sequences",
     "pretraining/__main__.py": "the processes that were started",
     "pretraining/monitor.py": "the environment",
     "pretraining/origin.py": "the files of an encoder; the flags",
