@@ -24,7 +24,7 @@ TABLES = ("table1", "table2", "statistics", "table4", "table5", "datasets", "lea
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "datasets", "ranks")
 RUN = {"metrics": FILE, "predictions": FILE, "history": FILE}
 COMMANDS = {
-    "predict.__main__": {"output": FILE},
+    "predict.__main__": {"output": FILE, "picture": FILE},
     "embed": {"output": FILE},
     "data.download": {"output": FOLDER},
     "data.leaks": {"output": FILE},
@@ -61,7 +61,7 @@ DATASETS = ROOT / "config" / "datasets.tsv"
 WORLD = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["synthetic"]
 TUNING = f"--hparams={json.dumps(HPARAMS)}"
 LATE = {
-    "predict.__main__": ["--model", "absent", "--fasta", "absent"],
+    "predict.__main__": ["--model=absent", "--fasta=absent", "--mutate"],
     "data.download": ["--name=x", '--hparams={"path": "x"}', "--checksums=sums"],
     "data.shards": ["--source=x", '--hparams={"genome": "g", "chromosomes": null}'],
     "data.world": ["--datasets", DATASETS, "--hparams", json.dumps(WORLD)],

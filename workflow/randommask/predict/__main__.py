@@ -108,6 +108,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="tab-separated table to write")
     parser.add_argument("--picture", help="of --mutate: name.png, .svg or .pdf")
     flags = parser.parse_args(argv)
+    for path in (flags.output, flags.picture):
+        files.check_file(path)
     check(flags)
     missed = predict(
         flags.model,

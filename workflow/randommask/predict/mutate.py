@@ -102,7 +102,7 @@ def mutate(
                     lines.writerow([row + 1, letter, other, *cells])
     if picture is not None:
         titles = [
-            f"{model.purpose.dataset}: {name}, {own:.3g} of the sequence as it is"
+            f"{model.purpose.dataset}: {name} {own:.3g}; what substitutions change"
             for name, own in zip(model.scores, own_S, strict=True)
         ]
         with style.applied():
