@@ -37,6 +37,7 @@ COMMANDS = {
     "finetuning.__main__": {**RUN, "model": FOLDER},
     "finetuning.kmer_linear": RUN,
     "finetuning.no_model": RUN,
+    "finetuning.probe": RUN,
     "measures.attention": {"npz": FILE, "csv": FILE},
     "measures.embeddings": {"csv": FILE, "purity": FILE},
     "pretraining.__main__": {"output": FOLDER},

@@ -130,7 +130,7 @@ SMALL = (
 def clone(place):
     """The same with its targets made: the first as typed, the others in one run."""
     lines = [line for line in commands("snakemake") if line.endswith(f" {FLAGS}")]
-    assert len(lines) == 8
+    assert len(lines) == 9
     typed(lines[0], place)
     targets = [line.split()[1] for line in lines[1:]]
     typed(f"snakemake {' '.join(targets)} {FLAGS} {SMALL}", place)
@@ -217,6 +217,12 @@ def test_released_weights_go_on_on_another_species(clone):
 
 def sha(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_probe_is_one_entry(clone):
+    found = metrics(clone, "dnabert-probe", "CPD-tata")
+    assert found["best_epoch"] is None and found["architecture"]["strength"] <= 10
+    assert found["architecture"]["hidden"] == 64
 
 
 def test_a_family_is_one_module_and_one_entry(clone):

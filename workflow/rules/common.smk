@@ -3,7 +3,7 @@
 import json
 import re
 
-from randommask.experiment import ablations, encoders, flags, pages, releases
+from randommask.experiment import ablations, encoders, flags, origins, pages, releases
 from randommask.experiment import runs, sections
 from randommask.experiment.datasets import read as read_datasets
 from randommask.experiment import finished
@@ -17,9 +17,12 @@ BENCHMARKS = os.path.join(LOGS, "benchmarks")
 DATASETS_LIST = at_hand(experiment.benchmark.datasets)
 GROUPS = experiment.ablations
 PARTIAL = "--partial" if experiment.partial else ""
-OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR, NO_MODEL = (
+OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR, NO_MODEL, PROBES = (
     encoders.named(experiment, getattr(sections, kind))
-    for kind in ("Ours", "Milestone", "Released", "Untrained", "KmerLinear", "NoModel")
+    for kind in (
+        *("Ours", "Milestone", "Released", "Untrained"),
+        *("KmerLinear", "NoModel", "Probe"),
+    )
 )
 GENOMES = {*experiment.genomes}.union(
     *(experiment.encoders[name].genomes for name in OURS)
@@ -112,17 +115,6 @@ def segment_start(wildcards):
     """The folder a segment goes on from; none for the first."""
     before = encoders.predecessor(experiment, *encoders.split(wildcards.segment))
     return f"<results>/pretrain/{before[0]}/step-{before[1]}" if before else []
-
-
-def segment_origin(wildcards):
-    """The encoder whose weights the first segment begins with; none for random ones."""
-    encoder, end = encoders.split(wildcards.segment)
-    if encoders.predecessor(experiment, encoder, end):
-        return []
-    begun = encoders.origin(experiment, encoder)
-    if isinstance(begun, sections.FromFolder):
-        return begun.folder
-    return f"<results>/encoders/{begun.encoder}" if begun else []
 
 
 def segment_hparams(wildcards):

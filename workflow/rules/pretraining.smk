@@ -6,7 +6,7 @@ rule pretrain:
     input:
         corpus=lambda wildcards: manifests(encoders.split(wildcards.segment)[0]),
         start=segment_start,
-        origin=segment_origin,
+        origin=lambda wildcards: origins.folder(experiment, wildcards.segment),
     output:
         directory("<results>/pretrain/{segment}"),
     log:

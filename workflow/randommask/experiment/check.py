@@ -17,6 +17,7 @@ from randommask.experiment.encoders import (
     FAMILIES,
     is_ours,
     keys,
+    kind,
     milestone_segments,
     named,
     phases,
@@ -32,8 +33,10 @@ from randommask.experiment.sections import (
     Milestone,
     Ours,
     Phase,
+    Probe,
     Released,
     Untrained,
+    WithoutEncoder,
 )
 
 TAKEN_PLACES = {"encoders", "checksums.tsv"}
@@ -119,6 +122,14 @@ def _check_encoders(experiment: Experiment) -> None:
             _check_branch(experiment, name)
     for name in named(experiment, Milestone):
         _check_milestone(experiment, name)
+    for name in named(experiment, Probe):
+        source, where = experiment.encoders[name].probe.encoder, f"encoders.{name}"
+        known(f"{where}.probe.encoder", source, experiment.encoders, "encoder")
+        if isinstance(experiment.encoders[source], WithoutEncoder | Probe):
+            raise InputError(
+                f"{where}.probe: {source} is {kind(experiment, source)}, expected an "
+                "encoder with weights"
+            )
 
 
 def _check_ours(experiment: Experiment, name: str) -> None:

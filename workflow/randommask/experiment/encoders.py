@@ -27,6 +27,7 @@ from randommask.experiment.sections import (
     NoModel,
     Ours,
     Phase,
+    Probe,
     Released,
     Training,
     Untrained,
@@ -94,14 +95,17 @@ def kind(experiment: Experiment, encoder: str) -> str:
     """What an encoder is, in words."""
     entry = experiment.encoders[encoder]
     words = {Released: "released", Milestone: "a milestone", Ours: "ours"}
+    words[Probe] = "a probe"
     return words.get(type(entry), "a control")
 
 
 def keys(experiment: Experiment, encoder: str) -> Ours:
-    """All pretraining keys of an encoder of ours, or of that a milestone is from."""
+    """All pretraining keys of an encoder of ours, of a milestone's, of a probe's."""
     entry = experiment.encoders[encoder]
     if isinstance(entry, Milestone):
         return keys(experiment, entry.milestone.encoder)
+    if isinstance(entry, Probe):
+        return keys(experiment, entry.probe.encoder)
     return entry
 
 
@@ -115,6 +119,8 @@ def family(experiment: Experiment, encoder: str) -> str | None:
     entry = experiment.encoders[encoder]
     if isinstance(entry, Released):
         return entry.released.family
+    if isinstance(entry, Probe):
+        return family(experiment, entry.probe.encoder)
     return None if isinstance(entry, WithoutEncoder) else "bert"
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from randommask.errors import InputError, known
-from randommask.experiment.encoders import family, initial
+from randommask.experiment.encoders import (
+    family,
+    initial,
+    origin,
+    predecessor,
+    split,
+)
 from randommask.experiment.hparams import Initial, Settings
 from randommask.experiment.sections import (
     Experiment,
@@ -17,6 +23,7 @@ from randommask.experiment.sections import (
     LocalCopy,
     Milestone,
     Ours,
+    Probe,
     Released,
     WithoutEncoder,
 )
@@ -66,7 +73,7 @@ def check(experiment: Experiment, encoder: str) -> None:
         return
     source = start.encoder
     known(f"{where}.encoder", source, experiment.encoders, "encoder")
-    if isinstance(experiment.encoders[source], WithoutEncoder):
+    if isinstance(experiment.encoders[source], WithoutEncoder | Probe):
         raise InputError(f"{where}: {source} has no weights to go on from")
     if (kind := family(experiment, source)) != "bert":
         raise InputError(f"{where}: {source} is of family {kind}, expected bert")
@@ -80,6 +87,8 @@ def parent(experiment: Experiment, encoder: str) -> str | None:
     entry = experiment.encoders[encoder]
     if isinstance(entry, Milestone):
         return entry.milestone.encoder
+    if isinstance(entry, Probe):
+        return entry.probe.encoder
     start = entry.from_ if isinstance(entry, Ours) else None
     return getattr(start, "encoder", None)
 
@@ -92,6 +101,16 @@ def behind(experiment: Experiment, encoders: set[str]) -> set[str]:
             found.add(one)
             one = parent(experiment, one)
     return found
+
+
+def folder(experiment: Experiment, segment: str) -> str | list[str]:
+    """The encoder whose weights a segment begins with; none for all but the first."""
+    encoder, end = split(segment)
+    begun = origin(experiment, encoder)
+    if begun is None or predecessor(experiment, encoder, end):
+        return []
+    is_folder = isinstance(begun, FromFolder)
+    return begun.folder if is_folder else f"<results>/encoders/{begun.encoder}"
 
 
 def copies(experiment: Experiment) -> dict[str, LocalCopy]:

@@ -1,4 +1,4 @@
-"""Which encoders there are: ours, released ones, weights on the way, controls."""
+"""Which encoders there are: ours, released, weights on the way, probes, controls."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -183,6 +183,26 @@ class Milestone(Section):
     """keys of its own: see below"""
 
 
+class Probed(Section):
+    """Whose embeddings, and what the linear model on them is chosen from, on dev."""
+
+    encoder: Name
+    """any encoder of the config that has weights"""
+    strength: Some[Positive] = (10, 1, 0.1, 0.01, 0.001)
+    """the weight of the squared coefficients beside the mean loss"""
+
+
+class Probe(Section):
+    """An encoder as it is, with a linear model on its mean embeddings."""
+
+    about: ClassVar[str] = "a probe"
+
+    probe: Probed
+    """`{encoder}`, and `strength`"""
+    finetune: OwnRows | None = None
+    """`train_rows` of its own, as in `finetune`"""
+
+
 class Untrained(Section):
     """A control: the random weights that pretraining would start from."""
 
@@ -243,7 +263,7 @@ WithoutEncoder = KmerLinear | NoModel
 
 
 def encoder_kind(found: Any) -> str | None:
-    """Which of the six kinds an entry of `encoders` is, by its keys."""
+    """Which of the seven kinds an entry of `encoders` is, by its keys."""
     if not isinstance(found, dict):
         return f"<{type(found).__name__}>" if isinstance(found, Section) else "<Ours>"
     if "control" in found:
@@ -255,6 +275,8 @@ def encoder_kind(found: Any) -> str | None:
         return kinds.get(str(found["control"]))
     if "released" in found:
         return "<Released>"
+    if "probe" in found:
+        return "<Probe>"
     return "<Milestone>" if "milestone" in found else "<Ours>"
 
 
@@ -262,6 +284,7 @@ Encoder = Annotated[
     Annotated[Ours, Tag("<Ours>")]
     | Annotated[Released, Tag("<Released>")]
     | Annotated[Milestone, Tag("<Milestone>")]
+    | Annotated[Probe, Tag("<Probe>")]
     | Annotated[Untrained, Tag("<Untrained>")]
     | Annotated[KmerLinear, Tag("<KmerLinear>")]
     | Annotated[NoModel, Tag("<NoModel>")],
