@@ -77,6 +77,14 @@ def fitted(
     A strength s stands for s |w|^2 beside the mean square error, s/2 |w|^2 beside the
     mean cross-entropy, as in `linear`. A class that train lacks has no chance.
     """
+    if kind == metrics.MULTILABEL:
+        each = [
+            fitted(metrics.CLASSIFICATION, train_NH, own, 2, strengths, others)
+            for own in labels.astype(int).T
+        ]
+        for made in zip(*each, strict=True):
+            yield [np.stack([x[:, 1] for x in o], 1) for o in zip(*made, strict=True)]
+        return
     mean, spread = train_NH.mean(0), train_NH.std(0)
     spread[spread == 0] = 1
     train_NH = (train_NH - mean) / spread
