@@ -38,11 +38,13 @@ def made(folder, output, **options):
     assert embed.embed(embed.Embedder(folder, **options), output, **source) == 0
     if output.suffix == ".npz":
         found = np.load(output)
-        places = list(zip(*(found[n].tolist() for n in embed.COLUMNS), strict=True))
-        return places, found["vector"]
-    table = pq.read_table(output)
-    columns = [table[name].to_pylist() for name in embed.COLUMNS]
-    vectors = np.array(table["vector"].to_pylist(), np.float32)
+        columns = [found[name].tolist() for name in embed.COLUMNS]
+        vectors = found["vector"]
+    else:
+        table = pq.read_table(output)
+        columns = [table[name].to_pylist() for name in embed.COLUMNS]
+        vectors = np.array(table["vector"].to_pylist(), np.float32)
+    assert set(columns.pop()) == {"ok"}
     return list(zip(*columns, strict=True)), vectors
 
 
@@ -119,17 +121,44 @@ def test_long_records_are_cut_and_windows_are_as_if_alone(folders, tmp_path):
     assert whole[0][2:] == (0, 40)
 
 
-def test_a_bad_record_is_left_out_and_told(folders, tmp_path, capsys):
+@pytest.mark.parametrize("pooled", ["mean", "tokens"])
+def test_a_bad_record_has_a_status_and_loses_no_other(
+    folders, tmp_path, capsys, pooled
+):
     (tmp_path / "my.fa").write_text(">a\nACGTACGT\n>b\nAC\n>c\nAC*GT\n>d\nTTTTTTTT\n")
     flags = ["--encoder", str(folders["bert"]), "--fasta", str(tmp_path / "my.fa")]
-    with pytest.raises(SystemExit) as stop:
-        embed.main([*flags, "--output", str(tmp_path / "v.npz")])
-    assert stop.value.code == 3
-    found = np.load(tmp_path / "v.npz")
-    assert found["id"].tolist() == ["a", "d"] and found["record"].tolist() == [1, 4]
-    assert "2 of 4 records without a vector, the first is record 2" in (
-        capsys.readouterr().err
-    )
+    flags += ["--pooling", pooled, "--output"]
+    for name in ("v.npz", "v.parquet"):
+        with pytest.raises(SystemExit) as stop:
+            embed.main([*flags, str(tmp_path / name)])
+        assert stop.value.code == 3
+        said = capsys.readouterr().err
+        assert "2 of 4 records without a vector (see status), the first is rec" in said
+    found, table = np.load(tmp_path / "v.npz"), pq.read_table(tmp_path / "v.parquet")
+    assert found["status"].tolist() == table["status"].to_pylist()
+    rows = 6 if pooled == "tokens" else 1
+    assert found["id"].tolist() == ["a"] * rows + ["b", "c"] + ["d"] * rows
+    assert found["status"][rows] == "2 bases, expected at least 3"
+    assert found["status"][rows + 1].startswith("found '*' at base 3")
+    is_missing = np.isnan(found["vector"]).all(axis=1)
+    assert is_missing.tolist() == [s != "ok" for s in found["status"].tolist()]
+    assert [v is None for v in table["vector"].to_pylist()] == is_missing.tolist()
+
+
+def test_a_folder_of_encoders_is_one_line(folders, fasta, tmp_path):
+    above = folders["bert"].parent
+    told = ["--encoder", above, "--fasta", fasta, "--output", tmp_path / "v.npz"]
+    with pytest.raises(InputError, match="a folder of encoders, expected one of") as e:
+        embed.main(list(map(str, told)))
+    assert folders["bert"].name in str(e.value) and "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("command", ["embed", "predict"])
+def test_help_names_the_command(command):
+    line = [sys.executable, "-m", f"randommask.{command}", "--help"]
+    environment = {"PYTHONPATH": ":".join(sys.path), "COLUMNS": "200"}
+    done = subprocess.run(line, capture_output=True, text=True, env=environment)
+    assert done.stdout.startswith(f"usage: python -m randommask.{command} [-h]")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from made import ROOT
 from made.dataset import HPARAMS
 from made.genome import segment
 
-from randommask import files, predict
+from randommask import files
 from randommask.data import leaks, shards
 from randommask.errors import InputError
 from randommask.experiment.flags import flag
+from randommask.predict import __main__ as predict
 
 FILE, FOLDER = "a file", "a folder"
 PAGE = {"csv": FILE, "md": FILE, "tex": FILE}
@@ -23,7 +24,7 @@ TABLES = ("table1", "table2", "statistics", "table4", "table5", "datasets", "lea
 FIGURES = ("fig1", "fig2", "fig3", "fig4", "fig5", "datasets", "ranks")
 RUN = {"metrics": FILE, "predictions": FILE, "history": FILE}
 COMMANDS = {
-    "predict": {"output": FILE},
+    "predict.__main__": {"output": FILE, "picture": FILE},
     "embed": {"output": FILE},
     "data.download": {"output": FOLDER},
     "data.leaks": {"output": FILE},
@@ -36,6 +37,7 @@ COMMANDS = {
     "finetuning.__main__": {**RUN, "model": FOLDER},
     "finetuning.kmer_linear": RUN,
     "finetuning.no_model": RUN,
+    "finetuning.probe": RUN,
     "measures.attention": {"npz": FILE, "csv": FILE},
     "measures.embeddings": {"csv": FILE, "purity": FILE},
     "pretraining.__main__": {"output": FOLDER},
@@ -60,7 +62,7 @@ DATASETS = ROOT / "config" / "datasets.tsv"
 WORLD = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["synthetic"]
 TUNING = f"--hparams={json.dumps(HPARAMS)}"
 LATE = {
-    "predict": ["--model", "absent", "--fasta", "absent"],
+    "predict.__main__": ["--model=absent", "--fasta=absent", "--mutate"],
     "data.download": ["--name=x", '--hparams={"path": "x"}', "--checksums=sums"],
     "data.shards": ["--source=x", '--hparams={"genome": "g", "chromosomes": null}'],
     "data.world": ["--datasets", DATASETS, "--hparams", json.dumps(WORLD)],

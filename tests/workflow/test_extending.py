@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import json
 import math
 import os
@@ -64,6 +65,12 @@ def write_data(folder):
         rows = [f"{row},{i % 3}" for i, row in enumerate(sequences(24, 60, seed))]
         text = "\n".join(["sequence,label", *rows]) + "\n"
         (folder / "my-marks" / f"{split}.csv").write_text(text)
+    (folder / "my-factors").mkdir()
+    for seed, split in enumerate(("train", "dev", "test"), 5):
+        drawn = enumerate(sequences(24, 60, seed))
+        rows = [f"{row},{i % 2},{i % 3 // 2}" for i, row in drawn]
+        text = "\n".join(["sequence,CTCF,GAF", *rows]) + "\n"
+        (folder / "my-factors" / f"{split}.csv").write_text(text)
     publish_bert(folder / "my-checkpoint", positions=512)
     (folder / "average").mkdir()
     keys = json.loads(re.search(r"`(\{\"model_type\".*?\})`", PAGE)[1])
@@ -102,7 +109,7 @@ def place(tmp_path_factory):
     config = with_entries(smaller(folder))
     (folder / "config" / "mine.yaml").write_text(yaml.safe_dump(config))
     with open(folder / config["benchmark"]["datasets"], "a") as file:
-        file.write(blocks("tsv")[0])
+        file.write("".join(blocks("tsv")))
     [module] = blocks("python", SECTIONS["A family of encoders"])
     (folder / "workflow/randommask/encoders/families/average.py").write_text(module)
     return folder
@@ -129,7 +136,7 @@ SMALL = (
 def clone(place):
     """The same with its targets made: the first as typed, the others in one run."""
     lines = [line for line in commands("snakemake") if line.endswith(f" {FLAGS}")]
-    assert len(lines) == 7
+    assert len(lines) == 10
     typed(lines[0], place)
     targets = [line.split()[1] for line in lines[1:]]
     typed(f"snakemake {' '.join(targets)} {FLAGS} {SMALL}", place)
@@ -190,6 +197,11 @@ def test_a_dataset_is_one_row(clone):
     assert json.loads(path.read_text())["leaks"]["exact"]["verdict"] == "none"
 
 
+def test_several_labels_are_one_row_too(clone):
+    found = metrics(clone, "untrained", "my-factors")
+    assert found["metric"] == "mcc" and {"mcc_0", "mcc_1"} <= found["test"].keys()
+
+
 def test_a_curriculum_is_one_entry(clone):
     path = clone / "results/demo/pretrain/growing/step-200/history.csv"
     with open(path, newline="") as file:
@@ -200,6 +212,28 @@ def test_a_curriculum_is_one_entry(clone):
 def test_a_checkpoint_is_one_entry(clone):
     found = metrics(clone, "my-checkpoint", "CPD-tata")
     assert found["architecture"]["k"] == 3 and found["architecture"]["layers"] == 2
+
+
+def test_released_weights_go_on_on_another_species(clone):
+    made = clone / "results/demo"
+    theirs = made / "encoders/my-checkpoint/model.safetensors"
+    card = " ".join((made / "encoders/on-yeast/README.md").read_text().split())
+    assert (
+        f"weights of `my-checkpoint` (model.safetensors of SHA-256 `{sha(theirs)}`"
+        in (card)
+    )
+    assert "yeast.fa.gz" in card and "fly.fa" not in card
+    assert "200 of 200 steps" in card and (made / "pretrain/on-yeast/step-100").exists()
+
+
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_probe_is_one_entry(clone):
+    found = metrics(clone, "dnabert-probe", "CPD-tata")
+    assert found["best_epoch"] is None and found["architecture"]["strength"] <= 10
+    assert found["architecture"]["hidden"] == 64
 
 
 def test_a_family_is_one_module_and_one_entry(clone):

@@ -14,10 +14,11 @@ bases, is cut into windows, each starting half a window after the one before. U 
 as T, other letters than A, C, G and T count as N.
 
 The output has a row a window, or a token: `record` (from 1), `id`, `start`, `end`
-(bases from 0, the end not included) and `vector`, H numbers. A name that ends in
-`.parquet` makes a table, written piece by piece; one in `.npz` makes NumPy's archive of
-five arrays, all in memory before. A record that has none (too short, or not DNA) is
-left out and told on stderr, and the exit status is then 3.
+(bases from 0, the end not included), `status` and `vector`, H numbers. A name that ends
+in `.parquet` makes a table, written piece by piece; one in `.npz` makes NumPy's archive
+of six arrays, all in memory before. The status is `ok`, or why a record or window has
+no vector (too short, or not DNA): in its place stand nulls in a table, NaN in an
+archive; it is told on stderr too, and the exit status is then 3.
 
 Shapes: B rows, T tokens, H hidden units.
 """
@@ -46,9 +47,13 @@ from randommask.training.precision import autocast
 
 TOKENS = "tokens"
 POOLINGS = (pooling.MEAN, pooling.CLS, TOKENS)
-COLUMNS = ("record", "id", "start", "end")
-Rows = tuple[list[tuple[int, str, int, int]], np.ndarray]
-"""What each vector is of, by `COLUMNS`, and the vectors: (rows, H) float32."""
+COLUMNS = ("record", "id", "start", "end", "status")
+OK = "ok"
+Rows = tuple[list[tuple[int, str, int, int, str]], np.ndarray]
+"""What each vector is of, by `COLUMNS`, and the vectors: (rows, H) float32.
+
+Of what has none it is NaN.
+"""
 
 
 class Embedder:
@@ -100,35 +105,45 @@ class Embedder:
         return tokens + self.config.k - 1
 
     @torch.inference_mode()
-    def embed(self, windows: list[Window]) -> tuple[Rows, dict[int, str]]:
-        """The vectors of windows without problems, and why records have none.
+    def embed(self, windows: list[Window]) -> Rows:
+        """The vectors of windows, in their order.
 
         Around an N some tokenizers make a token of every letter, so that a window may
         have more of them than the encoder has positions.
         """
-        sequences = [window.bases for window in windows]
+        problems = [window.problem for window in windows]
+        sound = [row for row, problem in enumerate(problems) if not problem]
+        vectors = self._sound(windows, sound, problems) if sound else {}
+        nothing = np.full((1, self.config.hidden), np.nan, np.float32)
+        places: list[tuple[int, str, int, int, str]] = []
+        for row, window in enumerate(windows):
+            named = (window.record, window.name)
+            if row in vectors and self.pooled == TOKENS:
+                first = range(window.start, window.start + len(vectors[row]))
+                places += [(*named, s, s + self.config.k, OK) for s in first]
+            else:
+                places.append((*named, window.start, window.end, problems[row] or OK))
+        parts = [vectors.get(row, nothing) for row in range(len(windows))]
+        return places, np.concatenate(parts)
+
+    def _sound(
+        self, windows: list[Window], sound: list[int], problems: list[str | None]
+    ) -> dict[int, np.ndarray]:
+        """The vectors of windows without problems; of those too long a problem."""
+        sequences = [windows[row].bases for row in sound]
         ids, lengths = self.family.tokenize(sequences, self.tokenization, self.config)
-        fits, problems = lengths <= self.config.positions, {}
-        for row in np.flatnonzero(~fits):
-            problems[windows[row].record] = (
-                f"{lengths[row]} tokens, expected at most the encoder's "
+        fits = lengths <= self.config.positions
+        for place in np.flatnonzero(~fits):
+            problems[sound[place]] = (
+                f"{lengths[place]} tokens, expected at most the encoder's "
                 f"{self.config.positions} positions; lower --window"
             )
-        ids, lengths = ids[fits], lengths[fits]
+        made: list[np.ndarray] = []
         told = (self.config.heads, self.precision, self.device)
-        parts = [np.empty((0, self.config.hidden), np.float32)]
-        for ids_BT, keep_BT in tuning.batches(ids, lengths, *told):
-            parts += self._vectors(ids_BT, keep_BT)
-        places: list[tuple[int, str, int, int]] = []
-        sound = (windows[row] for row in np.flatnonzero(fits))
-        for window, vectors in zip(sound, parts[1:], strict=True):
-            whole = (window.record, window.name, window.start, window.end)
-            if self.pooled != TOKENS:
-                places.append(whole)
-                continue
-            starts = range(window.start, window.start + len(vectors))
-            places += [(*whole[:2], s, s + self.config.k) for s in starts]
-        return (places, np.concatenate(parts)), problems
+        for ids_BT, keep_BT in tuning.batches(ids[fits], lengths[fits], *told):
+            made += self._vectors(ids_BT, keep_BT)
+        rows = (sound[place] for place in np.flatnonzero(fits))
+        return dict(zip(rows, made, strict=True))
 
     def _vectors(self, ids_BT: Tensor, keep_BT: Tensor | None) -> list[np.ndarray]:
         """Of each row its vectors, one or many: (1 or tokens, H) float32."""
@@ -186,29 +201,26 @@ def embed(
 
     def made() -> Iterator[Rows]:
         while chunk := list(islice(windows, CHUNK)):
-            for one in chunk:
-                if one.problem:
-                    source.miss(one.record, one.problem)
-            if sound := [one for one in chunk if not one.problem]:
-                rows, problems = embedder.embed(sound)
-                for record, problem in problems.items():
-                    source.miss(record, problem)
-                if rows[0]:
-                    yield rows
+            rows = embedder.embed(chunk)
+            for record, *_, status in rows[0]:
+                if status != OK:
+                    source.miss(record, status)
+            yield rows
 
     with files.write_aside(output) as aside:
         WRITERS[Path(output).suffix](aside, made(), embedder.config.hidden)
-    return source.say("vector")
+    return source.say("vector (see status)")
 
 
 def _write_table(path: Path, made: Iterator[Rows], hidden: int) -> None:
-    kinds = (pa.int64(), pa.string(), pa.int64(), pa.int64())
+    kinds = (pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.string())
     columns = list(zip(COLUMNS, kinds, strict=True))
     schema = pa.schema([*columns, ("vector", pa.list_(pa.float32(), hidden))])
     with pq.ParquetWriter(path, schema) as writer:
         for places, vectors in made:
             values = pa.array(vectors.ravel(), pa.float32())
-            vectors = pa.FixedSizeListArray.from_arrays(values, hidden)
+            missing = pa.array([status != OK for *_, status in places])
+            vectors = pa.FixedSizeListArray.from_arrays(values, hidden, mask=missing)
             cells = [
                 pa.array(column, kind)
                 for column, kind in zip(zip(*places, strict=True), kinds, strict=True)
@@ -232,7 +244,9 @@ WRITERS = {".parquet": _write_table, ".npz": _write_archive}
 
 def main(argv: list[str] | None = None) -> None:
     """Read the flags and embed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m randommask.embed", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--encoder", required=True, help="folder of an encoder")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--fasta", help="FASTA, plain or gzip")

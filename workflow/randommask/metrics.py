@@ -9,7 +9,9 @@ Shapes: n rows, C classes, O outputs.
 import numpy as np
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
+MULTILABEL = "multilabel"  # several labels that are each there or not
 CHOSEN_BY = {CLASSIFICATION: "mcc", REGRESSION: "pearson"}  # picks the best epoch
+CHOSEN_BY[MULTILABEL] = "mcc"
 CONSTANT, NON_FINITE = "constant predictions", "non-finite predictions"
 UNDEFINED = "undefined"
 ONE_CLASS, CONSTANT_TARGET = "one class", "a target that never varies"
@@ -26,6 +28,9 @@ def score(
     means over one against the rest, undefined unless all classes occur in the labels.
     Regression: labels and predictions (n, O). MSE, Pearson and Spearman are means over
     the outputs; `pearson_0` ... are each output's.
+    Multilabel: labels (n, O) of 0 and 1, predictions (n, O) probabilities, of which
+    a half is a 1. All are means over the labels, AUROC and AUPRC undefined unless each
+    is 0 and 1 somewhere; `mcc_0` ... are each label's.
 
     A constant prediction scores 0 in MCC, Pearson and Spearman; so does one that is not
     finite, and what else depends on its values is then undefined. So are MCC, Pearson
@@ -37,6 +42,8 @@ def score(
         scores = _of_classes(labels, predictions)
         areas = _areas(labels, predictions) if finite else (None, None)
         return scores | dict(zip(("auroc", "auprc"), areas, strict=True))
+    if task_type == MULTILABEL:
+        return _of_labels(labels, predictions)
     each = pearsons(labels, predictions)
     error = labels.astype(np.float64) - predictions
     return {
@@ -53,6 +60,8 @@ def choose(task_type: str, labels: np.ndarray, predictions: np.ndarray) -> float
     """
     if task_type == CLASSIFICATION:
         return mcc(confusion(labels, predictions))
+    if task_type == MULTILABEL:
+        predictions = decided(predictions)
     return float(pearsons(labels, predictions).mean())
 
 
@@ -67,7 +76,19 @@ def flags(task_type: str, predictions: np.ndarray) -> list[str]:
     named = predictions
     if task_type == CLASSIFICATION:
         named = predictions.argmax(1)[:, None]
+    elif task_type == MULTILABEL:
+        named = decided(predictions)
     return [CONSTANT] if (named == named[:1]).all(0).any() else []
+
+
+def decided(predictions_nO: np.ndarray) -> np.ndarray:
+    """The labels that probabilities name: 0 or 1 as floats, NaN where they are NaN.
+
+    Of two columns of 0 and 1 Pearson's correlation is Matthews': `pearsons` of these
+    is each label's MCC.
+    """
+    named = (predictions_nO >= 0.5).astype(np.float64)
+    return np.where(np.isfinite(predictions_nO), named, np.nan)
 
 
 def undefined(labels: np.ndarray) -> str | None:
@@ -135,6 +156,24 @@ def _of_classes(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float 
         "precision": float((hits / np.maximum(named, 1)).mean()),
         "recall": float((hits / np.maximum(true, 1)).mean()),
     }
+
+
+def _of_labels(
+    labels_nO: np.ndarray, predictions_nO: np.ndarray
+) -> dict[str, float | None]:
+    """Of labels that are each there or not; see `score`."""
+    named = decided(predictions_nO)
+    each, auroc, auprc = pearsons(labels_nO, named), None, None
+    is_finite = np.isfinite(predictions_nO).all()
+    if is_finite and not (labels_nO == labels_nO[:1]).all(0).any():
+        pairs = zip(labels_nO.T == 1, predictions_nO.T, strict=True)
+        auroc, auprc = map(float, np.mean([_curves(*pair) for pair in pairs], axis=0))
+    return {
+        "accuracy": float((named == labels_nO).mean()),
+        "mcc": defined(each.mean()),
+        "auroc": auroc,
+        "auprc": auprc,
+    } | {f"mcc_{output}": defined(value) for output, value in enumerate(each)}
 
 
 def _areas(

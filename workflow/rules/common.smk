@@ -3,7 +3,7 @@
 import json
 import re
 
-from randommask.experiment import ablations, encoders, flags, pages, releases
+from randommask.experiment import ablations, encoders, flags, origins, pages, releases
 from randommask.experiment import runs, sections
 from randommask.experiment.datasets import read as read_datasets
 from randommask.experiment import finished
@@ -17,9 +17,12 @@ BENCHMARKS = os.path.join(LOGS, "benchmarks")
 DATASETS_LIST = at_hand(experiment.benchmark.datasets)
 GROUPS = experiment.ablations
 PARTIAL = "--partial" if experiment.partial else ""
-OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR, NO_MODEL = (
+OURS, TAKEN, RELEASED, UNTRAINED, KMER_LINEAR, NO_MODEL, PROBES = (
     encoders.named(experiment, getattr(sections, kind))
-    for kind in ("Ours", "Milestone", "Released", "Untrained", "KmerLinear", "NoModel")
+    for kind in (
+        *("Ours", "Milestone", "Released", "Untrained"),
+        *("KmerLinear", "NoModel", "Probe"),
+    )
 )
 GENOMES = {*experiment.genomes}.union(
     *(experiment.encoders[name].genomes for name in OURS)

@@ -6,6 +6,7 @@ rule pretrain:
     input:
         corpus=lambda wildcards: manifests(encoders.split(wildcards.segment)[0]),
         start=segment_start,
+        origin=lambda wildcards: origins.folder(experiment, wildcards.segment),
     output:
         directory("<results>/pretrain/{segment}"),
     log:
@@ -27,7 +28,9 @@ rule pretrain:
         launcher=launch.launcher,
         processes=launch.processes,
         gpus=launch.gpus_a_node,
-        start=lambda wildcards, input: flags.quoted({"from": input.start}),
+        start=lambda wildcards, input: flags.quoted(
+            {"from": input.start, "origin": input.origin}
+        ),
         hparams=segment_hparams,
         tensorboard=subpath(output[0], parent=True),
     shell:

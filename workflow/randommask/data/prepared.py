@@ -26,7 +26,7 @@ class Summary:
     dataset: str
     task: str | None
     type: str
-    """`classification` or `regression`."""
+    """`classification`, `multilabel` or `regression`."""
     classes: int | None
     targets: tuple[str, ...]
     sha256: dict[str, str | None]
@@ -55,14 +55,14 @@ def summary(folder: str | Path) -> Summary:
     kind, classes, targets = found["type"], found["classes"], found["targets"]
     if not isinstance(found["dataset"], str):
         raise wrong("dataset", found["dataset"], "a name")
-    if kind not in (metrics.CLASSIFICATION, metrics.REGRESSION):
-        raise wrong("type", kind, f"{metrics.CLASSIFICATION} or {metrics.REGRESSION}")
-    is_regression = kind == metrics.REGRESSION
-    if not (classes is None if is_regression else type(classes) is int and classes > 1):
-        raise wrong("classes", classes, "null" if is_regression else "2 or more")
+    if kind not in metrics.CHOSEN_BY:
+        raise wrong("type", kind, " or ".join(metrics.CHOSEN_BY))
+    is_many = kind != metrics.CLASSIFICATION
+    if not (classes is None if is_many else type(classes) is int and classes > 1):
+        raise wrong("classes", classes, "null" if is_many else "2 or more")
     is_names = isinstance(targets, list) and all(isinstance(t, str) for t in targets)
-    if not is_names or bool(targets) != is_regression:
-        raise wrong("targets", targets, "names" if is_regression else "none")
+    if not is_names or bool(targets) != is_many:
+        raise wrong("targets", targets, "names" if is_many else "none")
     if not isinstance(found["splits"], dict):
         raise wrong("splits", found["splits"], "keys with values")
     sums = {}

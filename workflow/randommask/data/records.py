@@ -8,7 +8,7 @@ others: it comes as a window with a problem.
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,10 @@ class Window(NamedTuple):
     end: int
     bases: str
     problem: str | None = None
+    windows: int = 0
+    """Of the record, in all."""
+    more: tuple[str, ...] = ()
+    """What else is known of the record, by the columns of its source."""
 
 
 def starts(length: int, window: int) -> Iterator[int]:
@@ -47,6 +51,15 @@ def starts(length: int, window: int) -> Iterator[int]:
     yield last
 
 
+def count(length: int, window: int) -> int:
+    """How many windows `starts` makes.
+
+    >>> count(10, 4), count(11, 4), count(3, 4)
+    (4, 5, 1)
+    """
+    return -(-max(0, length - window) // max(1, window // 2)) + 1
+
+
 def cut(records: Iterator[Record], window: int, least: int) -> Iterator[Window]:
     """Cut records into windows; one that is shorter than `least` bases is a problem."""
     for number, name, codes, problem in records:
@@ -59,7 +72,9 @@ def cut(records: Iterator[Record], window: int, least: int) -> Iterator[Window]:
         codes_n = np.frombuffer(codes, np.uint8)
         for start in starts(length, window):
             end = min(start + window, length)
-            yield Window(number, name, start, end, genome.decode(codes_n[start:end]))
+            bases = genome.decode(codes_n[start:end])
+            made = count(length, window)
+            yield Window(number, name, start, end, bases, windows=made)
 
 
 def of_table(path: str | Path, tally: Tally) -> Iterator[Record]:
@@ -114,6 +129,9 @@ class Names:
 
 class Source:
     """The records of a FASTA file or a table, and what there is to say of them."""
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    """What else than a name there is of each record."""
 
     def __init__(self, fasta: str | Path | None, table: str | Path | None) -> None:
         self.path = table if fasta is None else fasta

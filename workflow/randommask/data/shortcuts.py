@@ -57,16 +57,20 @@ def rules(
 ) -> Iterator[Rule]:
     """All rules, fitted; `kind` and `classes` as in a data set's summary."""
     columns = [splits["train"].labels]
-    if kind == metrics.REGRESSION:
+    if kind != metrics.CLASSIFICATION:
         columns = list(splits["train"].labels.T)
     for name in (*KINDS, "length", "gc", "composition", "position"):
         found = []
         for place, column in enumerate(columns):
             labels = {split: rows.labels for split, rows in splits.items()}
+            if kind == metrics.MULTILABEL:
+                labels = {s: y[:, place].astype(np.int64) for s, y in labels.items()}
             if kind == metrics.REGRESSION:
                 middle = np.median(column)
                 labels = {s: (y[:, place] > middle) + 0 for s, y in labels.items()}
             shares = _shares(name, splits, labels, classes or 2, alike)
+            if kind == metrics.MULTILABEL:
+                shares = {s: p[:, 1:] for s, p in shares.items()}
             if kind == metrics.REGRESSION:
                 is_high = labels["train"] == 1
                 low = column[~is_high].mean()

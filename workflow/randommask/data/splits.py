@@ -38,9 +38,10 @@ def read_split(
     """Read the rows of `split` in the order of the file; return what to warn of too.
 
     Columns: `sequence` (string, upper case) and `label` (int64) or, for a regression,
-    `label_<target>` (float64) for each target. Raises `InputError` for a file that is
-    missing, empty or no table, for a letter that is no nucleotide code, a sequence
-    shorter than `k`, a label that is no number or out of range.
+    `label_<target>` (float64) for each target; of several labels each is 0 or 1.
+    Raises `InputError` for a file that is missing, empty or no table, for a letter that
+    is no nucleotide code, a sequence shorter than `k`, a label that is no number or out
+    of range.
     """
     tally = genome.Tally()
     if dataset.source == "deepstarr":
@@ -62,6 +63,9 @@ def read_split(
                 f"label_{name}": _numbers(path, lines, cells[name], name)
                 for name in names
             }
+            if dataset.type == "multilabel":
+                for name in names:
+                    _check_binary(path, lines, columns[f"label_{name}"], name)
         table = pa.table(columns)
     return table, [f"{split}: {note}" for note in tally.notes()]
 
@@ -178,6 +182,19 @@ def _numbers(
                 "expected a finite number"
             )
     return _column(numbers)
+
+
+def _check_binary(
+    path: Path, lines: list[int], column: pa.ChunkedArray, name: str
+) -> None:
+    """Refuse a label that is neither there nor not."""
+    found = values(column)
+    wrong = np.flatnonzero((found != 0) & (found != 1))
+    if len(wrong):
+        row = wrong[0]
+        raise InputError(
+            f"{path}: line {lines[row]}: {name} is {found[row]:g}, expected 0 or 1"
+        )
 
 
 def _column(values: np.ndarray) -> pa.ChunkedArray:

@@ -249,6 +249,16 @@ def to_bert(model: Encoder) -> dict[str, Tensor]:
     return weights
 
 
+def copied_positions(position_PH: Tensor, tokens: int) -> Tensor:
+    """For the positions behind `tokens` the embeddings of those before, in turn.
+
+    As Longformer was started from RoBERTa (Beltagy et al. 2020, section 5); those of
+    [CLS] and [SEP] are not copied.
+    """
+    behind = torch.arange(len(position_PH) - tokens, device=position_PH.device)
+    return position_PH[1 + behind % (tokens - 2)]
+
+
 def check_extent(
     config: EncoderConfig, weights: dict[str, Tensor], source: str | Path
 ) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from randommask.errors import InputError, differences, known, listing
-from randommask.experiment import datasets, shown
+from randommask.experiment import datasets, origins, shown
 from randommask.experiment.datasets import TASKS, Dataset
 from randommask.experiment.encoders import (
     FAMILIES,
     is_ours,
     keys,
+    kind,
     milestone_segments,
     named,
     phases,
@@ -32,8 +33,10 @@ from randommask.experiment.sections import (
     Milestone,
     Ours,
     Phase,
+    Probe,
     Released,
     Untrained,
+    WithoutEncoder,
 )
 
 TAKEN_PLACES = {"encoders", "checksums.tsv"}
@@ -113,10 +116,20 @@ def _check_encoders(experiment: Experiment) -> None:
         if isinstance(entry, Ours):
             _check_ours(experiment, name)
     for name in named(experiment, Ours):
-        if experiment.encoders[name].from_:
+        origins.check(experiment, name)
+        _check_circle(experiment, name)
+        if experiment.encoders[name].branch:
             _check_branch(experiment, name)
     for name in named(experiment, Milestone):
         _check_milestone(experiment, name)
+    for name in named(experiment, Probe):
+        source, where = experiment.encoders[name].probe.encoder, f"encoders.{name}"
+        known(f"{where}.probe.encoder", source, experiment.encoders, "encoder")
+        if isinstance(experiment.encoders[source], WithoutEncoder | Probe):
+            raise InputError(
+                f"{where}.probe: {source} is {kind(experiment, source)}, expected an "
+                "encoder with weights"
+            )
 
 
 def _check_ours(experiment: Experiment, name: str) -> None:
@@ -201,12 +214,11 @@ def _check_curriculum(experiment: Experiment, name: str) -> None:
 
 def _check_branch(experiment: Experiment, name: str) -> None:
     """An encoder may branch only where all settings up to that step are equal."""
-    branch, where = experiment.encoders[name].from_, f"encoders.{name}.from"
+    branch, where = experiment.encoders[name].branch, f"encoders.{name}.from"
     parent, step = branch.encoder, branch.step
     known(f"{where}.encoder", parent, experiment.encoders, "encoder")
     if not is_ours(experiment, parent) or parent == name:
         raise InputError(f"{where}: {parent}, expected another of our encoders")
-    _check_circle(experiment, name)
     if step not in (ends := segment_ends(experiment, parent)):
         raise InputError(
             f"{where}: step {step}, expected a segment's end: {listing(ends)}"
@@ -219,14 +231,13 @@ def _check_branch(experiment: Experiment, name: str) -> None:
 
 
 def _check_circle(experiment: Experiment, name: str) -> None:
-    seen, one = [name], experiment.encoders[name].from_.encoder
-    while one:
+    seen, one = [name], origins.parent(experiment, name)
+    while one in experiment.encoders:
         if one in seen:
             circle = " from ".join([*seen, one])
             raise InputError(f"encoders.{name}.from: {circle}, a circle")
         seen.append(one)
-        branch = getattr(experiment.encoders.get(one), "from_", None)
-        one = branch.encoder if branch else None
+        one = origins.parent(experiment, one)
 
 
 def _check_milestone(experiment: Experiment, name: str) -> None:

@@ -42,11 +42,11 @@ class Dataset:
     bases: int
     """Length of the longest sequence as published, in bases."""
     classes: int | None
-    """Number of labels; None for regression."""
+    """Number of classes; None for regression and several labels."""
     targets: tuple[str, ...]
-    """The numbers to predict; empty for classification."""
+    """The numbers to predict, or the labels that are each 0 or 1; else empty."""
     metric: str
-    """One of `METRICS`; it says whether this is classification or regression."""
+    """One of `METRICS`; with `targets` it says what is predicted."""
     epochs: int
     batch_size: int
     learning_rate: float
@@ -61,8 +61,10 @@ class Dataset:
 
     @property
     def type(self) -> str:
-        """`classification` or `regression`."""
-        return "regression" if self.metric == "pearson" else "classification"
+        """`classification`, `multilabel` or `regression`."""
+        if self.metric == "pearson":
+            return "regression"
+        return "multilabel" if self.targets else "classification"
 
     @property
     def own_folder(self) -> str | None:
@@ -232,10 +234,13 @@ def _check_labels(where: str, dataset: Dataset) -> None:
             )
         return
     if dataset.targets:
-        raise InputError(
-            f"{where}: metric mcc, but targets is {','.join(dataset.targets)!r}, "
-            "expected nothing"
-        )
+        if dataset.own_folder is None or dataset.classes is not None:
+            found = ",".join(dataset.targets)
+            also = "" if dataset.own_folder is None else ", or no classes"
+            raise InputError(
+                f"{where}: metric mcc, but targets is {found!r}, expected nothing{also}"
+            )
+        return
     if dataset.classes is None or dataset.classes < 2:
         found = "empty" if dataset.classes is None else dataset.classes
         raise InputError(f"{where}: classes is {found}, expected at least 2")

@@ -7,6 +7,7 @@ while it plans, so it imports nothing heavy.
 import ast
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from randommask.experiment.hparams import (
@@ -19,11 +20,14 @@ from randommask.experiment.hparams import (
 )
 from randommask.experiment.sections import (
     Experiment,
+    FromEncoder,
+    FromFolder,
     KmerLinear,
     Milestone,
     NoModel,
     Ours,
     Phase,
+    Probe,
     Released,
     Training,
     Untrained,
@@ -91,14 +95,17 @@ def kind(experiment: Experiment, encoder: str) -> str:
     """What an encoder is, in words."""
     entry = experiment.encoders[encoder]
     words = {Released: "released", Milestone: "a milestone", Ours: "ours"}
+    words[Probe] = "a probe"
     return words.get(type(entry), "a control")
 
 
 def keys(experiment: Experiment, encoder: str) -> Ours:
-    """All pretraining keys of an encoder of ours, or of that a milestone is from."""
+    """All pretraining keys of an encoder of ours, of a milestone's, of a probe's."""
     entry = experiment.encoders[encoder]
     if isinstance(entry, Milestone):
         return keys(experiment, entry.milestone.encoder)
+    if isinstance(entry, Probe):
+        return keys(experiment, entry.probe.encoder)
     return entry
 
 
@@ -112,6 +119,8 @@ def family(experiment: Experiment, encoder: str) -> str | None:
     entry = experiment.encoders[encoder]
     if isinstance(entry, Released):
         return entry.released.family
+    if isinstance(entry, Probe):
+        return family(experiment, entry.probe.encoder)
     return None if isinstance(entry, WithoutEncoder) else "bert"
 
 
@@ -153,7 +162,7 @@ def phases_until(curriculum: Sequence[Phase], end: int) -> tuple[Phase, ...]:
 def segment_ends(experiment: Experiment, encoder: str) -> list[int]:
     """The steps at which one of the encoder's jobs ends, the last one its total."""
     entry = keys(experiment, encoder)
-    first = entry.from_.step if entry.from_ else 0
+    first = entry.branch.step if entry.branch else 0
     ends = {end for end in entry.segments if first < end < entry.steps}
     return [*sorted(ends), entry.steps]
 
@@ -168,7 +177,24 @@ def settings(experiment: Experiment, encoder: str, end: int) -> Settings:
         **{name: getattr(entry, name) for name in Training.model_fields},
         curriculum=phases_until(phases(experiment, encoder), end),
         architecture=experiment.architectures[entry.architecture],
+        origin=origin_name(experiment, encoder),
     )
+
+
+def origin(experiment: Experiment, encoder: str) -> FromEncoder | FromFolder | None:
+    """Whose weights an encoder of ours began with, before any branch; None: random."""
+    entry = keys(experiment, encoder)
+    while entry.branch:
+        entry = experiment.encoders[entry.branch.encoder]
+    return entry.origin
+
+
+def origin_name(experiment: Experiment, encoder: str) -> str | None:
+    """What these weights are called in settings and cards, where no path belongs."""
+    begun = origin(experiment, encoder)
+    if isinstance(begun, FromFolder):
+        return Path(begun.folder).name
+    return begun.encoder if begun else None
 
 
 def segment(experiment: Experiment, encoder: str, end: int) -> Pretraining:
@@ -249,7 +275,7 @@ def predecessor(
     earlier = [step for step in segment_ends(experiment, encoder) if step < end]
     if earlier:
         return encoder, earlier[-1]
-    branch = experiment.encoders[encoder].from_
+    branch = experiment.encoders[encoder].branch
     return (branch.encoder, branch.step) if branch else None
 
 
@@ -287,7 +313,7 @@ def lineage(experiment: Experiment, encoder: str) -> list[str]:
     names = []
     for step in sorted({*entry.milestones, entry.steps}):
         owner = encoder
-        while (branch := experiment.encoders[owner].from_) and step <= branch.step:
+        while (branch := experiment.encoders[owner].branch) and step <= branch.step:
             owner = branch.encoder
         if f"{owner}/step-{step}" in kept:
             names.append(f"{owner}/step-{step}")

@@ -41,6 +41,9 @@ def segments(experiment: Experiment) -> tuple[dict[str, Path], list[str]]:
             if not (place / CARD).exists():
                 continue
             told = encoders.segment(experiment, *encoders.split(name))
+            if told.settings.origin:
+                said.append(f"{place}: not taken, as it went on from other weights")
+                continue
             if other := differing(place / CARD, told.settings.values()):
                 said.append(f"{place}: not taken, as its {other} is another")
                 continue

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from randommask.errors import InputError
+from randommask.experiment import origins
 from randommask.experiment.runs import benchmark, source_of
 from randommask.experiment.sections import Experiment, LocalCopy, Released
 from randommask.files import WORKFLOW
@@ -19,6 +20,7 @@ def check(experiment: Experiment) -> None:
     for name in type(places).model_fields:
         _check_writable(f"pathvars.{name}", getattr(places, name))
     _check_copies(experiment)
+    origins.check_folders(experiment)
 
 
 def _check_writable(where: str, place: str) -> None:
@@ -48,10 +50,12 @@ def _check_copies(experiment: Experiment) -> None:
     for name, entry in experiment.encoders.items():
         if isinstance(entry, Released):
             copies[f"encoders.{name}.released"] = entry.released
+    copies |= origins.copies(experiment)
     results = os.path.abspath(experiment.pathvars.results)
     for where, copy in copies.items():
         if isinstance(copy, LocalCopy):
             path = Path(copy.path)
             is_made = Path(os.path.abspath(path)).is_relative_to(results)
             if not is_made and not path.exists():
-                raise InputError(f"{where}.path: {path}: no such file or folder")
+                key = "folder" if where.endswith(".from") else "path"
+                raise InputError(f"{where}.{key}: {path}: no such file or folder")

@@ -5,10 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from randommask.errors import InputError, known
-from randommask.experiment import datasets
+from randommask.experiment import datasets, origins
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.encoders import keys
-from randommask.experiment.hparams import Counting, Finetuning, NoModelRun, Shards
+from randommask.experiment.hparams import (
+    Counting,
+    Finetuning,
+    NoModelRun,
+    Probing,
+    Shards,
+)
 from randommask.experiment.sections import (
     Ablation,
     Experiment,
@@ -17,6 +23,7 @@ from randommask.experiment.sections import (
     Milestone,
     NoModel,
     Ours,
+    Probe,
     Released,
     Table2,
     Table3,
@@ -102,7 +109,7 @@ def resources(experiment: Experiment) -> list[str]:
     encoders = {row.encoder for table in tables for row in table.rows}
     encoders |= set(experiment.roles.given().values())
     places = {source_of(row) for row in benchmark(experiment) if not row.own_folder}
-    for encoder in encoders:
+    for encoder in origins.behind(experiment, encoders):
         entry = experiment.encoders[encoder]
         if isinstance(entry, Released):
             places.add(f"encoders/{encoder}")
@@ -165,12 +172,16 @@ def told(
     tokenization: str,
     dataset: Dataset,
     seed: int,
-) -> Finetuning | Counting | NoModelRun:
+) -> Finetuning | Counting | NoModelRun | Probing:
     """What the command of one run has to know, whichever it is."""
     entry = experiment.encoders[encoder]
     if isinstance(entry, NoModel):
         run = _run(experiment, encoder, tokenization, dataset, seed)
         return NoModelRun(**run)
+    if isinstance(entry, Probe):
+        run = _run(experiment, encoder, tokenization, dataset, seed)
+        shared = experiment.finetune
+        return Probing(**run, strength=entry.probe.strength, truncate=shared.truncate)
     tell = counting if isinstance(entry, KmerLinear) else finetuning
     return tell(experiment, encoder, tokenization, dataset, seed)
 

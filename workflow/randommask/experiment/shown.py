@@ -28,6 +28,7 @@ from randommask.experiment.sections import (
     Ablation,
     AblationRow,
     Experiment,
+    Probe,
     Released,
     Row,
     WithoutEncoder,
@@ -63,7 +64,10 @@ def _check_table(
         known(label, row.encoder, experiment.encoders, "encoder")
         _check_tokenization(experiment, label, row)
         _check_adapters(experiment, label, row)
-        if not isinstance(experiment.encoders[row.encoder], Released | WithoutEncoder):
+        read = experiment.encoders[row.encoder]
+        if isinstance(read, Probe):
+            read = experiment.encoders[read.probe.encoder]
+        if not isinstance(read, Released | WithoutEncoder):
             _check_lengths(experiment, label, row, rows)
     if table.datasets == "all":
         return
@@ -96,6 +100,8 @@ def _check_tokenization(experiment: Experiment, where: str, row: Row) -> None:
 
 def _check_adapters(experiment: Experiment, where: str, row: Row) -> None:
     """An encoder that is fine-tuned by adapters has layers for them."""
+    if isinstance(experiment.encoders[row.encoder], Probe):
+        return  # which trains nothing of it
     reads = family(experiment, row.encoder)
     own = experiment.encoders[row.encoder].finetune
     lora = (own.given() if own else {}).get("lora", experiment.finetune.lora)

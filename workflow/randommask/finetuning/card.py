@@ -124,6 +124,8 @@ def _features(is_classifier: bool, is_mean: bool) -> str:
 def _answers(purpose: Purpose) -> str:
     if purpose.type == metrics.CLASSIFICATION:
         return f"probabilities of the classes 0 to {purpose.classes - 1}"
+    if purpose.type == metrics.MULTILABEL:
+        return f"probabilities of {', '.join(purpose.targets)}, each for itself"
     return f"values of {', '.join(purpose.targets)}, in their own units"
 
 

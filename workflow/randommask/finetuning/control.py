@@ -1,4 +1,4 @@
-"""What the controls without an encoder share: their flags, and the files they write."""
+"""What runs that train no encoder share: their flags, and the files they write."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
@@ -47,9 +47,13 @@ def command(
     form: type[Run],
     fit: Callable[..., None],
     argv: list[str] | None = None,
+    *,
+    reads_encoder: bool = False,
 ) -> None:
-    """Read the flags of a control and fit it."""
+    """Read the flags of a control, or of a probe, which reads an encoder, and fit."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    if reads_encoder:
+        parser.add_argument("--encoder", required=True, help="folder of an encoder")
     parser.add_argument("--data", required=True, help="folder of the data set")
     parser.add_argument("--hparams", required=True, help=f"JSON: see {form.__name__}")
     parser.add_argument("--metrics", type=files.new_file, help="JSON to write")
@@ -59,4 +63,5 @@ def command(
     )
     flags = parser.parse_args(argv)
     paths = {f"{name}_path": getattr(flags, name) for name in FILES}
-    fit(flags.data, form.parse(flags.hparams), **paths)
+    read = (flags.encoder, flags.data) if reads_encoder else (flags.data,)
+    fit(*read, form.parse(flags.hparams), **paths)

@@ -28,7 +28,7 @@ class Split:
     """File, dataset and split, for messages."""
     sequences: list[str]
     labels: np.ndarray
-    """int64 (N,) classes, or float64 (N, O) values."""
+    """int64 (N,) classes, or float64 (N, O) values or labels of 0 and 1."""
     sha256: str
     """Of the file."""
 
@@ -39,7 +39,7 @@ class Examples:
 
     dataset: str
     type: str
-    """`classification` or `regression`."""
+    """`classification`, `multilabel` or `regression`."""
     classes: int | None
     targets: tuple[str, ...]
     splits: Mapping[str, Split]

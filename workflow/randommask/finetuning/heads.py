@@ -28,6 +28,11 @@ from randommask.finetuning import lora
 
 INITIAL_SD = 0.02  # BERT's and ESM's initializer_range
 HEAD = "head.safetensors"
+PROBLEMS = {
+    metrics.CLASSIFICATION: "single_label_classification",
+    metrics.MULTILABEL: "multi_label_classification",
+}
+"""What transformers calls a type, where it has a name of its own."""
 
 
 class Predictor(nn.Module):
@@ -112,9 +117,7 @@ def save(
     if MEAN in model.pooling:
         _rewrite(folder, family, {"architectures": [family.BODY], "pooling": MEAN}, {})
     elif hasattr(family, "CLASSIFIER"):
-        problem = type
-        if problem == metrics.CLASSIFICATION:
-            problem = "single_label_classification"
+        problem = PROBLEMS.get(type, type)
         names = list(targets) or [str(label) for label in range(len(bias))]
         _add_classifier(folder, family, weight, bias, problem, names)
     write_weights(folder / HEAD, {"weight": weight, "bias": bias})

@@ -42,6 +42,8 @@ class Inputs:
             labels = torch.from_numpy(data.splits[name].labels).to(device)
             if data.type == metrics.REGRESSION:
                 labels = ((labels - self.shift) / self.scale).float()
+            elif data.type == metrics.MULTILABEL:
+                labels = labels.float()
             self.labels[name] = labels
 
 

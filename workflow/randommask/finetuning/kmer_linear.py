@@ -52,6 +52,8 @@ def choose(
     for k in settings.k:
         if data.type == metrics.CLASSIFICATION:
             models = linear.classifiers(*rows, data.classes, k, settings.strength)
+        elif data.type == metrics.MULTILABEL:
+            models = linear.labellers(*rows, k, settings.strength)
         else:
             models = linear.regressions(*rows, k, settings.strength)
         predictions = linear.predict(models, seen, data.type)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from randommask import kmers, metrics
@@ -76,6 +77,22 @@ def classifiers(
     return models
 
 
+def labellers(
+    codes: np.ndarray, labels_nO: np.ndarray, k: int, strengths: Sequence[float]
+) -> list[LinearModel]:
+    """Logistic regressions of labels that are each there or not: scores are logits."""
+    each = [classifiers(codes, own.astype(int), 2, k, strengths) for own in labels_nO.T]
+    return [
+        LinearModel(
+            k,
+            strength,
+            np.stack([m.weights[:, 1] - m.weights[:, 0] for m in models], axis=1),
+            np.array([m.bias[1] - m.bias[0] for m in models]),
+        )
+        for strength, models in zip(strengths, zip(*each, strict=True), strict=True)
+    ]
+
+
 def regressions(
     codes: np.ndarray, labels: np.ndarray, k: int, strengths: Sequence[float]
 ) -> list[LinearModel]:
@@ -117,4 +134,6 @@ def predict(models: Sequence[LinearModel], codes: np.ndarray, kind: str) -> np.n
     if kind == metrics.CLASSIFICATION:
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         scores /= scores.sum(-1, keepdims=True)
+    elif kind == metrics.MULTILABEL:
+        scores = expit(scores)
     return scores.astype(np.float32)

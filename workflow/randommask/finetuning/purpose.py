@@ -22,7 +22,7 @@ class Purpose:
     dataset: str
     tokenization: str
     type: str
-    """`classification` or `regression`."""
+    """`classification`, `multilabel` or `regression`."""
     classes: int | None
     targets: list[str]
     window_bases: int
@@ -32,7 +32,7 @@ class Purpose:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the outputs: p0, p1, ... for classes, y_<target> for values."""
+        """Names of the outputs: p0, p1, ... for classes, else y_<target>, p_<label>."""
         return columns(self.type, self.classes, self.targets)
 
 
@@ -40,7 +40,8 @@ def columns(kind: str, classes: int | None, targets: Sequence[str]) -> list[str]
     """See `Purpose.columns`."""
     if kind == metrics.CLASSIFICATION:
         return [f"p{label}" for label in range(classes)]
-    return [f"y_{target}" for target in targets]
+    letter = "p" if kind == metrics.MULTILABEL else "y"
+    return [f"{letter}_{target}" for target in targets]
 
 
 def window(family: Any, tokenization: str, config: Any, bases: int) -> int:

@@ -268,16 +268,25 @@ class Tuning:
         return self._loss(self._scores(ids_BT, keep_BT, labels), labels)
 
     def _loss(self, scores_BO: Tensor, labels: Tensor) -> Tensor:
-        """Sum over the rows of cross-entropy in nats, or of the mean square error."""
+        """Sum over the rows of cross-entropy in nats, or of the mean square error.
+
+        Of several labels it is the mean of theirs.
+        """
         if self.data.type == metrics.CLASSIFICATION:
             return F.cross_entropy(scores_BO, labels, reduction="sum")
+        if self.data.type == metrics.MULTILABEL:
+            told = {"reduction": "none"}
+            losses_BO = F.binary_cross_entropy_with_logits(scores_BO, labels, **told)
+            return losses_BO.mean(1).sum()
         return ((scores_BO - labels) ** 2).mean(1).sum()
 
 
 def predictions(
     task_type: str, scores_NO: Tensor, scale: Tensor | float, shift: Tensor | float
 ) -> np.ndarray:
-    """Probabilities of classes, or values in the targets' units: (N, O) float32."""
+    """Probabilities of classes or labels, or values in their units: (N, O) float32."""
     if task_type == metrics.CLASSIFICATION:
         return scores_NO.softmax(1).cpu().numpy()
+    if task_type == metrics.MULTILABEL:
+        return scores_NO.sigmoid().cpu().numpy()
     return (scores_NO * scale + shift).cpu().numpy()

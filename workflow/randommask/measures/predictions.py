@@ -37,6 +37,8 @@ def read_test(path: Path) -> Test:
 def read(run: Run, test: Test) -> np.ndarray:
     """The predictions of a run: the class named (N,) int64, or numbers (N, O) float64.
 
+    Of several labels the numbers are 0 and 1, whose Pearson correlation is their MCC.
+
     Raises `InputError` naming the file where it is missing or unreadable, was made for
     other rows or labels than those of `test`, or does not give the score of its run.
     """
@@ -68,7 +70,11 @@ def read(run: Run, test: Test) -> np.ndarray:
         score = metrics.mcc(metrics.confusion(labels, values))
         predicted = values.argmax(1)
     else:
-        predicted = _columns(path, [f"y{name[5:]}" for name in test.names])
+        # probabilities of labels that are each there or not, else numbers
+        letter = "p" if f"p{test.names[0][5:]}" in found else "y"
+        predicted = _columns(path, [f"{letter}{name[5:]}" for name in test.names])
+        if letter == "p":
+            predicted = metrics.decided(predicted)
         score = float(metrics.pearsons(labels, predicted).mean())
     if abs(100 * score - run.score) > _SCORED_ALIKE:
         raise InputError(

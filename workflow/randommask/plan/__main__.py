@@ -48,7 +48,7 @@ WATTS = 400.0  # of an A100 of the paper's kind (SXM), NVIDIA's data sheet
 START_SECONDS = 5.0  # of a trivial job in an allocation of its own, measured
 # Of the other rules, on one core; t-SNE of 4,096 embeddings takes 13 s a milestone.
 RULE_SECONDS = {"tokenize": 120.0, "embed": 120.0, "attend": 30.0, "kmer_linear": 40.0}
-RULE_SECONDS |= {"leaks": 20.0, "no_model": 20.0}
+RULE_SECONDS |= {"leaks": 20.0, "no_model": 20.0, "probe": 60.0}
 OTHER_SECONDS = 5.0
 DOWNLOAD_RATE = 1e7  # bytes/s
 

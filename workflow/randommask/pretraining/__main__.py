@@ -24,6 +24,8 @@ from randommask.data import manifest
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Pretraining
 from randommask.pretraining.monitor import Monitor
+from randommask.pretraining.origin import WEIGHTS
+from randommask.pretraining.origin import check as check_origin
 from randommask.pretraining.segment import Segment
 from randommask.pretraining.trainer import Trainer
 from randommask.training import gpu, memory
@@ -54,15 +56,22 @@ def pretrain(
     save_steps: int = SAVE_STEPS,
     tensorboard: Path | None = None,
     compiled: bool | None = None,
+    origin: Path | None = None,
 ) -> None:
-    """Train one segment from `start` (None: from random weights) into `output`."""
+    """Train one segment into `output`.
+
+    It goes on from the state in `start`, or begins: with the weights of the encoder in
+    `origin`, else with random ones.
+    """
     is_first = int(os.environ.get("RANK", 0)) == 0
     if is_first:
         files.check_folder(output)
+    check_origin(origin, hparams.settings, start is None)
+    if is_first:
         for path in manifests:
             manifest.verify(path)
     kept = output if is_first else None
-    identity = identity_of(manifests, start, hparams)
+    identity = identity_of(manifests, start, hparams, origin)
     shown = {name: hparams.values()[name] for name in WATCHING}
     with ExitStack() as stack:
         state = StateFolder(kept, identity, save_seconds, save_steps, shown)
@@ -72,7 +81,7 @@ def pretrain(
         segment = Segment(
             trainer, hparams, output.parent.name, sources_of(manifests), state
         )
-        segment.resume(start)
+        segment.resume(start, origin)
         monitor = None
         if state.folder is not None:
             monitor = Monitor(
@@ -122,21 +131,27 @@ def check_processes(expected: int) -> None:
         raise InputError(f"{here} processes on this node see {gpus} GPUs")
 
 
-def identity_of(manifests: list[str], start: Path | None, hparams: Pretraining) -> dict:
+def identity_of(
+    manifests: list[str],
+    start: Path | None,
+    hparams: Pretraining,
+    origin: Path | None = None,
+) -> dict:
     """All that decides the weights: a checkpoint of anything else is not gone on from.
 
     The settings but for those that only watch, what `auto` is here, and the checksums
-    of the corpus and of the state to start from. Not the number of processes: a
-    training goes on with fewer or more.
+    of the corpus and of the state or the weights to start from. Not the number of
+    processes: a training goes on with fewer or more.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     idle = (*WATCHING, "verify_every")
+    begun = None if origin is None else files.sha256(origin / WEIGHTS)
     return {
         **{name: value for name, value in hparams.values().items() if name not in idle},
         "device": device,
         "precision": chosen(hparams.settings.precision, device),
         "corpus": [files.sha256(path) for path in manifests],
-        "from": None if start is None else checksum(start / STATE_FILE),
+        "from": begun if start is None else checksum(start / STATE_FILE),
     }
 
 
@@ -146,6 +161,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--corpus", required=True, nargs="+", help="manifest.json")
     # Not --start: torchrun would take that for an abbreviation of a flag of its own.
     parser.add_argument("--from", dest="start", type=Path, help="folder to go on from")
+    parser.add_argument("--origin", type=Path, help="an encoder to begin with")
     parser.add_argument("--hparams", required=True, help="JSON: see Pretraining")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS)
@@ -172,6 +188,7 @@ def main(argv: list[str] | None = None) -> None:
             save_steps=arguments.save_steps,
             tensorboard=arguments.tensorboard,
             compiled=arguments.compile,
+            origin=arguments.origin,
         )
 
 

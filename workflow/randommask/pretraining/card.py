@@ -18,6 +18,7 @@ from randommask.experiment.encoders import phases_until
 from randommask.experiment.finished import flat
 from randommask.experiment.hparams import Settings
 from randommask.files import write_text
+from randommask.pretraining.origin import Origin
 
 FRONT = """\
 ---
@@ -87,11 +88,13 @@ def write(
     settings: Settings,
     step: int,
     sources: Sequence[tuple[str, str, str]],
+    origin: Origin | None = None,
 ) -> None:
     """Write README.md beside the weights that `settings` gave after `step` steps.
 
     Phases that begin later are left out. `encoder` is the name in the config; `sources`
-    are (genome, file, sha256) of what the corpus was made from, as in its manifests.
+    are (genome, file, sha256) of what the corpus was made from, as in its manifests;
+    `origin` the weights that it began with, None where they were random.
     """
     *whole, last = phases_until(settings.curriculum, max(step, 1))
     cut = last.model_copy(update={"until": step})  # also at 0, where no phase can end
@@ -108,8 +111,9 @@ def write(
         _heading(encoder, config, settings, step),
         _recipe(settings),
         _data(settings, sources),
+        *([_start(origin)] if origin else []),
         loading,
-        _limits(config, settings, step),
+        _limits(config, settings, step, origin),
         LICENSE,
     ]
     write_text(Path(folder) / "README.md", FRONT + "\n" + "\n".join(parts))
@@ -157,6 +161,18 @@ def _data(settings: Settings, sources: Sequence[tuple[str, str, str]]) -> str:
     return f"## Data\n\nHeld out of training: {held_out}.\n\n{table}"
 
 
+def _start(origin: Origin) -> str:
+    head = "went on too" if origin.has_head else "began at random, as they had none"
+    return f"""\
+## Start
+
+It began with the weights of `{origin.name}` (model.safetensors of SHA-256
+`{origin.sha256}`), with a fresh
+optimizer and the schedule above; the head over the vocabulary {head}.
+What they had learnt, and from which DNA, is in it too.
+"""
+
+
 def _table(header: tuple[str, ...], rows: Iterable[tuple]) -> str:
     lines = [header, ("---",) * len(header), *(map(_shown, row) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -167,7 +183,9 @@ def _shown(value: Any) -> str:
     return text.replace("|", "\\|")
 
 
-def _limits(config: EncoderConfig, settings: Settings, step: int) -> str:
+def _limits(
+    config: EncoderConfig, settings: Settings, step: int, origin: Origin | None
+) -> str:
     limits = [
         f"A sequence has at most {config.positions:,} tokens, two of them specials.",
         "Training saw A, C, G and T alone; a k-mer with any other letter is [UNK].",
@@ -175,9 +193,11 @@ def _limits(config: EncoderConfig, settings: Settings, step: int) -> str:
         "Nothing in it was checked for use on patients.",
     ]
     if settings.tokens < config.positions:
-        text = f"Positions from {settings.tokens:,} on are copies of trained ones."
+        kept = origin is not None and origin.has_positions
+        said = f"as `{origin.name}` had them" if kept else "copies of trained ones"
+        text = f"Positions from {settings.tokens:,} on are {said}."
         limits.insert(1, text)
-    if not settings.held_out:
+    if origin or not settings.held_out:
         text = "Its training DNA may hold the sequences of a benchmark, unlabelled."
         limits.append(text)
     if step < settings.steps:

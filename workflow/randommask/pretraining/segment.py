@@ -64,8 +64,11 @@ class Segment:
         self.done = hparams.start
         self.bounds: dict[str, float] = {}
 
-    def resume(self, start: Path | None) -> None:
-        """Take up the newest whole checkpoint, else the state in folder `start`."""
+    def resume(self, start: Path | None, origin: Path | None = None) -> None:
+        """Take up the newest whole checkpoint, else the state in folder `start`.
+
+        Without any, begin with the weights in folder `origin`.
+        """
         taken = self.state.resume(self.take_up)
         if self.trainer.world > 1:  # all take up what the first process could read
             box = [taken]
@@ -80,6 +83,10 @@ class Segment:
                     f"expected {self.hparams.start}"
                 )
             print(f"going on from {start} after {self.done} steps", file=sys.stderr)
+        if taken is None and origin is not None:
+            self.trainer.begin(origin)
+            head = "" if self.trainer.origin.has_head else ", with a fresh head"
+            print(f"starting with the weights of {origin}{head}", file=sys.stderr)
         is_kept = self.state.folder is not None and taken is not None
         if is_kept and taken.parent != self.state.finished:
             self.check_milestones()
@@ -212,11 +219,14 @@ class Segment:
             settings=self.settings,
             step=self.done,
             sources=self.sources,
+            origin=self.trainer.origin,
         )
 
     def progress(self) -> dict:
         """What a checkpoint holds beside the tensors."""
-        return {"step": self.done, **self.history.state()}
+        begun = self.trainer.origin
+        known = {"origin": begun._asdict()} if begun else {}
+        return {"step": self.done, **known, **self.history.state()}
 
     def finish(self, output: Path, start: Path | None) -> None:
         """Write the segment's folder, and delete the state that it went on from.

@@ -34,8 +34,9 @@ from randommask.data.windows import VALIDATION_STEP, Corpus
 from randommask.encoders import bert, cost, dropout
 from randommask.errors import InputError
 from randommask.experiment.hparams import Settings
-from randommask.pretraining import loader
+from randommask.pretraining import loader, origin
 from randommask.pretraining.gradient import Gradient
+from randommask.pretraining.origin import Origin
 from randommask.training import optimizer, state
 from randommask.training.optimizer import AdamW
 from randommask.training.precision import autocast, keep_exact
@@ -109,8 +110,21 @@ class Trainer:
         self.loader = loader.Loader(
             settings, self.corpus, self.rank, self.world, self.capacity
         )
+        self.origin: Origin | None = None
+        self.kept: Tensor | None = None
         self.taken = 0
         self.pending: list[tuple[int, Tensor, Tensor]] = []
+
+    def begin(self, folder: Path) -> None:
+        """Take an encoder's weights in place of the random ones."""
+        self.begun_with(origin.begin(self.model, folder, self.settings))
+
+    def begun_with(self, begun: Origin | None) -> None:
+        """Remember what training began with, and the positions to leave as they are."""
+        self.origin = begun
+        if begun is not None and begun.has_positions:
+            position = self.model.position.weight.detach()
+            self.kept = position[self.settings.tokens :].clone()
 
     def step(self, step: int, stop: bool = False) -> None:
         """Take one optimizer step; what it gave waits for `collect`.
@@ -135,6 +149,8 @@ class Trainer:
         norm = gradient.norm()
         gradient *= (settings.clip / (norm + 1e-6)).clamp(max=1.0)
         self.optimizer.step(self.learning_rate(step))
+        if self.kept is not None:  # no token has these positions, yet they decay
+            self.model.position.weight.data[self.settings.tokens :] = self.kept
         gradient.zero_()
         self.taken += 1
         self.pending.append((step, torch.cat([totals, norm[None]]), losses))
@@ -304,14 +320,12 @@ class Trainer:
         """Write the encoder as others use it.
 
         Where training sequences were shorter than the encoder's positions, those behind
-        them are copies of the trained ones, as Longformer was started from RoBERTa
-        (Beltagy et al. 2020, section 5); those of [CLS] and [SEP] are not copied.
+        them are copies of the trained ones, unless others had trained them before.
         """
-        tokens, model = self.settings.tokens, self.model
-        behind = torch.arange(model.config.positions - tokens)
-        trained = model.position.weight[1 + behind % (tokens - 2)]
-        model.position.weight[tokens:] = trained
-        bert.save(model, folder)
+        tokens, position = self.settings.tokens, self.model.position.weight
+        if self.kept is None:
+            position[tokens:] = bert.copied_positions(position, tokens)
+        bert.save(self.model, folder)
 
     def restore(self, path: Path) -> dict:
         """Take weights and moments from a checkpoint; return the rest of it."""
@@ -323,6 +337,7 @@ class Trainer:
             raise InputError(
                 f"{path}: another encoder's checkpoint ({error})"
             ) from None
+        self.begun_with(Origin.of(progress))
         return progress
 
     def close(self) -> None:

@@ -61,6 +61,13 @@ def model_type(folder: str | Path) -> str:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected an encoder")
+    if not (folder / "config.json").exists():
+        inside = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        if inside:
+            names = ", ".join(inside[:5]) + (", ..." if len(inside) > 5 else "")
+            raise InputError(
+                f"{folder}: a folder of encoders, expected one of them: {names}"
+            )
     config = read_json(folder / "config.json")
     return config.get("model_type") if isinstance(config, dict) else None
 

@@ -24,6 +24,7 @@ from randommask.experiment.hparams.jobs import (
     NoModelRun,
     Preparation,
     Pretraining,
+    Probing,
     PublishedEncoder,
     Run,
     Schedule,

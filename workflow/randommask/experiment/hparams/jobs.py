@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, RootModel, Tag
 from randommask.experiment.form import (
     Count,
     Different,
+    Flag,
     Hparams,
     K,
     Name,
@@ -127,6 +128,9 @@ class Settings(Training):
     """its phases, the last of them cut at that step"""
     architecture: Architecture
     """its sizes"""
+    origin: Text | None = Field(default=None, exclude_if=lambda found: found is None)
+    """the encoder or folder whose weights it starts with; None: random weights, of
+    which earlier encoders say nothing"""
 
 
 class SpanMasking(Section):
@@ -235,6 +239,15 @@ class Counting(Run):
     """lengths of k-mers to try"""
     strength: Some[Positive]
     """Of the penalty, to try in this order: each fit begins at the one before."""
+
+
+class Probing(Run):
+    """One run of a linear probe: `randommask.finetuning.probe`."""
+
+    strength: Some[Positive]
+    """Of the penalty, to try in this order."""
+    truncate: Flag = False
+    """whether sequences beyond the encoder's positions are cut"""
 
 
 class NoModelRun(Run):

@@ -33,12 +33,16 @@ from randommask.experiment.sections.encoders import (
     UNTRAINED,
     Branch,
     Encoder,
+    FromEncoder,
+    FromFolder,
     Grid,
     KmerLinear,
     Milestone,
     NoModel,
     Ours,
     OwnFinetune,
+    Probe,
+    Probed,
     Released,
     Untrained,
     Weights,
@@ -221,7 +225,7 @@ class Experiment(Section):
     """what all our encoders share"""
     encoders: Annotated[dict[Name, Encoder], Field(min_length=1)]
     """ours with the keys of `pretrain` that differ, released ones, controls,
-    milestones"""
+    milestones, probes"""
     benchmark: Benchmark = Field(default_factory=Benchmark)
     """the data sets"""
     finetune: Finetune = Field(default_factory=Finetune)

@@ -1,4 +1,4 @@
-"""Which encoders there are: ours, released ones, weights on the way, controls."""
+"""Which encoders there are: ours, released, weights on the way, probes, controls."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -31,6 +31,37 @@ class Branch(Section):
     """another of ours, its settings equal up to that step"""
     step: Count
     """the end of one of its segments"""
+
+
+class FromEncoder(Section):
+    """Pretraining that begins with an encoder's weights and a schedule of its own."""
+
+    encoder: Name
+    """any encoder of the config with weights: released, ours, a milestone"""
+
+
+class FromFolder(Section):
+    """Likewise, from weights that another experiment left."""
+
+    folder: Text
+    """an encoder's folder; it must be there, or be made below `results`"""
+
+
+def _start(found: Any) -> str:
+    """Which of the three starts an entry of `from` is, by its keys."""
+    if isinstance(found, Section):
+        return f"<{type(found).__name__}>"
+    if isinstance(found, dict) and "step" not in found:
+        return "<FromFolder>" if "folder" in found else "<FromEncoder>"
+    return "<Branch>"
+
+
+Start = Annotated[
+    Annotated[Branch, Tag("<Branch>")]
+    | Annotated[FromEncoder, Tag("<FromEncoder>")]
+    | Annotated[FromFolder, Tag("<FromFolder>")],
+    Discriminator(_start),
+]
 
 
 class Step(Section):
@@ -82,10 +113,21 @@ class Ours(Pretrain):
         default_factory=_one_phase
     )
     """one of `curricula`, or phases of its own; without it all spans have `min_span`"""
-    from_: Branch | None = Field(default=None, alias="from")
-    """`{encoder, step}` to branch from another of our encoders"""
+    from_: Start | None = Field(default=None, alias="from")
+    """`{encoder, step}` to branch from another of our encoders; `{encoder}` or
+    `{folder}` to train on from its weights, with a schedule of its own"""
     finetune: OwnFinetune | None = None
     """keys of its own: see below"""
+
+    @property
+    def branch(self) -> Branch | None:
+        """Where it goes on with another's schedule; None where it has its own."""
+        return self.from_ if isinstance(self.from_, Branch) else None
+
+    @property
+    def origin(self) -> FromEncoder | FromFolder | None:
+        """Whose weights it starts with; None: random ones, or a branch's."""
+        return None if isinstance(self.from_, Branch) else self.from_
 
 
 class Weights(Section):
@@ -139,6 +181,26 @@ class Milestone(Section):
     """`{encoder, step}`, a step whose weights are kept"""
     finetune: OwnFinetune | None = None
     """keys of its own: see below"""
+
+
+class Probed(Section):
+    """Whose embeddings, and what the linear model on them is chosen from, on dev."""
+
+    encoder: Name
+    """any encoder of the config that has weights"""
+    strength: Some[Positive] = (10, 1, 0.1, 0.01, 0.001)
+    """the weight of the squared coefficients beside the mean loss"""
+
+
+class Probe(Section):
+    """An encoder as it is, with a linear model on its mean embeddings."""
+
+    about: ClassVar[str] = "a probe"
+
+    probe: Probed
+    """`{encoder}`, and `strength`"""
+    finetune: OwnRows | None = None
+    """`train_rows` of its own, as in `finetune`"""
 
 
 class Untrained(Section):
@@ -201,7 +263,7 @@ WithoutEncoder = KmerLinear | NoModel
 
 
 def encoder_kind(found: Any) -> str | None:
-    """Which of the six kinds an entry of `encoders` is, by its keys."""
+    """Which of the seven kinds an entry of `encoders` is, by its keys."""
     if not isinstance(found, dict):
         return f"<{type(found).__name__}>" if isinstance(found, Section) else "<Ours>"
     if "control" in found:
@@ -213,6 +275,8 @@ def encoder_kind(found: Any) -> str | None:
         return kinds.get(str(found["control"]))
     if "released" in found:
         return "<Released>"
+    if "probe" in found:
+        return "<Probe>"
     return "<Milestone>" if "milestone" in found else "<Ours>"
 
 
@@ -220,6 +284,7 @@ Encoder = Annotated[
     Annotated[Ours, Tag("<Ours>")]
     | Annotated[Released, Tag("<Released>")]
     | Annotated[Milestone, Tag("<Milestone>")]
+    | Annotated[Probe, Tag("<Probe>")]
     | Annotated[Untrained, Tag("<Untrained>")]
     | Annotated[KmerLinear, Tag("<KmerLinear>")]
     | Annotated[NoModel, Tag("<NoModel>")],

@@ -35,13 +35,17 @@ def check_sums(folder: Path) -> int:
 def score(path: Path) -> float:
     """MCC of classes, or the mean Pearson correlation of numbers, in per cent.
 
-    Numbers that are not all finite score 0.
+    Numbers that are not all finite score 0. Of several labels, each 0 or 1, it is the
+    mean MCC, which is the correlation of what is there with what is named.
     """
     table = pq.ParquetFile(path).read(use_threads=False)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     if "label" in columns:
         chances = [columns[name] for name in columns if name.startswith("p")]
         return 100 * mcc(columns["label"], np.argmax(chances, axis=0), len(chances))
+    for name in [name for name in columns if name.startswith("p_")]:
+        known = np.isfinite(columns[name])
+        columns[f"y_{name[2:]}"] = np.where(known, columns[name] >= 0.5, np.nan)
     targets = [name[2:] for name in columns if name.startswith("y_")]
     if not all(np.isfinite(columns[f"y_{name}"]).all() for name in targets):
         return 0.0

@@ -41,12 +41,15 @@ _NAMES = {
 }
 
 
+_KINDS = {"classification": "CLS", "multilabel": "MLC", "regression": "REG"}
+
+
 def table1(datasets: list[Dataset]) -> list[Record]:
     """A record per task; where its data sets differ, every value is listed."""
     lines = []
     for task in tasks_of(dataset.task for dataset in datasets):
         own = [dataset for dataset in datasets if dataset.task == task]
-        kinds = ["CLS" if d.type == "classification" else "REG" for d in own]
+        kinds = [_KINDS[d.type] for d in own]
         lines.append(
             {
                 "task": task,

@@ -16,44 +16,30 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from made.dataset import BASES, hparams, made, planted, tiny_encoder, write
+from made import models
+from made.dataset import BASES, hparams, made, planted, write
+from made.models import tuned
 from safetensors.numpy import load_file, save_file
 
 import randommask
-from randommask import genome, predict
+from randommask import genome
 from randommask.data import records
 from randommask.encoders.families import hyena
 from randommask.encoders.hyena import Hyena, HyenaConfig
 from randommask.errors import InputError
 from randommask.finetuning import heads, purpose
 from randommask.finetuning.__main__ import finetune
+from randommask.predict import __main__ as predict
+from randommask.predict import lines
+from randommask.predict import model as loaded
 
 torch.set_num_threads(1)
-
-
-def tuned(root, data, **changes):
-    """Fine-tune for an epoch; return the model's folder and the test predictions."""
-    finetune(
-        tiny_encoder(root / "encoder"),
-        data,
-        hparams(epochs=1, **changes),
-        predictions_path=root / "predictions.parquet",
-        model_path=root / "model",
-    )
-    table = pq.read_table(root / "predictions.parquet")
-    names = [name for name in table.column_names if name[0] in "py"]
-    return root / "model", names, np.stack([table[name] for name in names], axis=1)
+QUALITY = ("windows", "unknown", "unread")
 
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
-    """Three classes, test rows of several lengths, more than one part and chunk."""
-    root = tmp_path_factory.mktemp("classifier")
-    data = made(root / "data", classes=3, rows=(64, 16, 16))
-    sequences, labels = planted(5, 40, 3)
-    sequences = [sequence[: BASES - row % 5] for row, sequence in enumerate(sequences)]
-    write(data, {"test": (sequences, labels)}, classes=3)
-    return sequences, *tuned(root, data)
+    return models.classifier(tmp_path_factory.mktemp("classifier"))
 
 
 def card_of(folder):
@@ -83,7 +69,7 @@ def test_transformers_pipeline_answers_as_we_do(
     sequences = planted(7, 8, 2)[0]
     sequences += [text.lower()[: 30 - row] for row, text in enumerate(sequences)]
     sequences += ["ACGTNACGTTGACCARYTGACCATTG", sequences[0].replace("T", "U")]
-    expected, _ = predict.FineTuned(folder).predict(sequences)
+    expected, _ = loaded.FineTuned(folder).predict(sequences)
     monkeypatch.chdir(folder)
     head, body, left = card_of(folder)
     assert head["library_name"] == "transformers" and "first token" in body
@@ -110,7 +96,7 @@ def read(path):
     with open(path, newline="") as file:
         header, *rows = csv.reader(file, delimiter="\t")
     assert header[0] == "record" and {row[-1] for row in rows} == {"ok"}
-    values = np.array([[float(cell) for cell in row[4:-1]] for row in rows])
+    values = np.array([[float(cell) for cell in row[7:-1]] for row in rows])
     return header, [(row[1], int(row[2]), int(row[3])) for row in rows], values
 
 
@@ -133,15 +119,15 @@ def test_fasta_and_csv_give_the_runs_predictions(
     classifier, tmp_path, monkeypatch, opener
 ):
     sequences, model, names, expected = classifier
-    monkeypatch.setattr(predict, "CHUNK", 7)
-    monkeypatch.setattr(predict.tuning, "rows_at_once", lambda *_: 3)
+    monkeypatch.setattr(lines, "CHUNK", 7)
+    monkeypatch.setattr(loaded.tuning, "rows_at_once", lambda *_: 3)
     fasta = write_fasta(tmp_path / "in.fa", sequences, opener)
     table = write_csv(tmp_path / "in.csv", sequences, opener)
     predict.predict(model, tmp_path / "fasta.tsv", fasta=fasta)
     predict.predict(model, tmp_path / "csv.tsv", table=table)
     for name, prefix in (("fasta.tsv", "s"), ("csv.tsv", "")):
         header, windows, values = read(tmp_path / name)
-        assert header == ["record", "id", "start", "end", *names, "status"]
+        assert header == ["record", "id", "start", "end", *QUALITY, *names, "status"]
         assert windows == [
             (f"{prefix}{row}", 0, len(sequence))
             for row, sequence in enumerate(sequences)
@@ -161,7 +147,7 @@ def test_values_are_in_the_targets_units(tmp_path):
     table.write_text("sequence,id\n" + rows)
     predict.predict(model, tmp_path / "out.tsv", table=table)
     header, windows, values = read(tmp_path / "out.tsv")
-    assert header[4:-1] == names == ["y_dev", "y_hk"]
+    assert header[7:-1] == names == ["y_dev", "y_hk"]
     assert [window[0] for window in windows] == list("abc" * 8)
     assert np.allclose(values, expected, rtol=1e-5, atol=1e-5) and values[0, 0] > 50
 
@@ -310,16 +296,16 @@ def test_one_bad_record_does_not_lose_the_others(
     assert code == 1  # record
     lines = (tmp_path / "out.tsv").read_text().splitlines()
     header, first, second, third = (line.split("\t") for line in lines)
-    assert header == ["record", "id", "start", "end", *names, "status"]
+    assert header == ["record", "id", "start", "end", *QUALITY, *names, "status"]
     assert (first[:4], first[-1]) == (["1", "a", "0", "10"], "ok")
-    assert second == ["2", "b", "", "", *[""] * len(names), status]
+    assert second == ["2", "b", "", "", *[""] * (3 + len(names)), status]
     assert (third[:4], third[-1]) == (["3", "c", "0", "10"], "ok")
     said = capsys.readouterr().err
     assert "1 of 3 records without a prediction" in said and status in said
     (tmp_path / "one").write_text(">a\n" + GOOD[::-1])
     predict.predict(model, tmp_path / "one.tsv", fasta=tmp_path / "one")
     alone = (tmp_path / "one.tsv").read_text().splitlines()[1].split("\t")
-    assert np.allclose(list(map(float, third[4:-1])), list(map(float, alone[4:-1])))
+    assert np.allclose(list(map(float, third[7:-1])), list(map(float, alone[7:-1])))
 
 
 def test_ragged_rows_have_a_status_too(classifier, tmp_path):
@@ -380,7 +366,7 @@ def test_a_pipe_is_read_as_a_file_is(classifier, tmp_path, kind):
 
 def test_a_window_with_more_tokens_than_positions(classifier, monkeypatch):
     """As the Nucleotide Transformer's tokens may be, between many N."""
-    model = predict.FineTuned(classifier[1])
+    model = loaded.FineTuned(classifier[1])
     whole = model.family.tokenize
 
     def tokenize(sequences, *settings):
@@ -404,7 +390,11 @@ def test_a_model_whose_output_is_no_number_says_so(classifier, tmp_path):
     )
     row = (tmp_path / "out.tsv").read_text().splitlines()[1]
     assert row == "\t".join(
-        ["1", "a", "0", "10", *[""] * len(names), "the model's output is not finite"]
+        [
+            *("1", "a", "0", "10", "1", "0", "0"),
+            *[""] * len(names),
+            "the model's output is not finite",
+        ]
     )
 
 

@@ -1,0 +1,1 @@
+"""A fine-tuned model on one's own records, regions, variants and mutations."""

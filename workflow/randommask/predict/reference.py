@@ -1,0 +1,127 @@
+"""A genome to look places up in, and the regions of a BED file there."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from randommask import genome, reading
+from randommask.data import records
+from randommask.data.records import Source, Window
+from randommask.errors import InputError
+from randommask.genome import Record
+
+# Codes are A0 T1 C2 G3 and 4 for all else.
+COMPLEMENT = np.array([1, 0, 3, 2, 4], np.uint8)
+HEADINGS = ("#", "track", "browser")
+
+
+class Reference(ExitStack):
+    """A plain FASTA file with its index; a context that closes both.
+
+    The index beside the file is used where it is not older, else one is made for the
+    time being: nothing is written beside what is read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        from pyfaidx import Faidx, FastaIndexingError
+
+        super().__init__()
+        self.path = Path(path)
+        with open(self.path, "rb") as file:
+            if file.read(2) == reading.GZIP_MAGIC:
+                raise InputError(f"{path}: packed, expected a plain FASTA: unpack it")
+        beside = Path(f"{path}.fai")
+        made_at = beside.stat().st_mtime if beside.exists() else 0
+        is_fresh = made_at >= self.path.stat().st_mtime
+        folder = self.enter_context(TemporaryDirectory())
+        index = beside if is_fresh else Path(folder) / "index.fai"
+        try:
+            opened = Faidx(str(path), indexname=str(index), as_raw=True)
+        except (FastaIndexingError, ValueError) as error:
+            said = " ".join(str(error).split())
+            raise InputError(f"{path}: cannot be indexed ({said})") from None
+        self._faidx = self.enter_context(opened)
+        self.lengths = {name: one.rlen for name, one in opened.index.items()}
+
+    def problem(self, chromosome: str, start: int, end: int) -> str | None:
+        """Why these bases (from 0, the end not included) are not there."""
+        if chromosome not in self.lengths:
+            other = chromosome.removeprefix("chr")
+            near = [x for x in (other, f"chr{other}") if x in self.lengths]
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            return f"no record {chromosome[:60]!r} in {self.path.name}{hint}"
+        length = self.lengths[chromosome]
+        if not 0 <= start < end <= length:
+            return (
+                f"bases {start} to {end}, expected a stretch of the {length} of "
+                f"{chromosome}"
+            )
+        return None
+
+    def codes(self, chromosome: str, start: int, end: int) -> np.ndarray:
+        """The bases of a stretch that is there, as codes (n,)."""
+        letters = self._faidx.fetch(chromosome, start + 1, end) if end > start else ""
+        return genome.encode(letters)
+
+
+class Regions(Source):
+    """The regions of a BED file, as records: cut into windows where they are long.
+
+    A window of a region on the strand `-` is read from that strand, while its start and
+    end count along the chromosome.
+    """
+
+    columns = ("chrom", "strand")
+
+    def __init__(self, bed: str | Path, reference: Reference) -> None:
+        super().__init__(None, bed)
+        self.reference = reference
+
+    def windows(self, size: int, least: int) -> Iterator[Window]:
+        """All regions, cut: see `records.cut`."""
+        for record, start, end, more in self._regions():
+            watched = self._names.watch(iter([record]))
+            for window in records.cut(watched, size, least):
+                first, last = start + window.start, start + window.end
+                if more[1] == "-":
+                    first, last = end - window.end, end - window.start
+                yield window._replace(start=first, end=last, more=more)
+
+    def _regions(self) -> Iterator[tuple[Record, int, int, tuple[str, str]]]:
+        """Each region as a record, with its start, end, chromosome and strand."""
+        number = 0
+        for line, text in enumerate(reading.lines(self.path), 1):
+            if not text.strip() or text.startswith(HEADINGS):
+                continue
+            number += 1
+            cells = text.split("\t" if "\t" in text else None)
+            start, end, problem = _span(cells, line)
+            chromosome = cells[0]
+            strand = cells[5] if len(cells) > 5 else "."
+            name = cells[3] if len(cells) > 3 else f"{chromosome}:{start}-{end}"
+            if not problem and strand not in ("+", "-", "."):
+                problem = f"line {line}: strand is {strand[:20]!r}, expected +, - or ."
+            problem = problem or self.reference.problem(chromosome, start, end)
+            codes = b""
+            if not problem:
+                found = self.reference.codes(chromosome, start, end)
+                if strand == "-":
+                    found = COMPLEMENT[found[::-1]]
+                codes = found.tobytes()
+            yield Record(number, name, codes, problem), start, end, (chromosome, strand)
+        if not number:
+            raise InputError(f"{self.path}: 0 regions, expected at least 1")
+
+
+def _span(cells: list[str], line: int) -> tuple[int, int, str | None]:
+    """Start and end of a line of BED, or what is wrong with it."""
+    if len(cells) < 3:
+        return 0, 0, f"line {line}: found {len(cells)} columns, expected 3 or more"
+    for name, cell in zip(("start", "end"), cells[1:3], strict=True):
+        if not (cell.isascii() and cell.isdigit()):
+            said = f"line {line}: {name} is {cell[:20]!r}, expected a number of bases"
+            return 0, 0, said
+    return int(cells[1]), int(cells[2]), None
