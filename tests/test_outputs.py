@@ -53,7 +53,7 @@ COMMANDS = {
 QUIET = (
     *("training.gpu", "doctor.__main__", "plan.__main__", "experiment.readme"),
     *("plan.clean", "experiment.finished", "forking.client", "forking.server"),
-    "genome",
+    *("genome", "__main__"),
 )
 """They print, write a page of the repository, or stand for another command."""
 DATASETS = ROOT / "config" / "datasets.tsv"
