@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def test_every_file_has_the_same_version():
-    """The package's own is the source, which pyproject.toml reads; a `.dev` is ahead."""
+    """The package's own is the source, which pyproject.toml reads; `.dev` is ahead."""
     own = Version(randommask.__version__)
     assert PROJECT["project"]["dynamic"] == ["version"]
     attribute = PROJECT["tool"]["setuptools"]["dynamic"]["version"]["attr"]
@@ -41,7 +41,7 @@ def test_the_program_is_named_as_its_citation_does(monkeypatch):
 
 
 def test_a_deposit_is_described_as_the_citation_is():
-    """`.zenodo.json` is what the archive reads; it knows less of CITATION.cff's form."""
+    """`.zenodo.json` is what the archive reads, in a form of its own."""
     deposit = json.loads((ROOT / ".zenodo.json").read_text())
     authors = [author["name"] for author in CITATION["authors"]]
     assert [creator["name"] for creator in deposit["creators"]] == authors
