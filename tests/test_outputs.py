@@ -25,6 +25,7 @@ RUN = {"metrics": FILE, "predictions": FILE, "history": FILE}
 COMMANDS = {
     "predict": {"output": FILE},
     "embed": {"output": FILE},
+    "compare": {"csv": FILE},
     "data.download": {"output": FOLDER},
     "data.leaks": {"output": FILE},
     "data.prepare": {"output": FOLDER},
