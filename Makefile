@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
-.PHONY: help setup fetch smoke demo ablations test judges fuzz test-cluster lint bench slice clean-demo
+.PHONY: help setup fetch smoke demo ablations crate test judges fuzz test-cluster lint bench slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -43,6 +43,9 @@ ablations: $(READY)  ## all groups of ablations in the demo's size, after make d
 	snakemake --profile workflow/profiles/demo ablations
 	@echo
 	@echo "Done. Look into results/demo/ablations."
+
+crate: $(READY)  ## describe a finished run for other programs (RO-Crate): PROFILE=workflow/profiles/slice
+	snakemake --profile $(or $(PROFILE),workflow/profiles/demo) crate
 
 test: $(READY)  ## run the tests
 	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 --dist loadfile

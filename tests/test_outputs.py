@@ -43,6 +43,7 @@ COMMANDS = {
     "report.__main__": {"output": FILE},
     "report.ablations.__main__": {**PAGE, "png": FILE, "pdf": FILE},
     "report.release.__main__": {"output": FOLDER},
+    "report.release.crate": dict.fromkeys(("output", "config", "scores", "card"), FILE),
     "report.tables.audit": {"output": FILE},
     "report.tables.observations": {"csv": FILE, "md": FILE},
     "report.tables.__main__ table3": {**PAGE, "averages": FILE},
