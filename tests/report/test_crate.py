@@ -43,8 +43,8 @@ def results(tmp_path):
 def describe(root, **keys):
     hparams = {"experiment": EXPERIMENT, "config": CONFIG} | keys
     crate.main([
-        f"--results={root}", f"--citation={CITATION}",
-        f"--checksums={root.parent / 'checksums.tsv'}", f"--repository={ROOT}",
+        f"--results={root}", f"--repository={ROOT}",
+        f"--checksums={root.parent / 'checksums.tsv'}",
         f"--hparams={json.dumps(hparams)}", f"--config={root / 'config.yaml'}",
         f"--scores={root / 'scores/scores.parquet'}",
         f"--card={root / 'scores/README.md'}",

@@ -38,7 +38,6 @@ rule crate:
     """Describe a finished run as an RO-Crate, with the scores of its runs as one table."""
     input:
         "<results>/report.html",
-        citation=at_hand("CITATION.cff"),
     output:
         metadata="<results>/ro-crate-metadata.json",
         config="<results>/config.yaml",
@@ -59,7 +58,6 @@ rule crate:
         r"""
         python -m randommask.report.release.crate \
             --results {params.results:q} \
-            --citation {input.citation:q} \
             --checksums {params.checksums:q} \
             --repository {params.repository:q} \
             --hparams {params.hparams:q} \

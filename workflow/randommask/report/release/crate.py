@@ -1,7 +1,7 @@
 r"""Describe a finished run for other programs: an RO-Crate, and its scores as a table.
 
     python -m randommask.report.release.crate --results results/demo \
-        --citation CITATION.cff --checksums resources/checksums.tsv --repository . \
+        --checksums resources/checksums.tsv --repository . \
         --hparams '{"experiment": {"name": "demo"}, "config": {...}}' \
         --config results/demo/config.yaml --card results/demo/scores/README.md \
         --scores results/demo/scores/scores.parquet \
@@ -56,14 +56,13 @@ PROGRAM, ACTION, UNLICENSED = "#randommask", "#run", "#no-license"
 
 def describe(
     results: Path,
-    citation: Path,
     checksums: Path,
     repository: Path,
     hparams: CratePage,
     made: Sequence[Path],
 ) -> Entity:
     """The whole crate; `made` are files of it beside the tables, figures and report."""
-    cited = _citation(citation)
+    cited = _citation(repository / "CITATION.cff")
     listed = [*_results(results), *made]
     parts = [_file(results, path) for path in sorted(set(listed))]
     parts += [
@@ -251,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m randommask.report.release.crate",
         description=__doc__.splitlines()[0],
     )
-    for flag in ("results", "citation", "checksums", "repository"):
+    for flag in ("results", "checksums", "repository"):
         parser.add_argument(f"--{flag}", type=Path, required=True)
     outputs = ("config", "scores", "card", "output")
     for flag in outputs:
@@ -271,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         flags.config, shown(yaml.safe_dump(hparams.config, sort_keys=False))
     )
     table.write(found, hparams, flags.scores, flags.card)
-    places = (flags.results, flags.citation, flags.checksums, flags.repository)
+    places = (flags.results, flags.checksums, flags.repository)
     made = (flags.config, flags.scores, flags.card)
     files.write_json(flags.output, describe(*places, hparams, made))
 
