@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
-.PHONY: help setup fetch smoke demo ablations crate test judges fuzz test-cluster lint bench slice clean-demo
+.PHONY: help setup fetch smoke demo ablations crate test judges fuzz test-cluster docs lint bench slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -59,6 +59,10 @@ fuzz: $(READY)  ## spoil the inputs of every reader, longer than make test: EXAM
 test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
 	trap 'bash tests/cluster/slurm.sh down' EXIT; \
 	bash tests/cluster/slurm.sh up && python -m pytest tests/cluster
+
+docs: $(READY)  ## build the site of docs/ into site/
+	mkdocs build --strict --quiet
+	@echo "Done. Open site/index.html."
 
 lint: $(READY)  ## check style and workflow
 	ruff check .
