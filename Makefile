@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A link is made anew only where it leads elsewhere: a new one would be newer than results.
 link = place=$$(cd "$(1)" && pwd) && { test "$$(readlink $(2))" = "$$place" || ln -sfn "$$place" $(2); }
 
-.PHONY: help setup fetch smoke demo ablations crate test judges fuzz test-cluster docs lint bench slice clean-demo
+.PHONY: help setup fetch smoke demo ablations crate test judges fuzz test-cluster test-container docs lint bench slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -60,8 +60,11 @@ test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
 	trap 'bash tests/cluster/slurm.sh down' EXIT; \
 	bash tests/cluster/slurm.sh up && python -m pytest tests/cluster
 
+test-container: $(READY)  ## build the container recipes, where docker, buildah or apptainer can
+	python -m pytest tests/container
+
 docs: $(READY)  ## build the site of docs/ into site/
-	mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "Done. Open site/index.html."
 
 lint: $(READY)  ## check style and workflow

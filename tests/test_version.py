@@ -36,6 +36,8 @@ def test_the_program_is_named_as_its_citation_does(monkeypatch):
     address = CITATION.get("repository-code")
     assert address == randommask.ADDRESS
     assert PROJECT["project"].get("urls", {}).get("Repository") == address
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert site.get("repo_url") == address
     monkeypatch.setattr(randommask, "ADDRESS", "https://example.org/dna")
     assert randommask.program() == f'"{CITATION["title"]}" (https://example.org/dna)'
 

@@ -1,9 +1,9 @@
 """The commands under one name: `randommask predict ...` once the package is installed.
 
-    randommask COMMAND [flags ...]
+    randommask predict --model ... --fasta my.fa --output predictions.tsv
 
-is `python -m randommask.COMMAND [flags ...]`. Nothing but that command is imported, so
-`randommask --help` answers at once.
+is `python -m randommask.predict` with these flags, and so are the others. Nothing but
+the command is imported, so `randommask --help` answers at once.
 
 `plan` and `doctor` tell of a workflow, and a workflow is used from its clone. An
 installed copy hands them to the clone that it is started in, for that is the code which

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from randommask import files, program
+import randommask
+from randommask import files
 from randommask.experiment.hparams import CratePage
 from randommask.report.release.card import license_of
 
@@ -96,7 +97,7 @@ def describe(runs: list[dict[str, Any]], hparams: CratePage, name: str) -> str:
 
 {notice}{len(runs):,} fine-tunings of {sizes["encoder"]} encoders and controls on
 {sizes["dataset"]} data sets, seeds: {sizes["seed"]}. Made by
-{program()}.
+{randommask.program()}.
 
 ```python
 import pandas
