@@ -45,7 +45,7 @@ ablations: $(READY)  ## all groups of ablations in the demo's size, after make d
 	@echo "Done. Look into results/demo/ablations."
 
 crate: $(READY)  ## describe a finished run for other programs (RO-Crate): PROFILE=workflow/profiles/slice
-	snakemake --profile $(or $(PROFILE),workflow/profiles/demo) crate
+	snakemake --profile $(or $(PROFILE),workflow/profiles/demo) -- crate
 
 test: $(READY)  ## run the tests
 	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 --dist loadfile
