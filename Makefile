@@ -17,7 +17,7 @@ LIVE = $$(test -t 2 && echo --logger live)
 PYTEST = OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 \
 	--dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup fetch smoke demo ablations test sweep judges fuzz test-cluster lint bench bench-gpu slice clean-demo
+.PHONY: help setup fetch smoke demo ablations crate test sweep judges fuzz test-cluster test-container docs lint bench bench-gpu slice clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## say what there is to make
@@ -50,6 +50,9 @@ ablations: $(READY)  ## all groups of ablations in the demo's size, after make d
 	@echo
 	@echo "Done. Look into results/demo/ablations."
 
+crate: $(READY)  ## describe a finished run for other programs (RO-Crate): PROFILE=workflow/profiles/slice
+	snakemake --profile $(or $(PROFILE),workflow/profiles/demo) -- crate
+
 test: $(READY)  ## run the tests
 	$(PYTEST) -m "not sweep"
 
@@ -65,6 +68,13 @@ fuzz: $(READY)  ## spoil the inputs of every reader, longer than make test: EXAM
 test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
 	trap 'bash tests/cluster/slurm.sh down' EXIT; \
 	bash tests/cluster/slurm.sh up && python -m pytest tests/cluster
+
+test-container: $(READY)  ## build the container recipes, where docker, buildah or apptainer can
+	python -m pytest tests/container
+
+docs: $(READY)  ## build the site of docs/ into site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "Done. Open site/index.html."
 
 lint: $(READY)  ## check style and workflow
 	ruff check .

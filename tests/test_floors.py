@@ -14,15 +14,16 @@ from randommask.files import WORKFLOW
 
 PACKAGE = WORKFLOW / "randommask"
 FLOORS = (
-    {"errors", "draws", "metrics", "forking"},
+    {"errors", "metrics", "forking"},
     {"files", "reading"},
     {"genome"},
     {"kmers", "experiment"},
-    {"masking", "data"},
-    {"encoders"},
+    {"data"},
+    {"masking", "encoders"},
     {"training", "measures", "plan"},
     {"pretraining", "finetuning", "report", "doctor"},
-    {"predict", "embed"},
+    {"predict", "embed", "compare"},
+    {"__main__"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)

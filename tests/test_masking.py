@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made.genome import segment
 
-from randommask import draws, masking
+from randommask import masking
+from randommask.data import draws
 from randommask.pretraining import curriculum
 
 # DNABERT's MASK_LIST: which neighbours of a centre are masked with it.

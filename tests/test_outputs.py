@@ -26,6 +26,7 @@ RUN = {"metrics": FILE, "predictions": FILE, "history": FILE}
 COMMANDS = {
     "predict.__main__": {"output": FILE, "picture": FILE},
     "embed": {"output": FILE},
+    "compare": {"csv": FILE},
     "data.download": {"output": FOLDER},
     "data.leaks": {"output": FILE},
     "data.prepare": {"output": FOLDER},
@@ -44,6 +45,7 @@ COMMANDS = {
     "report.__main__": {"output": FILE},
     "report.ablations.__main__": {**PAGE, "png": FILE, "pdf": FILE},
     "report.release.__main__": {"output": FOLDER},
+    "report.release.crate": dict.fromkeys(("output", "config", "scores", "card"), FILE),
     "report.tables.audit": {"output": FILE},
     "report.tables.observations": {"csv": FILE, "md": FILE},
     "report.tables.__main__ table3": {**PAGE, "averages": FILE},
@@ -55,7 +57,7 @@ COMMANDS = {
 QUIET = (
     *("training.gpu", "doctor.__main__", "plan.__main__", "experiment.readme"),
     *("plan.clean", "experiment.finished", "forking.client", "forking.server"),
-    "genome",
+    *("genome", "__main__"),
 )
 """They print, write a page of the repository, or stand for another command."""
 DATASETS = ROOT / "config" / "datasets.tsv"

@@ -104,6 +104,8 @@ TWINS = {
 }
 # What a module, or a place in it, is about where no config makes it fail.
 ELSEWHERE = {
+    "__main__.py": "where an installed command was started",
+    "compare.py": "folders of finished runs",
     "data/archive.py": "what an archive holds, and the disk",
     "data/checksums.py": "the ledger of checksums",
     "data/download.py": "the network, the flags, what a local copy holds",

@@ -18,6 +18,7 @@ HEAD = """# Judged
 What other people's code, or the plainest loop, says of ours: what was compared, with
 whom, the largest difference and the most that is let pass. Written by `make judges`;
 each line is a test of `tests/judges`, and runs in `make sweep` too.
+multimolecule is not in requirements.lock; its line is there where it was installed.
 
 | what | judge | largest difference | bound |
 |---|---|---:|---:|

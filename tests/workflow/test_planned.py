@@ -155,7 +155,7 @@ def test_every_path_in_a_command_is_quoted(clone):
         source["path"] = source["path"].replace("results/demo", place)
     (clone / "mine.yaml").write_text(yaml.safe_dump(config))
     made = ["report.html", "ablations/curriculum.csv", "release/randommask"]
-    made.append("models/dnabert/overlapping/TF-H-0")
+    made += ["models/dnabert/overlapping/TF-H-0", "ro-crate-metadata.json"]
     targets = [f"{place}/{name}" for name in made]
     commands = planned_commands(clone, *targets, config="mine.yaml")
     assert len(commands) > 100

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from made import ROOT
@@ -59,6 +60,7 @@ def targets_of(world):
         results / "ablations" / "spans.csv",
         results / "models" / "randommask" / "overlapping" / "CPD-tata",
         results / "release" / "randommask",
+        results / "ro-crate-metadata.json",
     ]
 
 
@@ -98,6 +100,11 @@ def test_every_rule_runs(finished):
     assert (
         said.stdout.count("per cent over 1 seed") == 4 * 4
     )  # three controls beside it
+    crate = json.loads((results / "ro-crate-metadata.json").read_text())
+    listed = {entity["@id"] for entity in crate["@graph"]}
+    assert {"report.html", "tables/table3.csv", "config.yaml"} <= listed
+    scores = pq.read_table(results / "scores" / "scores.parquet")
+    assert scores.num_rows == len([*(results / "finetune").rglob("metrics.json")])
     run = results / "finetune/randommask/overlapping/CPD-tata/seed1/metrics.json"
     kept = results / "models/randommask/overlapping/CPD-tata"
     assert any(kept.iterdir())

@@ -4,7 +4,7 @@ Where a module has a command, `python -m randommask.<module>` runs it; the rules
 `workflow/rules` do no more than that.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 TITLE = (
     "RandomMask: a workflow that reproduces BERT-like pretraining experiments on DNA"

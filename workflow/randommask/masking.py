@@ -37,7 +37,7 @@ from functools import cache
 import numpy as np
 
 from randommask import kmers
-from randommask.draws import philox
+from randommask.data.draws import philox
 from randommask.experiment.hparams import Settings
 
 MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # BERT's and DNABERT's; the rest is kept

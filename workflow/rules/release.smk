@@ -1,4 +1,4 @@
-"""An encoder to publish: weights, model card, scores and the predictions behind them."""
+"""What is published: an encoder with its scores; a finished run, described for programs."""
 
 
 rule release:
@@ -31,4 +31,38 @@ rule release:
             --datasets {input.datasets:q} \
             --hparams {params.hparams:q} {params.partial} \
             --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule crate:
+    """Describe a finished run as an RO-Crate, with the scores of its runs as one table."""
+    input:
+        "<results>/report.html",
+    output:
+        metadata="<results>/ro-crate-metadata.json",
+        config="<results>/config.yaml",
+        scores="<results>/scores/scores.parquet",
+        card="<results>/scores/README.md",
+    log:
+        "<logs>/crate.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        # provenance is read when the crate is made, as the report's is
+        results=subpath(output.metadata, parent=True),
+        checksums=CHECKSUMS,
+        repository=SOURCE,
+        hparams=lambda wildcards: page_flag(pages.crate_hparams(experiment, config)),
+    shell:
+        r"""
+        python -m randommask.report.release.crate \
+            --results {params.results:q} \
+            --checksums {params.checksums:q} \
+            --repository {params.repository:q} \
+            --hparams {params.hparams:q} \
+            --config {output.config:q} \
+            --scores {output.scores:q} \
+            --card {output.card:q} \
+            --output {output.metadata:q} >{log:q} 2>&1
         """

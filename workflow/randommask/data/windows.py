@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from randommask.data import manifest
-from randommask.draws import philox
+from randommask.data.draws import philox
 from randommask.errors import InputError
 
-STREAM = 0  # see masking.philox
+STREAM = 0  # see draws.philox
 VALIDATION_STEP = 2**63  # no training step reaches it: validation windows are apart
 
 

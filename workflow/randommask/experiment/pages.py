@@ -268,6 +268,12 @@ def report_hparams(experiment: Experiment, config: dict[str, Any]) -> Told:
     }
 
 
+def crate_hparams(experiment: Experiment, config: dict[str, Any]) -> Told:
+    """What the command that describes a finished run is told."""
+    license_ = experiment.experiment.license
+    return {"config": config, "license": license_.given() if license_ else None}
+
+
 def views(experiment: Experiment) -> list[str]:
     """The points and maps that the report shows to be looked into."""
     drawn = {name: figure_files(experiment, name) for name in ("fig2", "fig4")}

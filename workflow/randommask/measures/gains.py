@@ -12,7 +12,7 @@ rows.
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -94,6 +94,22 @@ def reference(row: Row, rows: Sequence[Row], untrained: Sequence[str]) -> Row | 
     return max(found, key=likeness, default=None)
 
 
+def paired(
+    test: predictions.Test,
+    ours: Mapping[int, Run],
+    theirs: Mapping[int, Run],
+    key: tuple[int, int],
+    named: Callable[[Run, predictions.Test], np.ndarray] = predictions.read,
+) -> Gain:
+    """Our runs less theirs of the same seeds; `named` gives a run's predictions."""
+    sides = [
+        np.stack([named(side[seed], test) for seed in ours]) for side in (ours, theirs)
+    ]
+    drawn = resampling.draws(test.labels, *sides, RESAMPLES, key)
+    by_seed = {seed: ours[seed].score - theirs[seed].score for seed in ours}
+    return Gain(by_seed, float(np.var(100 * drawn, ddof=1)))
+
+
 class Pairs:
     """Gains from saved predictions, each file below `<results>/benchmark` read once."""
 
@@ -112,16 +128,13 @@ class Pairs:
         if dataset not in self._tests:
             path = self.benchmark / dataset / "test.parquet"
             self._tests[dataset] = predictions.read_test(path)
-        test = self._tests[dataset]
-        sides = [
-            np.stack([self._of(side[seed], test) for seed in seeds])
-            for side in (ours, theirs)
-        ]
-        drawn = resampling.draws(
-            test.labels, *sides, RESAMPLES, (SEED, crc32(dataset.encode()))
+        return paired(
+            self._tests[dataset],
+            {seed: ours[seed] for seed in seeds},
+            {seed: theirs[seed] for seed in seeds},
+            (SEED, crc32(dataset.encode())),
+            self._of,
         )
-        by_seed = {seed: ours[seed].score - theirs[seed].score for seed in seeds}
-        return Gain(by_seed, float(np.var(100 * drawn, ddof=1)))
 
     def _of(self, run: Run, test: predictions.Test) -> np.ndarray:
         if run.path not in self._named:

@@ -34,6 +34,16 @@ def read_test(path: Path) -> Test:
     return Test(path, _numbers(table, known.columns), tuple(known.columns))
 
 
+def test_of(run: Run) -> Test:
+    """The labels as a run has them beside its predictions, where the split is gone."""
+    path = run.path.with_name("predictions.parquet")
+    columns = _read(path).column_names
+    names = [name for name in columns if name == "label" or name[:6] == "label_"]
+    if not names:
+        raise InputError(f"{path}: no column 'label', expected predictions of a run")
+    return Test(path, _columns(path, names), tuple(names))
+
+
 def read(run: Run, test: Test) -> np.ndarray:
     """The predictions of a run: the class named (N,) int64, or numbers (N, O) float64.
 

@@ -36,6 +36,7 @@ from randommask.experiment.hparams.jobs import (
 from randommask.experiment.hparams.pages import (
     AblationPage,
     ComparedRow,
+    CratePage,
     Drawing,
     Made,
     Masks,

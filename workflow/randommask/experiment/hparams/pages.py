@@ -227,3 +227,12 @@ class ReportPage(Page):
     """encoders that learnt nothing beforehand"""
     roles: dict[str, str] = Field(default_factory=dict)
     """the encoder of each role"""
+
+
+class CratePage(Page):
+    """A finished run described for programs: `randommask.report.release.crate`."""
+
+    config: dict[str, Any]
+    """as it was given"""
+    license: License | None = None
+    """of what is published"""
