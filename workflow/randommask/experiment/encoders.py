@@ -146,8 +146,7 @@ def phases(experiment: Experiment, encoder: str) -> tuple[Phase, ...]:
 def phases_until(curriculum: Sequence[Phase], end: int) -> tuple[Phase, ...]:
     """The phases of the first `end` steps, the last of them cut there."""
     last = next(i for i, phase in enumerate(curriculum) if phase.until >= end)
-    cut = Phase(until=end, max_span=curriculum[last].max_span)
-    return (*curriculum[:last], cut)
+    return (*curriculum[:last], curriculum[last].model_copy(update={"until": end}))
 
 
 def segment_ends(experiment: Experiment, encoder: str) -> list[int]:

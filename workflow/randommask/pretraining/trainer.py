@@ -34,6 +34,7 @@ from randommask.data.windows import VALIDATION_STEP, Corpus
 from randommask.encoders import bert, cost
 from randommask.errors import InputError
 from randommask.experiment.hparams import Settings
+from randommask.experiment.sections import Phase
 from randommask.pretraining import loader
 from randommask.pretraining.gradient import Gradient
 from randommask.training import optimizer, state
@@ -53,7 +54,8 @@ class Trainer:
     """The encoder, its optimizer and its data, on this process's device.
 
     With `compiled` (on a GPU, where nothing else is said) the forward pass is compiled.
-    With `verify_every` the gradient of one step in so many is computed twice.
+    With `verify_every` the gradient of one step in so many is computed twice. `ranks`
+    are those of the ids, where a phase masks by them.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Trainer:
         manifests: list[str],
         compiled: bool | None = None,
         verify_every: int = 0,
+        ranks: np.ndarray | None = None,
     ) -> None:
         self.settings, self.verify_every = settings, verify_every
+        self.ranks = ranks
         self.rank = int(os.environ.get("RANK", 0))
         self.world = int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device("cpu")
@@ -107,7 +111,7 @@ class Trainer:
                 self._losses, backend=COMPILER, fullgraph=True, dynamic=False
             )
         self.loader = loader.Loader(
-            settings, self.corpus, self.rank, self.world, self.capacity
+            settings, self.corpus, self.rank, self.world, self.capacity, ranks
         )
         self.taken = 0
         self.pending: list[tuple[int, Tensor, Tensor]] = []
@@ -265,8 +269,8 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def validate(self, settings: Settings, max_span: int) -> float:
-        """Mean loss in nats on the fixed windows, with masks fixed for these spans.
+    def validate(self, settings: Settings, phase: Phase) -> float:
+        """Mean loss in nats on the fixed windows, with masks fixed for this phase.
 
         `settings` are the encoder's, or such as mask otherwise.
         """
@@ -278,7 +282,9 @@ class Trainer:
         total, masked = 0.0, 0
         for first in range(0, len(ids), self.micro):
             part = ids[first : first + self.micro]
-            batch = loader.mask(settings, part, max_span, VALIDATION_STEP, first)
+            batch = loader.mask(
+                settings, part, phase, VALIDATION_STEP, first, ranks=self.ranks
+            )
             batch = batch.to(self.device)
             loss = self._losses(*batch.tensors)
             total, masked = total + loss.item(), masked + batch.masked

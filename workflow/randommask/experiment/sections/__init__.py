@@ -62,10 +62,18 @@ from randommask.experiment.sections.pages import (
     Tsne,
 )
 from randommask.experiment.sections.pretraining import (
+    ADAMW,
     CHARACTER,
+    GENEMASK,
+    GEOMETRIC,
+    MUON,
     NON_OVERLAPPING,
     OVERLAPPING,
+    RANKED,
+    SPANS,
+    TOP_PMI,
     Architecture,
+    Masking,
     Phase,
     Pretrain,
     Replacement,
