@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from made.genome import segment
 
 from randommask import draws, kmers, masking
-from randommask.experiment.sections import Phase
 from randommask.masking import spans
 from randommask.masking.draws import Draws
 from randommask.masking.ranked import NEVER
@@ -35,22 +34,24 @@ def rows(count, tokens, k, seed=0):
 
 @given(st.integers(1, 7), st.integers(0, 9), st.integers(0, 2**32 - 1))
 def test_geometric_lengths_equal_a_plain_loop(shortest, more, seed):
-    """The numbers are those of `spans`, cut at other places."""
+    """The centres of `spans`, and of their numbers the fifths of what is left."""
     ids = np.full((3, 90), 9, np.uint16)
     made = Draws(seed, 1, 4, *ids.shape)
-    alike = masking.draw_spans(ids, made, 1, 2**16, 0.2, 5)
-    found = masking.draw_spans(
-        ids, made, shortest, shortest + more, 0.2, 5, "geometric"
-    )
-    assert (found[0] == alike[0]).all()
-    chances = [0.2 * 0.8**n for n in range(more + 1)]
-    for number, length in zip(alike[1] - 1, found[1], strict=True):
-        left, expected = (number + 0.5) / 2**16 * sum(chances), shortest
-        for chance in chances:
-            if left < chance:
-                break
-            left, expected = left - chance, expected + 1
-        assert length == expected or abs(left) < 1e-4
+    alike = masking.draw_spans(ids, made, 1, 8, 0.2, 5)
+    law = (shortest, shortest + more, 0.2, 5, "geometric")
+    center, span = masking.draw_spans(ids, made, *law)
+    assert (center == alike[0]).all()
+    limit = round(0.2 * 2**40)
+    high = made.high_bytes(1)
+    near = np.flatnonzero(high <= limit >> 32)
+    numbers = dict(zip(near, made.complete(2, high[near], near).tolist(), strict=True))
+    chances = [0.8**n for n in range(more + 1)]
+    for i, length in zip(center, span, strict=True):
+        expected = shortest
+        for n in range(more):
+            share = sum(chances[: n + 1]) / sum(chances)
+            expected += numbers[i] >= round(share * limit)
+        assert length == expected
 
 
 def test_geometric_lengths_are_spanberts_and_of_bases():
@@ -185,7 +186,12 @@ def test_genemask_differs_by_seed_step_and_sample_and_top_pmi_by_the_sequence_al
 
 @pytest.mark.parametrize(
     ("law", "longest", "least"),
-    [("spans", 6, 1.0), ("geometric", 15, 1.8), ("genemask", 6, 1.8), ("top-pmi", 6, 2)],
+    [
+        ("spans", 6, 1.0),
+        ("geometric", 15, 1.8),
+        ("genemask", 6, 1.8),
+        ("top-pmi", 6, 2),
+    ],
 )
 def test_information_bound_is_what_is_truly_hidden(law, longest, least):
     """Where no masked token is kept: counted base by base, in nats."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "embed": {"output": FILE},
     "data.download": {"output": FOLDER},
     "data.leaks": {"output": FILE},
+    "data.pmi": {"output": FILE},
     "data.prepare": {"output": FOLDER},
     "data.shards": {"output": FOLDER},
     "data.world": dict.fromkeys(("genome", "gue", "deepstarr"), FOLDER),

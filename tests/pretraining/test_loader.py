@@ -10,7 +10,6 @@ from randommask.data.windows import Corpus
 from randommask.experiment.sections import Phase
 from randommask.pretraining import loader
 
-
 PHASE = Phase(until=1, max_span=8)
 
 

@@ -23,7 +23,7 @@ Shapes: B sequences, T tokens; n centres; flat positions are row * T + column.
 import numpy as np
 
 from randommask.experiment.sections import TOP_PMI, Masking
-from randommask.masking.draws import COUNT_WORDS, ORDER_WORDS, Draws
+from randommask.masking.draws import Draws
 
 NEVER = np.uint16(2**16 - 1)
 """The rank of a token that is no k-mer, and the turn of one that is not masked."""
@@ -44,8 +44,8 @@ def choose(
 ) -> np.ndarray:
     """Masked positions, ascending: (N,) int64.
 
-    ids (B, T); `span` tokens overlap a base (k, or 1 where they do not overlap), `ranks`
-    (vocabulary,) uint16 are those of the ids, NEVER for a special.
+    ids (B, T); `span` tokens overlap a base: k, or 1 where tokens do not overlap;
+    `ranks` (vocabulary,) uint16 are those of the ids, NEVER for a special.
     """
     length = ids.shape[1]
     if length > LONGEST:
@@ -96,9 +96,7 @@ def _turns(
         turn[few] = _paint(rank[few], order[few], span, limit)
 
 
-def _paint(
-    rank: np.ndarray, order: np.ndarray, span: int, share: float
-) -> np.ndarray:
+def _paint(rank: np.ndarray, order: np.ndarray, span: int, share: float) -> np.ndarray:
     """The turns that so many of the centres give, the first of all: (B, T)."""
     batch, length = rank.shape
     flat, drawn = rank.reshape(-1), order.reshape(-1)

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from randommask import files
-from randommask.data import manifest
+from randommask.data import manifest, pmi
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Pretraining
 from randommask.pretraining.monitor import Monitor
@@ -50,24 +50,31 @@ def pretrain(
     hparams: Pretraining,
     output: Path,
     *,
+    ranks: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
     save_steps: int = SAVE_STEPS,
     tensorboard: Path | None = None,
     compiled: bool | None = None,
 ) -> None:
-    """Train one segment from `start` (None: from random weights) into `output`."""
+    """Train one segment from `start` (None: from random weights) into `output`.
+
+    `ranks` is the csv of `data.pmi`, where a phase masks by it.
+    """
     is_first = int(os.environ.get("RANK", 0)) == 0
     if is_first:
         files.check_folder(output)
         for path in manifests:
             manifest.verify(path)
     kept = output if is_first else None
-    identity = identity_of(manifests, start, hparams)
+    identity = identity_of(manifests, start, hparams, ranks)
+    ranked = pmi.read(ranks, hparams.settings.k) if ranks else None
     shown = {name: hparams.values()[name] for name in WATCHING}
     with ExitStack() as stack:
         state = StateFolder(kept, identity, save_seconds, save_steps, shown)
         stack.enter_context(state).open()
-        trainer = Trainer(hparams.settings, manifests, compiled, hparams.verify_every)
+        trainer = Trainer(
+            hparams.settings, manifests, compiled, hparams.verify_every, ranked
+        )
         stack.callback(trainer.close)
         segment = Segment(
             trainer, hparams, output.parent.name, sources_of(manifests), state
@@ -122,12 +129,17 @@ def check_processes(expected: int) -> None:
         raise InputError(f"{here} processes on this node see {gpus} GPUs")
 
 
-def identity_of(manifests: list[str], start: Path | None, hparams: Pretraining) -> dict:
+def identity_of(
+    manifests: list[str],
+    start: Path | None,
+    hparams: Pretraining,
+    ranks: Path | None = None,
+) -> dict:
     """All that decides the weights: a checkpoint of anything else is not gone on from.
 
     The settings but for those that only watch, what `auto` is here, and the checksums
-    of the corpus and of the state to start from. Not the number of processes: a
-    training goes on with fewer or more.
+    of the corpus, of the ranks and of the state to start from. Not the number of
+    processes: a training goes on with fewer or more.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     idle = (*WATCHING, "verify_every")
@@ -137,6 +149,7 @@ def identity_of(manifests: list[str], start: Path | None, hparams: Pretraining) 
         "precision": chosen(hparams.settings.precision, device),
         "corpus": [files.sha256(path) for path in manifests],
         "from": None if start is None else checksum(start / STATE_FILE),
+        **({} if ranks is None else {"ranks": files.sha256(ranks)}),
     }
 
 
@@ -146,6 +159,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--corpus", required=True, nargs="+", help="manifest.json")
     # Not --start: torchrun would take that for an abbreviation of a flag of its own.
     parser.add_argument("--from", dest="start", type=Path, help="folder to go on from")
+    parser.add_argument("--ranks", type=Path, help="csv of randommask.data.pmi")
     parser.add_argument("--hparams", required=True, help="JSON: see Pretraining")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS)
@@ -167,6 +181,7 @@ def main(argv: list[str] | None = None) -> None:
             arguments.start,
             Pretraining.parse(arguments.hparams),
             arguments.output,
+            ranks=arguments.ranks,
             save_seconds=arguments.save_seconds,
             save_steps=arguments.save_steps,
             tensorboard=arguments.tensorboard,

@@ -25,6 +25,7 @@ from randommask.experiment.hparams.jobs import (
     Preparation,
     Pretraining,
     PublishedEncoder,
+    Ranking,
     Run,
     Schedule,
     Settings,

@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, RootModel, Tag
 from randommask.experiment.form import (
     Count,
     Different,
+    Flag,
     Hparams,
     K,
     Name,
@@ -80,6 +81,17 @@ class Shards(Hparams):
     """its name"""
     chromosomes: Some[Record] | None = None
     """names of records, in this order; None: all, in the order of the files"""
+
+
+class Ranking(Hparams):
+    """A corpus whose k-mers are ranked: `randommask.data.pmi`."""
+
+    k: K
+    """bases a token"""
+    held_out: Different[Record] = ()
+    """chromosomes that training does not see"""
+    reverse_complement: Flag = False
+    """both strands are counted"""
 
 
 class Preparation(Hparams):
