@@ -34,10 +34,11 @@ from randommask.data.windows import VALIDATION_STEP, Corpus
 from randommask.encoders import bert, cost
 from randommask.errors import InputError
 from randommask.experiment.hparams import Settings
-from randommask.experiment.sections import Phase
+from randommask.experiment.sections import MUON, Phase
 from randommask.pretraining import loader
 from randommask.pretraining.gradient import Gradient
 from randommask.training import optimizer, state
+from randommask.training.muon import Muon
 from randommask.training.optimizer import AdamW
 from randommask.training.precision import autocast, keep_exact
 
@@ -92,12 +93,11 @@ class Trainer:
         keep_exact(self.model.config.dropout)
         self.names = dict(self.model.named_parameters())
         self.gradient = Gradient(self.model, self.world)
-        self.optimizer = AdamW(
-            self.names.values(),
-            settings.betas,
-            settings.eps,
-            settings.weight_decay,
-        )
+        numbers = settings.betas, settings.eps, settings.weight_decay
+        if settings.optimizer == MUON:
+            self.optimizer = Muon(self.names, *numbers)
+        else:
+            self.optimizer = AdamW(self.names.values(), *numbers)
         bases = kmers.window_bases(settings.tokens, settings.tokenization, settings.k)
         self.corpus = Corpus(
             manifests, bases, settings.held_out, settings.reverse_complement
