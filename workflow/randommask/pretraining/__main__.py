@@ -23,6 +23,7 @@ from randommask import files
 from randommask.data import manifest, pmi
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Pretraining
+from randommask.experiment.sections import RANKED
 from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
 from randommask.pretraining.trainer import Trainer
@@ -68,6 +69,9 @@ def pretrain(
     kept = output if is_first else None
     identity = identity_of(manifests, start, hparams, ranks)
     ranked = pmi.read(ranks, hparams.settings.k) if ranks else None
+    needing = [p.masking for p in hparams.settings.curriculum if p.masking in RANKED]
+    if needing and ranked is None:
+        raise InputError(f"masking {needing[0]}: no --ranks, the csv of data.pmi")
     shown = {name: hparams.values()[name] for name in WATCHING}
     with ExitStack() as stack:
         state = StateFolder(kept, identity, save_seconds, save_steps, shown)
