@@ -8,6 +8,8 @@ from made.genome import segment
 
 from randommask import masking
 from randommask.data import draws
+from randommask.experiment.sections import Phase
+from randommask.masking.draws import Draws
 from randommask.pretraining import curriculum
 
 # DNABERT's MASK_LIST: which neighbours of a centre are masked with it.
@@ -24,8 +26,12 @@ PHASES = {
 }
 
 
+def phase(max_span):
+    return Phase(until=1, max_span=max_span)
+
+
 def draws_of(ids, seed=0, step=0, first=0):
-    return masking.Draws(seed, step, first, *ids.shape)
+    return Draws(seed, step, first, *ids.shape)
 
 
 # --- Against plain loops --------------------------------------------------------------
@@ -290,13 +296,13 @@ def test_share_of_a_short_row_is_the_maskers(tokens, shortest, more, normalised)
     assert masking.masked_share(whole) == pytest.approx(found, abs=0.01)
     endless = masking.endless_share(0.05, shortest, shortest)
     alone = segment(**keys | {"target_share": None, "tokens": 10_000}).settings
-    found = masking.phase_share(alone, shortest)
+    found = masking.phase_share(alone, phase(shortest))
     assert found == pytest.approx(endless, rel=2e-3)
 
 
 @pytest.mark.parametrize("max_span", PHASES)
 def test_information_bound_of_each_phase(max_span):
-    found = curriculum.information_bound(segment(**SIX).settings, max_span)
+    found = curriculum.information_bound(segment(**SIX).settings, phase(max_span))
     assert found == pytest.approx(PHASES[max_span][2], rel=0.03)
 
 
@@ -305,7 +311,7 @@ def test_nothing_leaks_where_no_token_is_kept(max_span):
     """A masked token then costs what the bases that are truly hidden are worth."""
     bounds = [
         curriculum.information_bound(
-            segment(**SIX, replacement=shares).settings, max_span
+            segment(**SIX, replacement=shares).settings, phase(max_span)
         )
         for shares in ({"mask": 1.0, "random": 0.0}, {"mask": 0.9, "random": 0.1})
     ]

@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": {"csv": FILE},
     "data.download": {"output": FOLDER},
     "data.leaks": {"output": FILE},
+    "data.pmi": {"output": FILE},
     "data.prepare": {"output": FOLDER},
     "data.shards": {"output": FOLDER},
     "data.world": dict.fromkeys(("genome", "gue", "deepstarr"), FOLDER),

@@ -112,6 +112,7 @@ ELSEWHERE = {
     "data/fetched.py": "files that were edited after their download",
     "data/leaks.py": "files that jobs have made",
     "data/manifest.py": "what a corpus holds, and whether it is whole",
+    "data/pmi.py": "what a corpus holds; files that jobs have made",
     "data/prepare.py": "the rows of a data set",
     "data/shards.py": "the records of a FASTA file",
     "data/records.py": "the rows of a table of one's own",

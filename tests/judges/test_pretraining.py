@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from randommask.encoders import bert
+from randommask.experiment.sections import Phase
 from randommask.pretraining import trainer
 
 STEPS, WARMUP = 20, 4
@@ -229,20 +230,20 @@ def test_a_phase_begins_at_its_step_and_no_other(corpus, verdict):
 def test_validation_is_the_judges_loss_and_never_moves(corpus, tmp_path, verdict):
     told = settings()
     made = trainer.Trainer(told, [corpus])
-    first = made.validate(told, 8)
+    first = made.validate(told, Phase(until=1, max_span=8))
     masked = []
     inner = made._losses
     made._losses = lambda *tensors: masked.append(tensors) or inner(*tensors)
     before = {name: part.detach().clone() for name, part in made.names.items()}
     made.step(0)
-    assert made.validate(told, 8) != first
+    assert made.validate(told, Phase(until=1, max_span=8)) != first
     with torch.no_grad():
         for name, part in made.names.items():
             part.copy_(before[name])
     bert.save(made.model, tmp_path / "encoder")
     model = BertForMaskedLM.from_pretrained(tmp_path / "encoder").eval()
     masked.clear()
-    assert made.validate(told, 8) == first
+    assert made.validate(told, Phase(until=1, max_span=8)) == first
     made.close()
     total, count = 0.0, 0
     with torch.no_grad():

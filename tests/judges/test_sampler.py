@@ -9,6 +9,7 @@ from scipy import stats
 
 from randommask import kmers, masking
 from randommask.data.windows import Corpus
+from randommask.experiment.sections import Phase
 from randommask.pretraining import loader
 
 BASES, DRAWN = 31, 120_000
@@ -133,7 +134,7 @@ def test_masked_tokens_become_what_bert_says(verdict):
     made = segment(center_probability=0.05).settings
     ids = np.random.default_rng(0).integers(5, 4**4 + 5, (4_000, 24)).astype(np.uint16)
     ids[:, 0], ids[:, -1] = kmers.CLS, kmers.SEP
-    options = masking.options(made, 8)
+    options = masking.options(made, Phase(until=1, max_span=8))
     inputs, masked, targets = masking.corrupt_at(ids.copy(), 8, 1, 3, 0, **options)
     assert np.array_equal(targets, ids.flat[masked])
     unmasked = np.ones(ids.size, bool)

@@ -7,7 +7,10 @@ from made.genome import random_corpus, segment
 
 from randommask import kmers, masking
 from randommask.data.windows import Corpus
+from randommask.experiment.sections import Phase
 from randommask.pretraining import loader
+
+PHASE = Phase(until=1, max_span=8)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,9 @@ def test_processes_share_one_global_batch(settings, windows):
 def test_what_the_masker_masks_is_masked_and_nothing_else(settings, windows):
     codes = windows.windows(1, 3, 4, 4)
     ids = kmers.batch_ids(codes, settings.tokenization, settings.k)
-    options = masking.options(settings, 8)
+    options = masking.options(settings, PHASE)
     inputs, labels = masking.corrupt(ids, 8, 1, 3, 4, **options)
-    batch = loader.mask(settings, ids, 8, 3, 4)
+    batch = loader.mask(settings, ids, PHASE, 3, 4)
     assert np.array_equal(batch.inputs_MT.numpy(), inputs)
     assert batch.masked == (labels >= 0).sum() > 0
     rebuilt = np.full(labels.size, -100)
@@ -72,7 +75,7 @@ def test_capacity_holds_nearly_every_batch(settings, windows):
     assert max(masked) <= room < 1.5 * max(masked)
     made.close()
     share = np.mean(masked) / (512 * 22)
-    assert share == pytest.approx(masking.phase_share(large, 8), rel=0.05)
+    assert share == pytest.approx(masking.phase_share(large, PHASE), rel=0.05)
 
 
 def test_a_batch_that_masks_more_is_larger(settings, windows):
@@ -87,7 +90,7 @@ def test_a_batch_that_masks_more_is_larger(settings, windows):
 def test_halves_mask_what_the_whole_masks(settings, windows, sequences):
     codes = windows.windows(1, 3, 0, sequences)
     ids = kmers.batch_ids(codes, settings.tokenization, settings.k)
-    whole = loader.mask(settings, ids, 8, 3, 0, capacity=512)
+    whole = loader.mask(settings, ids, PHASE, 3, 0, capacity=512)
     halves = whole.halves()
     assert len(halves) == min(sequences, 2)
     assert sum(half.masked for half in halves) == whole.masked > 0

@@ -18,10 +18,12 @@ from made import ROOT
 from made.genome import random_corpus, segment
 from safetensors.torch import load_file
 
-from randommask import files
+from randommask import files, masking
+from randommask.data import pmi
 from randommask.encoders import folder
 from randommask.encoders.folder import ENCODER_FILES, copy_encoder
 from randommask.errors import InputError
+from randommask.experiment.hparams import Ranking
 from randommask.pretraining import __main__ as pretrain
 from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.segment import Segment
@@ -186,6 +188,60 @@ def test_a_segment_cut_in_two_gives_the_same_weights(corpus, whole, tmp_path):
     pretrain.pretrain([corpus], first, segment(start=6), second)
     for name in ("model.safetensors", "history.csv"):
         assert (second / name).read_bytes() == (whole / name).read_bytes()
+
+
+CM_GEMS = [
+    {"until": 6, "max_span": 4, "masking": "genemask"},
+    {"until": 12, "max_span": 4, "masking": "top-pmi"},
+]
+
+
+def test_muon_and_masks_by_rank_go_on_to_the_bit(corpus, tmp_path):
+    ranks, rival = tmp_path / "ranks.csv", {"optimizer": "muon"}
+    pmi.rank([corpus], Ranking(k=4), ranks)
+    hparams = segment(curriculum=CM_GEMS, **rival)
+    whole, first, second, killed = (
+        tmp_path / name / "made" / "step-12" for name in ("whole", "1", "2", "killed")
+    )
+    pretrain.pretrain([corpus], None, hparams, whole, ranks=ranks)
+    begun = segment(end=6, curriculum=CM_GEMS[:1], **rival)
+    pretrain.pretrain([corpus], None, begun, first, ranks=ranks)
+    rest = segment(start=6, curriculum=CM_GEMS, **rival)
+    pretrain.pretrain([corpus], first, rest, second, ranks=ranks)
+    for name in ("model.safetensors", "history.csv"):
+        assert (second / name).read_bytes() == (whole / name).read_bytes()
+    flags = ("--ranks", str(ranks), "--save-steps", "1")
+    line = command(corpus, hparams, killed, *flags)
+    interrupt(line, killed, lambda: checkpoints(killed), signal.SIGKILL)
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
+    assert "going on from" in done.stderr
+    assert_same(killed, whole)
+    shares = {row["masked_share"] for row in rows(whole)}
+    exact = masking.masked_share(hparams.settings)
+    assert max(abs(share - exact) for share in shares) < 0.02
+
+
+def test_masks_by_rank_need_ranks_and_others_are_another_training(corpus, tmp_path):
+    hparams, output = segment(curriculum=CM_GEMS), tmp_path / "made" / "step-12"
+    with pytest.raises(InputError, match=r"masking genemask: no --ranks"):
+        pretrain.pretrain([corpus], None, hparams, output)
+    found = []
+    for both in (False, True):
+        ranks = tmp_path / f"{both}.csv"
+        pmi.rank([corpus], Ranking(k=4, reverse_complement=both), ranks)
+        found.append(pretrain.identity_of([corpus], None, hparams, ranks))
+    assert found[0] != found[1]
+
+
+def test_settings_from_before_there_was_a_choice_say_what_they_said():
+    """Nothing is trained again because a key was added."""
+    told = segment().values()["settings"]
+    assert "optimizer" not in told and set(told["curriculum"][0]) == {
+        "until",
+        "max_span",
+    }
+    other = segment(optimizer="muon", curriculum=CM_GEMS).values()["settings"]
+    assert other["optimizer"] == "muon" and other["curriculum"] == CM_GEMS
 
 
 def torchrun(line):

@@ -18,9 +18,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 STEPS = 4
 
 
-def begin(corpus, **options):
+def begin(corpus, optimizer="adamw", **options):
     """A step is four micro-batches: one to four a process."""
-    return trainer.Trainer(segment(micro_batch=2).settings, [corpus], **options)
+    settings = segment(micro_batch=2, optimizer=optimizer).settings
+    return trainer.Trainer(settings, [corpus], **options)
 
 
 def train(corpus, **options):
@@ -39,6 +40,11 @@ def verified(corpus):
     return train(corpus, verify_every=1)
 
 
+def by_muon(corpus):
+    """The same by another optimizer."""
+    return train(corpus, optimizer="muon")
+
+
 def assert_close(found, expected):
     torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-5)
     for name, weight in expected[1].items():
@@ -46,11 +52,11 @@ def assert_close(found, expected):
 
 
 @pytest.mark.parametrize("world", [2, 4])
-@pytest.mark.parametrize("function", [train, verified])
+@pytest.mark.parametrize("function", [train, verified, by_muon])
 def test_any_number_of_processes_learns_the_same(corpus, world, function):
     """With dropout too: its seed is the micro-batch's."""
     found = together(world, function, corpus)
-    assert_close(found[0], train(corpus))
+    assert_close(found[0], (by_muon if function is by_muon else train)(corpus))
     for other in found[1:]:
         assert torch.equal(other[0], found[0][0])
         assert all(torch.equal(w, found[0][1][n]) for n, w in other[1].items())

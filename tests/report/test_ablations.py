@@ -94,7 +94,7 @@ def test_one_seed_says_that_it_cannot_be_told():
 
 def test_a_lead_beyond_the_spread_is_called_so():
     [text] = answer.sentences(*group([60.0, 60.1, 59.9], [70.0, 70.2, 69.9]), "")
-    assert '10.03 above "row 0", the reference: beyond the spread of 3 seeds of' in text
+    assert '10.03 ± 0.29 above "row 0", the reference: beyond the spread of 3' in text
     assert text.endswith("fine-tuning for every row below it.")
 
 
@@ -127,7 +127,7 @@ def test_rows_that_print_alike_are_named_together():
     [text] = answer.sentences(*scores, "")
     assert text.startswith(
         'No row is best: "row 1", "row 2" and "row 3" have the same highest mean over'
-        ' 1 data set, 65.00 per cent, 14.90 above "row 0", the reference: beyond the'
+        ' 1 data set, 65.00 per cent, 14.90 ± 5.59 above "row 0", the reference: bey'
     )
     [text] = answer.sentences(*group([60.0], [60.0], [50.0]), "")
     assert 'per cent, 10.00 above "row 2"; with one seed' in text
@@ -475,7 +475,7 @@ def test_a_partial_group_compares_what_there_is(tmp_path):
     run(tmp_path, rows, partial=True)
     text = (tmp_path / "out.md").read_text()
     assert '"growing" has the highest mean over 2 data sets' in text
-    assert '10.00 above "spans of 14", the reference' in text
+    assert re.search(r'10\.00 ± [\d.]+ above "spans of 14", the reference', text)
     assert (
         'Left out, with less than half of the runs: "spans of 6" (0 of 9); the'
         ' reference is "spans of 14".' in text
@@ -517,6 +517,130 @@ def test_constant_predictions_are_flagged(tmp_path):
         notes = [r["note"] for r in csv.DictReader(file) if r["of"] == "mean"]
     assert notes[2:4] == ["constant predictions in 6 of 9 runs"] * 2
     assert 'Constant predictions in 6 runs of "spans of 6" (non-overlapping).' in text
+
+
+# --- Several pretrainings of an encoder -----------------------------------------------
+
+
+def repeated(folder, number=3, seeds=(1, 2), labels=("own", "rival")):
+    """A group whose rows were pretrained with several seeds: the second scores more."""
+    rows = make_tree(folder, seeds, labels)
+    results, logs = folder / "results", folder / "logs"
+    for which, row in enumerate(rows):
+        row |= {"seed": 1, "repeats": []}
+        for seed in range(1, number + 1):
+            encoder = row["encoder"] if seed == 1 else f"{row['encoder']}-seed{seed}"
+            for name in SETS:
+                for fine in seeds:
+                    made = make_run(
+                        results / "finetune", encoder, "overlapping", name, fine,
+                        score=0.5 + 0.1 * which + 0.02 * seed + 0.001 * fine,
+                        device="cpu", seconds=36.0,
+                    )  # fmt: skip
+                    write_benchmark(logs, made.relative_to(results).parent, 10.0, 5.0)
+            if seed == 1:
+                continue
+            for place in ("results/pretrain", "logs/benchmarks/pretrain"):
+                source = folder / place / row["encoder"]
+                shutil.copytree(source, source.with_name(encoder))
+            origin = json.loads(
+                json.dumps(row["pretraining"]).replace(row["encoder"], encoder)
+            )
+            again = {"seed": seed, "encoder": encoder, "pretraining": origin}
+            row["repeats"].append(again)
+    return rows
+
+
+def test_scores_are_means_over_pretrainings_and_intervals_have_both_levels(tmp_path):
+    run(tmp_path, repeated(tmp_path), seeds=(1, 2))
+    mean = lines(tmp_path)["rival", "score", "mean"]
+    found = [62.15, 64.15, 66.15]  # of each pretraining, over the fine-tunings
+    low, high = stats.t.interval(0.95, 2, 64.15, stats.sem(found))
+    ends = [float(mean[key]) for key in ("value", "low", "high")]
+    assert ends == pytest.approx([64.15, low, high], abs=1e-4)
+    assert mean["seeds"] == "3"
+    gap = lines(tmp_path)["rival", "difference", "EMP"]
+    expected = stats.tukey_hsd(found, [x - 10 for x in found]).confidence_interval(0.95)
+    half = (float(gap["high"]) - float(gap["low"])) / 2
+    assert half == pytest.approx((expected.high - expected.low)[0, 1] / 2, rel=1e-4)
+    text = (tmp_path / "out.md").read_text()
+    assert (
+        f'10.00 ± {half:.2f} above "own", the reference: beyond the spread of 3 '
+        in (text)
+    )
+    assert "3 seeds of pretraining and 2 of fine-tuning" in text
+    assert "over 3 pretrainings of each encoder, a score the mean over the 2" in text
+    # all six runs a data set, and all three pretrainings
+    assert value(tmp_path, "own", "hours", "fine-tuning") == pytest.approx(0.18)
+    assert value(tmp_path, "own", "hours", "pretraining") == 3.0
+    assert value(tmp_path, "own", "masked", "") == pytest.approx(18)
+
+
+def test_losses_are_means_over_pretrainings(tmp_path):
+    rows = repeated(tmp_path)
+    kept = tmp_path / "results/pretrain/encoder-1-seed3/step-20/spans.csv"
+    kept.write_text("step,span,validation_loss,bound\n10,6,7.6,1\n10,14,8.4,1\n")
+    run(tmp_path, rows, seeds=(1, 2))
+    assert value(tmp_path, "rival", "loss", "6") == pytest.approx((1.6 * 2 + 7.6) / 3)
+
+
+def test_a_missing_run_of_a_repeat_is_told(tmp_path):
+    rows = repeated(tmp_path)
+    drop(tmp_path, "encoder-1-seed2", "SSP", 1)
+    with pytest.raises(InputError, match=r"encoder-1-seed2/overlapping/SSP/seed1"):
+        run(tmp_path, rows, seeds=(1, 2))
+    run(tmp_path, rows, seeds=(1, 2), partial=True)
+    assert (
+        "Not compared, as not all rows have runs: " in (tmp_path / "out.md").read_text()
+    )
+
+
+def test_equal_encoders_are_not_told_apart_by_what_their_pretrainings_happened_to_be():
+    """Three pretrainings with three fine-tunings each are no nine independent runs."""
+    source, called = random.Random(2), {"both": 0, "nine": 0}
+    for _ in range(200):
+        own = []
+        for _ in range(2):
+            means = [source.gauss(60, 1) for _ in range(3)]
+            own.append([[source.gauss(m, 0.3) for _ in range(3)] for m in means])
+        runs = [
+            {
+                "SSP": {
+                    measures.Trial(p, s): Run(own[row][p][s])
+                    for p in range(3)
+                    for s in range(3)
+                }
+            }
+            for row in range(2)
+        ]
+        found = {"both": [measures.by_seed(one, ["SSP"]) for one in runs]}
+        found["nine"] = [[x for part in one for x in part] for one in own]
+        for kind, values in found.items():
+            gap = statistics.fmean(values[0]) - statistics.fmean(values[1])
+            called[kind] += abs(gap) > measures.margin(values)
+    assert called["both"] <= 20 < 50 < called["nine"]
+
+
+def test_steps_to_the_loss_that_the_reference_ends_with(tmp_path):
+    rows = make_tree(tmp_path, seeds=(1,))
+    folder = tmp_path / "results" / "pretrain"
+    losses = {0: (5, 4, 3, 2), 1: (5, 2, 1, 1), 2: (5, 4, 3, 2.5)}
+    for number, own in losses.items():
+        made = [f"{5 * (i + 1)},{s},{x},1" for i, x in enumerate(own) for s in (6, 14)]
+        path = folder / f"encoder-{number}" / "step-20" / "spans.csv"
+        path.write_text("\n".join(["step,span,validation_loss,bound", *made]) + "\n")
+        rows[number]["pretraining"] |= {"step": 20}
+    run(tmp_path, rows, seeds=(1,))
+    text = (tmp_path / "out.md").read_text()
+    found = [lines(tmp_path)[label, "reached", ""]["value"] for label in LABELS]
+    assert found == ["20.0", "10.0", ""] and "steps to its loss" in text
+    assert "had the loss" not in text
+    rows[1]["pretraining"]["optimizer"] = rows[2]["pretraining"]["optimizer"] = "muon"
+    run(tmp_path, rows, seeds=(1,))
+    text = (tmp_path / "out.md").read_text()
+    said = 'had the loss that "spans of 6" ends with'
+    assert f'"spans of 14" {said} after 10 of 20 steps.' in text
+    assert f'"growing" {said} never.' in text
 
 
 # --- Hours ----------------------------------------------------------------------------
@@ -669,10 +793,11 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     ("name", "groups"),
     [
         ("config", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                    "size", "steps", "pooling"}),
+                    "size", "steps", "pooling", "rivals", "optimizer"}),
         ("demo", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                  "size", "steps", "pooling"}),
-        ("slice", {"curriculum", "masking-rate", "pooling", "labels", "labels-cls"}),
+                  "size", "steps", "pooling", "rivals", "optimizer"}),
+        ("slice", {"curriculum", "masking-rate", "pooling", "labels", "labels-cls",
+                   "rivals", "optimizer"}),
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):
@@ -701,6 +826,26 @@ def test_shares_beside_the_masking_rate_are_the_maskers():
             exact = 100 * masking.masked_share(settings)
             near = 0.05 if settings.target_share is None else 0.15
             assert row.at == pytest.approx(exact, abs=near), (name, row)
+
+
+def test_rivals_mask_an_equal_share_in_equal_steps():
+    """But the one that is there because it masks more."""
+    from randommask import masking
+    from randommask.experiment import encoders
+
+    for name in ("config", "demo", "slice"):
+        experiment = load(name)
+        for group in ("rivals", "optimizer"):
+            shares, steps = {}, set()
+            for row in experiment.ablations[group].rows:
+                end = encoders.segment_ends(experiment, row.encoder)[-1]
+                settings = encoders.settings(experiment, row.encoder, end)
+                shares[row.encoder] = 100 * masking.masked_share(settings)
+                steps.add(end)
+            assert len(steps) == 1
+            if "rate-30" in shares:
+                assert shares.pop("rate-30") == pytest.approx(30, abs=2)
+            assert max(shares.values()) - min(shares.values()) < 0.2, shares
 
 
 def test_weights_beside_the_sizes_are_the_encoders():

@@ -1,12 +1,41 @@
 """Shards in; the weights and the history of each segment of a pretraining out."""
 
 
+rule rank_kmers:
+    """Rank a corpus's k-mers by how much their letters go together (PMI)."""
+    input:
+        corpus=lambda wildcards: manifests(wildcards.encoder),
+    output:
+        "<results>/pmi/{encoder}.csv",
+    log:
+        "<logs>/pmi/{encoder}.log",
+    benchmark:
+        "<logs>/benchmarks/pmi/{encoder}.tsv"
+    priority: 2  # as pretraining, which waits for it
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        hparams=lambda wildcards: flag(encoders.ranking(experiment, wildcards.encoder)),
+    shell:
+        r"""
+        python -m randommask.data.pmi \
+            --corpus {input.corpus:q} \
+            --hparams {params.hparams:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
 rule pretrain:
     """Pretrain an encoder for one segment; resumes from its rolling checkpoints."""
     input:
         corpus=lambda wildcards: manifests(encoders.split(wildcards.segment)[0]),
         start=segment_start,
         origin=lambda wildcards: origins.folder(experiment, wildcards.segment),
+        ranks=lambda wildcards: encoders.ranks(
+            experiment, *encoders.split(wildcards.segment)
+        ),
     output:
         directory("<results>/pretrain/{segment}"),
     log:
@@ -29,7 +58,7 @@ rule pretrain:
         processes=launch.processes,
         gpus=launch.gpus_a_node,
         start=lambda wildcards, input: flags.quoted(
-            {"from": input.start, "origin": input.origin}
+            {"from": input.start, "origin": input.origin, "ranks": input.ranks}
         ),
         hparams=segment_hparams,
         tensorboard=subpath(output[0], parent=True),

@@ -13,8 +13,14 @@ from randommask.experiment.encoders import (
     predecessor,
     segment_ends,
 )
-from randommask.experiment.runs import table_datasets
-from randommask.experiment.sections import Ablation, Experiment, Milestone, Untrained
+from randommask.experiment.runs import pretrainings, table_datasets
+from randommask.experiment.sections import (
+    ADAMW,
+    Ablation,
+    Experiment,
+    Milestone,
+    Untrained,
+)
 
 
 def weights(experiment: Experiment, encoder: str) -> tuple[str, int] | None:
@@ -59,6 +65,7 @@ def pretraining(experiment: Experiment, encoder: str) -> dict[str, Any] | None:
         "tokens": f"{entry.k}-mers, {entry.tokenization}",
         "step": step,
         "seen": step * entry.batch * entry.tokens,
+        **({} if entry.optimizer == ADAMW else {"optimizer": entry.optimizer}),
         "kept": f"{owner}/step-{end}",
         "jobs": {
             f"{name}/step-{last}": share
@@ -84,11 +91,23 @@ def rows(experiment: Experiment, group: Ablation) -> list[dict[str, Any]]:
     found = []
     for row in group.rows:
         given = {key: getattr(row, key) for key in order}
+        first, *others = pretrainings(
+            experiment, row.encoder, group.pretraining_seeds
+        ).items()
+        repeats = [
+            {
+                "seed": seed,
+                "encoder": name,
+                "pretraining": pretraining(experiment, name),
+            }
+            for seed, name in others
+        ]
         found.append(
             {
                 **{key: value for key, value in given.items() if value is not None},
                 "pretraining": pretraining(experiment, row.encoder),
                 "has_order": has_order(experiment, row.encoder),
+                **({"seed": first[0], "repeats": repeats} if repeats else {}),
             }
         )
     return found
@@ -124,11 +143,11 @@ def measured(experiment: Experiment, group: Ablation) -> list[str]:
         raise InputError(f"ablations: the group's data sets are not here: {names}")
     files = []
     for row in rows(experiment, group):
+        for one in (row, *row.get("repeats", ())):
+            if one["pretraining"]:
+                files.append(f"pretrain/{one['pretraining']['kept']}")
         if row["pretraining"]:
-            files += [
-                f"pretrain/{row['pretraining']['kept']}",
-                f"figures/attention/{row['encoder']}.csv",
-            ]
+            files.append(f"figures/attention/{row['encoder']}.csv")
         if row["has_order"]:
             files.append(f"figures/purity/{row['encoder']}.csv")
     return list(dict.fromkeys(files))

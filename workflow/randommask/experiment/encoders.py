@@ -15,10 +15,12 @@ from randommask.experiment.hparams import (
     Embeddings,
     Initial,
     Pretraining,
+    Ranking,
     Settings,
     SpanMasking,
 )
 from randommask.experiment.sections import (
+    RANKED,
     Experiment,
     FromEncoder,
     FromFolder,
@@ -155,8 +157,7 @@ def phases(experiment: Experiment, encoder: str) -> tuple[Phase, ...]:
 def phases_until(curriculum: Sequence[Phase], end: int) -> tuple[Phase, ...]:
     """The phases of the first `end` steps, the last of them cut there."""
     last = next(i for i, phase in enumerate(curriculum) if phase.until >= end)
-    cut = Phase(until=end, max_span=curriculum[last].max_span)
-    return (*curriculum[:last], cut)
+    return (*curriculum[:last], curriculum[last].model_copy(update={"until": end}))
 
 
 def segment_ends(experiment: Experiment, encoder: str) -> list[int]:
@@ -234,6 +235,35 @@ def span_masking(experiment: Experiment, encoder: str) -> SpanMasking:
     return SpanMasking(
         **{name: getattr(alike, name) for name in SpanMasking.model_fields}
     )
+
+
+def masks_by_rank(experiment: Experiment, encoder: str, end: int) -> bool:
+    """Whether a phase of the first `end` steps masks by the ranks of k-mers."""
+    curriculum = phases_until(phases(experiment, encoder), end)
+    return any(phase.masking in RANKED for phase in curriculum)
+
+
+def ranks(experiment: Experiment, encoder: str, end: int) -> list[str]:
+    """The file of ranks that the job ending at `end` masks by; none for most.
+
+    Its name is the first encoder's that masks by rank, of those that share a corpus.
+    """
+    if not masks_by_rank(experiment, encoder, end):
+        return []
+    alike = (
+        other
+        for other in named(experiment, Ours)
+        if masks_by_rank(experiment, other, keys(experiment, other).steps)
+        and keys(experiment, other).genomes == keys(experiment, encoder).genomes
+        and ranking(experiment, other) == ranking(experiment, encoder)
+    )
+    return [f"<results>/pmi/{next(alike)}.csv"]
+
+
+def ranking(experiment: Experiment, encoder: str) -> Ranking:
+    """What `randommask.data.pmi` has to know, beside where the corpus lies."""
+    entry = keys(experiment, encoder)
+    return Ranking(**{name: getattr(entry, name) for name in Ranking.model_fields})
 
 
 def embedding(

@@ -181,6 +181,12 @@ RECORD, RECORDED = (
 Record = Annotated[str, StringConstraints(strict=True, pattern=RECORD)]
 Url = Annotated[str, StringConstraints(strict=True, pattern=r"^https?://")]
 
+
+def unless(default: Any) -> Any:
+    """A default that is not told: what was made before there was a choice stays."""
+    return Field(default=default, exclude_if=lambda value: value == default)
+
+
 T = TypeVar("T")
 Different = Annotated[tuple[T, ...], AfterValidator(_different)]
 Some = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_different)]

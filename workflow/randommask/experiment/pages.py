@@ -52,7 +52,7 @@ def of_runs(
     names = runs.table_datasets(experiment, table)
     return [
         f"<results>/finetune/{row.encoder}/{row.tokenization}/{name}/seed{seed}/{file}"
-        for row in table.rows
+        for row in runs.trials(experiment, table)
         for name in names
         for seed in experiment.seeds
     ]

@@ -25,9 +25,11 @@ from randommask.experiment.sections import (
     Ours,
     Probe,
     Released,
+    Row,
     Table2,
     Table3,
     Tuning,
+    repeats,
 )
 
 Table = Table2 | Table3 | Ablation
@@ -79,6 +81,28 @@ def tokenizing(experiment: Experiment, genome: str) -> Shards:
     """What `randommask.data.shards` has to know of a genome."""
     chosen = experiment.genomes.get(genome)
     return Shards(genome=genome, chromosomes=chosen.chromosomes if chosen else None)
+
+
+def trials(experiment: Experiment, table: Table) -> list[Row]:
+    """The rows, each once for every pretraining that stands behind it."""
+    seeds = getattr(table, "pretraining_seeds", ())
+    return [
+        row.model_copy(update={"encoder": encoder})
+        for row in table.rows
+        for encoder in pretrainings(experiment, row.encoder, seeds).values()
+    ]
+
+
+def pretrainings(
+    experiment: Experiment, encoder: str, seeds: Sequence[int]
+) -> dict[int, str]:
+    """The encoders of these seeds that differ from one in nothing else, itself first.
+
+    Without any seeds it is that one alone.
+    """
+    own = getattr(experiment.encoders[encoder], "seed", 0)
+    others = {seed: repeats.name(encoder, seed) for seed in seeds if seed != own}
+    return {own: encoder} | others
 
 
 def made_rows(rows: list[Dataset]) -> list[str]:

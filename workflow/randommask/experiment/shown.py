@@ -7,7 +7,7 @@ all the training that it is about.
 import csv
 from collections.abc import Sequence
 
-from randommask.errors import InputError, known
+from randommask.errors import InputError, known, listing
 from randommask.experiment import datasets
 from randommask.experiment.ablations import has_order, weights
 from randommask.experiment.datasets import Dataset
@@ -22,7 +22,7 @@ from randommask.experiment.encoders import (
     tokenizations,
 )
 from randommask.experiment.pages import MAPS, SPACES
-from randommask.experiment.runs import Table
+from randommask.experiment.runs import Table, pretrainings
 from randommask.experiment.sections import (
     NON_OVERLAPPING,
     Ablation,
@@ -49,6 +49,7 @@ def check(experiment: Experiment, rows: Sequence[Dataset]) -> None:
         _check_published(where, table)
     for where, group in groups.items():
         _check_group(where, group)
+        _check_repeats(experiment, where, group)
     _check_roles(experiment)
     _check_maps(experiment)
 
@@ -178,6 +179,35 @@ def _check_group(where: str, group: Ablation) -> None:
             raise InputError(
                 f"{name}: {row.encoder} with {tokens} tokens is row {first} already"
             )
+
+
+def _check_repeats(experiment: Experiment, where: str, group: Ablation) -> None:
+    """Every encoder of a group with seeds of pretraining is pretrained with each."""
+    if not (seeds := group.pretraining_seeds):
+        return
+    if len(seeds) < 2:
+        raise InputError(f"{where}.pretraining_seeds: found 1, expected at least 2")
+    for row in group.rows:
+        name = f"{where} row {row.label!r}"
+        if not is_ours(experiment, row.encoder):
+            found = kind(experiment, row.encoder)
+            raise InputError(
+                f"{name}: {row.encoder} is {found}, expected one of ours in a group "
+                "with pretraining_seeds"
+            )
+        own = keys(experiment, row.encoder).seed
+        if own not in seeds:
+            raise InputError(
+                f"{name}: {row.encoder} has seed {own}, expected one of the "
+                f"pretraining_seeds {listing(seeds)}"
+            )
+        for seed, other in pretrainings(experiment, row.encoder, seeds).items():
+            found = getattr(experiment.encoders[other], "seed", None)
+            if found != seed:
+                raise InputError(
+                    f"encoders.{other}: seed {found}, expected {seed}: by this name it "
+                    f"repeats {row.encoder}"
+                )
 
 
 def _check_position(name: str, row: AblationRow, group: Ablation) -> None:

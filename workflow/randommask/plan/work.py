@@ -45,7 +45,7 @@ def segment(hparams: Pretraining) -> Work:
         first = phase.until
         if end <= start:
             continue
-        share = masking.phase_share(settings, phase.max_span)
+        share = masking.phase_share(settings, phase)
         tokens = (end - start) * settings.batch * settings.tokens
         sizes = settings.architecture
         each = training_flops(sizes, vocabulary, settings.tokens, share)

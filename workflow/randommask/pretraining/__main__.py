@@ -20,9 +20,10 @@ import torch
 import torch.distributed as dist
 
 from randommask import files
-from randommask.data import manifest
+from randommask.data import manifest, pmi
 from randommask.errors import InputError, run
 from randommask.experiment.hparams import Pretraining
+from randommask.experiment.sections import RANKED
 from randommask.pretraining.monitor import Monitor
 from randommask.pretraining.origin import WEIGHTS
 from randommask.pretraining.origin import check as check_origin
@@ -52,6 +53,7 @@ def pretrain(
     hparams: Pretraining,
     output: Path,
     *,
+    ranks: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
     save_steps: int = SAVE_STEPS,
     tensorboard: Path | None = None,
@@ -61,7 +63,8 @@ def pretrain(
     """Train one segment into `output`.
 
     It goes on from the state in `start`, or begins: with the weights of the encoder in
-    `origin`, else with random ones.
+    `origin`, else with random ones. `ranks` is the csv of `data.pmi`, where a phase
+    masks by it.
     """
     is_first = int(os.environ.get("RANK", 0)) == 0
     if is_first:
@@ -71,12 +74,18 @@ def pretrain(
         for path in manifests:
             manifest.verify(path)
     kept = output if is_first else None
-    identity = identity_of(manifests, start, hparams, origin)
+    identity = identity_of(manifests, start, hparams, origin, ranks)
+    ranked = pmi.read(ranks, hparams.settings.k) if ranks else None
+    needing = [p.masking for p in hparams.settings.curriculum if p.masking in RANKED]
+    if needing and ranked is None:
+        raise InputError(f"masking {needing[0]}: no --ranks, the csv of data.pmi")
     shown = {name: hparams.values()[name] for name in WATCHING}
     with ExitStack() as stack:
         state = StateFolder(kept, identity, save_seconds, save_steps, shown)
         stack.enter_context(state).open()
-        trainer = Trainer(hparams.settings, manifests, compiled, hparams.verify_every)
+        trainer = Trainer(
+            hparams.settings, manifests, compiled, hparams.verify_every, ranked
+        )
         stack.callback(trainer.close)
         segment = Segment(
             trainer, hparams, output.parent.name, sources_of(manifests), state
@@ -136,12 +145,13 @@ def identity_of(
     start: Path | None,
     hparams: Pretraining,
     origin: Path | None = None,
+    ranks: Path | None = None,
 ) -> dict:
     """All that decides the weights: a checkpoint of anything else is not gone on from.
 
     The settings but for those that only watch, what `auto` is here, and the checksums
-    of the corpus and of the state or the weights to start from. Not the number of
-    processes: a training goes on with fewer or more.
+    of the corpus, of the ranks and of the state or the weights to start from. Not the
+    number of processes: a training goes on with fewer or more.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     idle = (*WATCHING, "verify_every")
@@ -152,6 +162,7 @@ def identity_of(
         "precision": chosen(hparams.settings.precision, device),
         "corpus": [files.sha256(path) for path in manifests],
         "from": begun if start is None else checksum(start / STATE_FILE),
+        **({} if ranks is None else {"ranks": files.sha256(ranks)}),
     }
 
 
@@ -162,6 +173,7 @@ def main(argv: list[str] | None = None) -> None:
     # Not --start: torchrun would take that for an abbreviation of a flag of its own.
     parser.add_argument("--from", dest="start", type=Path, help="folder to go on from")
     parser.add_argument("--origin", type=Path, help="an encoder to begin with")
+    parser.add_argument("--ranks", type=Path, help="csv of randommask.data.pmi")
     parser.add_argument("--hparams", required=True, help="JSON: see Pretraining")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS)
@@ -184,6 +196,7 @@ def main(argv: list[str] | None = None) -> None:
             arguments.start,
             Pretraining.parse(arguments.hparams),
             arguments.output,
+            ranks=arguments.ranks,
             save_seconds=arguments.save_seconds,
             save_steps=arguments.save_steps,
             tensorboard=arguments.tensorboard,

@@ -1,7 +1,8 @@
 """The phases of pretraining: how long the masked spans may be at which step.
 
 A curriculum is a row of phases, `{"until": step, "max_span": m}`, steps growing. The
-baseline has one phase. RandomMask lets m grow (paper, section 4).
+baseline has one phase. RandomMask lets m grow (paper, section 4). A phase may have
+another `masking` than the one before.
 """
 
 from bisect import bisect_right
@@ -12,7 +13,7 @@ import numpy as np
 
 from randommask import kmers, masking
 from randommask.experiment.hparams import Settings
-from randommask.experiment.sections import Phase
+from randommask.experiment.sections import RANKED, Phase
 
 
 def phase_at(curriculum: Sequence[Phase], step: int) -> int:
@@ -21,7 +22,12 @@ def phase_at(curriculum: Sequence[Phase], step: int) -> int:
 
 
 def information_bound(
-    settings: Settings, max_span: int, *, tokens: int = 4096, samples: int = 256
+    settings: Settings,
+    phase: Phase,
+    ranks: np.ndarray | None = None,
+    *,
+    tokens: int = 4096,
+    samples: int = 256,
 ) -> float:
     """Loss in nats a masked token once the overlap of k-mers is used in full.
 
@@ -30,15 +36,23 @@ def information_bound(
     Tokens that `replacement` leaves unchanged count as visible: they leak bases.
     Simulated with the masker itself on `samples` x `tokens` tokens; a guide and no
     strict limit, since real DNA is not uniform and a kept token does not say that it
-    was kept. `settings` are the encoder's (k, tokenization, masking).
+    was kept. `settings` are the encoder's (k, tokenization, masking). Where `ranks`
+    choose, the tokens are those of uniform DNA.
     """
     k = settings.k
     stride = kmers.stride(settings.tokenization, k)
-    ids = np.random.default_rng(0).integers(
-        kmers.NUM_SPECIAL, kmers.vocab_size(k), (samples, tokens), dtype=np.uint16
-    )
+    source = np.random.default_rng(0)
+    if phase.masking in RANKED:
+        bases = (tokens - 1) * stride + k
+        codes = source.integers(0, 4, (samples, bases), dtype=np.uint8)
+        ids = kmers.kmer_ids(codes, k, stride)
+    else:
+        ids = source.integers(
+            kmers.NUM_SPECIAL, kmers.vocab_size(k), (samples, tokens), dtype=np.uint16
+        )
+    options = masking.options(settings, phase)
     inputs, labels = masking.corrupt(
-        ids, max_span, seed=0, step=0, **masking.options(settings, max_span)
+        ids, phase.max_span, seed=0, step=0, ranks=ranks, **options
     )
     masked = labels >= 0
     hidden_token = masked & (inputs != ids)

@@ -22,6 +22,7 @@ from torch import Tensor
 from randommask import kmers, masking
 from randommask.data.windows import Corpus
 from randommask.experiment.hparams import Settings
+from randommask.experiment.sections import Phase
 from randommask.pretraining import curriculum
 
 # The number of masked positions differs from batch to batch. It is filled up to a
@@ -75,20 +76,13 @@ class MicroBatch:
 def capacity(settings: Settings) -> int:
     """Masked positions of a micro-batch on a GPU, where all must have the same shape.
 
-    The mean of the curriculum's longest phase and four standard deviations; more than
+    The mean of the curriculum's fullest phase and four standard deviations; more than
     that comes once in some ten thousand batches, and such a batch is computed at its
-    own size. The paper's longest phase masks 22 % of 64 x 512 tokens: 7,317 and four
+    own size. The paper's last phase masks 22 % of 64 x 512 tokens: 7,317 and four
     times 296, filled up to 8,704.
     """
-    least = settings.min_span
-    longest = max(phase.max_span for phase in settings.curriculum)
-    probability = masking.center_probability(settings, longest)
+    most = max(masking.most_masked(settings, phase) for phase in settings.curriculum)
     tokens = settings.micro_batch * settings.tokens
-    # Centres are rare and independent: their spans add up to a compound Poisson
-    # number, whose variance is the centres' number times a span's mean square.
-    square = np.mean(np.arange(least, longest + 1) ** 2.0)
-    mean = tokens * masking.endless_share(probability, least, longest)
-    most = mean + 4 * math.sqrt(tokens * probability * square)
     return min(_filled_up(math.ceil(most)), _filled_up(tokens))
 
 
@@ -99,19 +93,21 @@ def _filled_up(positions: int) -> int:
 def mask(
     settings: Settings,
     ids_MT: np.ndarray,
-    max_span: int,
+    phase: Phase,
     step: int,
     first: int,
     capacity: int = 0,
+    ranks: np.ndarray | None = None,
 ) -> MicroBatch:
     """Mask samples `first`, ... of a step.
 
     There is room for `capacity` masked positions, or for as many as are masked where
-    that is more: no target is ever dropped.
+    that is more: no target is ever dropped. `ranks` are those of the ids, where the
+    phase masks by them.
     """
-    options = masking.options(settings, max_span)
+    options = masking.options(settings, phase)
     inputs, masked, ids = masking.corrupt_at(
-        ids_MT, max_span, settings.seed, step, first, **options
+        ids_MT, phase.max_span, settings.seed, step, first, ranks=ranks, **options
     )
     size = max(capacity, _filled_up(len(masked)))
     positions = np.zeros(size, np.int64)
@@ -142,8 +138,10 @@ class Loader:
         rank: int,
         world: int,
         capacity: int = 0,
+        ranks: np.ndarray | None = None,
     ) -> None:
         self.settings, self.corpus, self.capacity = settings, corpus, capacity
+        self.ranks = ranks
         micros = settings.batch // settings.micro_batch
         self.firsts = [m * settings.micro_batch for m in range(rank, micros, world)]
         self.thread = ThreadPoolExecutor(1, "loader")
@@ -164,15 +162,14 @@ class Loader:
     def make(self, step: int) -> list[MicroBatch]:
         """The micro-batches of a step, made now."""
         settings = self.settings
-        phase = curriculum.phase_at(settings.curriculum, step)
-        max_span = settings.curriculum[phase].max_span
+        phase = settings.curriculum[curriculum.phase_at(settings.curriculum, step)]
         batches = []
         for first in self.firsts:
             codes = self.corpus.windows(
                 settings.seed, step, first, settings.micro_batch
             )
             ids = kmers.batch_ids(codes, settings.tokenization, settings.k)
-            batch = mask(settings, ids, max_span, step, first, self.capacity)
+            batch = mask(settings, ids, phase, step, first, self.capacity, self.ranks)
             batches.append(_pin(batch) if torch.cuda.is_available() else batch)
         return batches
 

@@ -25,6 +25,7 @@ from randommask import files, masking
 from randommask.encoders.folder import ENCODER_FILES, MILESTONES, let_go
 from randommask.errors import InputError
 from randommask.experiment.hparams import Pretraining, Settings, SpanMasking
+from randommask.experiment.sections import Phase
 from randommask.experiment.units import progress as far
 from randommask.pretraining import card, curriculum
 from randommask.pretraining.history import History
@@ -152,30 +153,30 @@ class Segment:
 
     def log(self, monitor: Monitor) -> None:
         """Close a row of the history, with a validation where it is time for one."""
-        phase = curriculum.phase_at(self.settings.curriculum, self.done - 1)
-        max_span = self.settings.curriculum[phase].max_span
+        number = curriculum.phase_at(self.settings.curriculum, self.done - 1)
+        phase = self.settings.curriculum[number]
         validation, spans = None, {}
         if self.is_due(self.hparams.validate_every):
-            validation = self.trainer.validate(self.settings, max_span)
+            validation = self.trainer.validate(self.settings, phase)
             for span in self.hparams.validation_spans:
-                alike = self.alike(span)
-                spans[span] = self.trainer.validate(alike, span)
+                alike, whole = self.alike(span), Phase(until=self.end, max_span=span)
+                spans[span] = self.trainer.validate(alike, whole)
                 self.history.spans.append(
                     {
                         "step": self.done,
                         "span": span,
                         "validation_loss": spans[span],
-                        "bound": self.bound(alike, span),
+                        "bound": self.bound(alike, whole),
                     }
                 )
-        bound = self.bound(self.settings, max_span)
+        bound = self.bound(self.settings, phase)
         row = self.history.close_row(self.settings, self.done, bound, validation)
         drawn = row | {f"validation_loss/span {m}": v for m, v in spans.items()}
         rate = monitor.tell(self.done, self.trainer.loader.waited, drawn)
         each = monitor.tokens / rate if rate else 0.0
         shown = f"{far(self.done, self.end, each)}: loss {row['loss']:.3f}"
         tqdm.write(
-            f"{shown}, max span {max_span}, {rate:.0f} tokens/s", file=sys.stderr
+            f"{shown}, max span {phase.max_span}, {rate:.0f} tokens/s", file=sys.stderr
         )
 
     def alike(self, span: int) -> Settings:
@@ -184,11 +185,12 @@ class Segment:
         alike = {name: getattr(shared, name) for name in SpanMasking.model_fields}
         return self.settings.model_copy(update={**alike, "min_span": span})
 
-    def bound(self, settings: Settings, max_span: int) -> float:
+    def bound(self, settings: Settings, phase: Phase) -> float:
         """The information bound of a way to mask, simulated once."""
-        key = f"{max_span} {masking.options(settings, max_span)}"
+        key = f"{phase.max_span} {masking.options(settings, phase)}"
         if key not in self.bounds:
-            self.bounds[key] = curriculum.information_bound(settings, max_span)
+            ranks = self.trainer.ranks
+            self.bounds[key] = curriculum.information_bound(settings, phase, ranks)
         return self.bounds[key]
 
     def keep_milestone(self) -> None:

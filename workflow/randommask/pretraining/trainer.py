@@ -34,10 +34,12 @@ from randommask.data.windows import VALIDATION_STEP, Corpus
 from randommask.encoders import bert, cost, dropout
 from randommask.errors import InputError
 from randommask.experiment.hparams import Settings
+from randommask.experiment.sections import MUON, Phase
 from randommask.pretraining import loader, origin
 from randommask.pretraining.gradient import Gradient
 from randommask.pretraining.origin import Origin
 from randommask.training import optimizer, state
+from randommask.training.muon import Muon
 from randommask.training.optimizer import AdamW
 from randommask.training.precision import autocast, keep_exact
 
@@ -54,7 +56,8 @@ class Trainer:
     """The encoder, its optimizer and its data, on this process's device.
 
     With `compiled` (on a GPU, where nothing else is said) the forward pass is compiled.
-    With `verify_every` the gradient of one step in so many is computed twice.
+    With `verify_every` the gradient of one step in so many is computed twice. `ranks`
+    are those of the ids, where a phase masks by them.
     """
 
     def __init__(
@@ -63,8 +66,10 @@ class Trainer:
         manifests: list[str],
         compiled: bool | None = None,
         verify_every: int = 0,
+        ranks: np.ndarray | None = None,
     ) -> None:
         self.settings, self.verify_every = settings, verify_every
+        self.ranks = ranks
         self.rank = int(os.environ.get("RANK", 0))
         self.world = int(os.environ.get("WORLD_SIZE", 1))
         self.device = torch.device("cpu")
@@ -89,12 +94,11 @@ class Trainer:
         keep_exact(self.model.config.dropout)
         self.names = dict(self.model.named_parameters())
         self.gradient = Gradient(self.model, self.world)
-        self.optimizer = AdamW(
-            self.names.values(),
-            settings.betas,
-            settings.eps,
-            settings.weight_decay,
-        )
+        numbers = settings.betas, settings.eps, settings.weight_decay
+        if settings.optimizer == MUON:
+            self.optimizer = Muon(self.names, *numbers)
+        else:
+            self.optimizer = AdamW(self.names.values(), *numbers)
         bases = kmers.window_bases(settings.tokens, settings.tokenization, settings.k)
         self.corpus = Corpus(
             manifests, bases, settings.held_out, settings.reverse_complement
@@ -108,7 +112,7 @@ class Trainer:
                 self._losses, backend=COMPILER, fullgraph=True, dynamic=False
             )
         self.loader = loader.Loader(
-            settings, self.corpus, self.rank, self.world, self.capacity
+            settings, self.corpus, self.rank, self.world, self.capacity, ranks
         )
         self.origin: Origin | None = None
         self.kept: Tensor | None = None
@@ -282,8 +286,8 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def validate(self, settings: Settings, max_span: int) -> float:
-        """Mean loss in nats on the fixed windows, with masks fixed for these spans.
+    def validate(self, settings: Settings, phase: Phase) -> float:
+        """Mean loss in nats on the fixed windows, with masks fixed for this phase.
 
         `settings` are the encoder's, or such as mask otherwise.
         """
@@ -295,7 +299,9 @@ class Trainer:
         total, masked = 0.0, 0
         for first in range(0, len(ids), self.micro):
             part = ids[first : first + self.micro]
-            batch = loader.mask(settings, part, max_span, VALIDATION_STEP, first)
+            batch = loader.mask(
+                settings, part, phase, VALIDATION_STEP, first, ranks=self.ranks
+            )
             batch = batch.to(self.device)
             loss = self._losses(*batch.tensors)
             total, masked = total + loss.item(), masked + batch.masked

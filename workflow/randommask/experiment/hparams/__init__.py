@@ -26,6 +26,7 @@ from randommask.experiment.hparams.jobs import (
     Pretraining,
     Probing,
     PublishedEncoder,
+    Ranking,
     Run,
     Schedule,
     Settings,

@@ -83,6 +83,17 @@ class Shards(Hparams):
     """names of records, in this order; None: all, in the order of the files"""
 
 
+class Ranking(Hparams):
+    """A corpus whose k-mers are ranked: `randommask.data.pmi`."""
+
+    k: K
+    """bases a token"""
+    held_out: Different[Record] = ()
+    """chromosomes that training does not see"""
+    reverse_complement: Flag = False
+    """both strands are counted"""
+
+
 class Preparation(Hparams):
     """One data set's tables: `randommask.data.prepare`."""
 

@@ -137,8 +137,21 @@ class Origin(Section):
     """tokens that it was shown in these steps"""
     kept: Text
     """`<encoder>/step-<n>` of the segment that keeps the weights"""
+    optimizer: Text = "adamw"
+    """what stepped"""
     jobs: dict[Text, Number]
     """of each job, how much lies before the step: 1, or less for the last"""
+
+
+class Repeat(Section):
+    """The same pretraining with another seed."""
+
+    seed: Seed
+    """of the pretraining"""
+    encoder: Name
+    """what it left"""
+    pretraining: Origin
+    """as of the row"""
 
 
 class ComparedRow(AblationRow):
@@ -148,6 +161,11 @@ class ComparedRow(AblationRow):
     """None where nothing was pretrained here"""
     has_order: Flag
     """whether the order of its embeddings is measured"""
+    seed: Seed = 0
+    """of the pretraining, where there are repeats"""
+    repeats: tuple[Repeat, ...] = ()
+    """with other seeds, as many for every row; embeddings and attention are of the
+    first alone"""
 
 
 class AblationPage(Page):

@@ -27,6 +27,7 @@ from randommask.experiment.form import (
     Url,
     expected,
 )
+from randommask.experiment.sections import repeats
 from randommask.experiment.sections.encoders import (
     KMER_LINEAR,
     NO_MODEL,
@@ -66,10 +67,18 @@ from randommask.experiment.sections.pages import (
     Tsne,
 )
 from randommask.experiment.sections.pretraining import (
+    ADAMW,
     CHARACTER,
+    GENEMASK,
+    GEOMETRIC,
+    MUON,
     NON_OVERLAPPING,
     OVERLAPPING,
+    RANKED,
+    SPANS,
+    TOP_PMI,
     Architecture,
+    Masking,
     Phase,
     Pretrain,
     Replacement,
@@ -264,10 +273,12 @@ class Experiment(Section):
             found["pretrain"] = pretrain = {"genomes": genomes, **pretrain}
             encoders = found.get("encoders", {})
             if isinstance(encoders, dict):
-                found["encoders"] = {
+                laid = {
                     name: _laid_over(pretrain, entry)
                     for name, entry in encoders.items()
                 }
+                more = repeats.entries(laid, found.get("ablations"))
+                found["encoders"] = laid | more
         return found
 
     @property

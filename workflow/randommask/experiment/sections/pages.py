@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 
 from randommask.experiment.form import (
     Count,
+    Different,
     Name,
     Positive,
     Section,
@@ -117,6 +118,9 @@ class Ablation(Section):
     """what the rows lie along, with its unit"""
     datasets: AllOrSome = "all"
     """`all`, or a list of names"""
+    pretraining_seeds: Different[Seed] = ()
+    """every encoder is pretrained with each of these, its own among them; a row's score
+    is the mean over them, and its interval has both kinds of seeds"""
     rows: Annotated[tuple[AblationRow, ...], Field(min_length=1)]
     """the first one is the reference"""
 

@@ -21,12 +21,19 @@ from randommask.experiment.form import (
     Share,
     Some,
     Whole,
+    unless,
 )
 
 OVERLAPPING, NON_OVERLAPPING, CHARACTER = "overlapping", "non-overlapping", "character"
 Tokens = Literal["overlapping", "non-overlapping"]
 Tokenization = Literal["overlapping", "non-overlapping", "character"]
 Precision = Literal["fp32", "bf16", "auto"]
+
+SPANS, GEOMETRIC, GENEMASK, TOP_PMI = "spans", "geometric", "genemask", "top-pmi"
+Masking = Literal["spans", "geometric", "genemask", "top-pmi"]
+RANKED = (GENEMASK, TOP_PMI)
+"""Maskings that choose by the ranks of k-mers."""
+ADAMW, MUON = "adamw", "muon"
 
 MICRO_BATCH = 64
 WARMUP_PARTS = 48
@@ -57,6 +64,9 @@ class Phase(Section):
     """the step it ends at"""
     max_span: Count
     """tokens, the longest masked span"""
+    masking: Masking = unless(SPANS)
+    """how: `spans` of each length alike, `geometric` ones, which get rarer with their
+    length (SpanBERT), or as many tokens by rank, `genemask` or `top-pmi` (GeneMask)"""
 
 
 class Replacement(Section):
@@ -119,6 +129,9 @@ class Training(Section):
     )
     """steps of linear warm-up, then linear decay to 0 at `steps`; without it 1 in 48 of
     the steps"""
+    optimizer: Literal["adamw", "muon"] = unless(ADAMW)
+    """`adamw` for all weights, or `muon` for the matrices of the layers and AdamW for
+    the rest"""
     betas: Betas = (0.9, 0.98)
     """of AdamW"""
     eps: Positive = 1e-6

@@ -61,6 +61,7 @@ def ablate(
     ]
     if not partial:
         runs.check_complete(problems)
+    seeds = measures.trials(rows[0], seeds)
     scores = measures.common(made, seeds)
     kept = [row for row, own in zip(rows, scores, strict=True) if own]
     compared = [own for own in scores if own]
@@ -73,7 +74,9 @@ def ablate(
         records += measures.gain_records(row, own, untrained, shared, pairs)
         records += measures.pretraining_records(results, row, partial)
         records += hours.hours_records(results, logs, row, own)
+    records += measures.reached_records(results, rows, partial)
     said = answer.sentences(kept, compared, hparams.axis) + answer.budgets(kept)
+    said += answer.speeds(kept, records)
     gaps = answer.gaps(rows, made, scores, seeds)
     notice = hparams.experiment.notice
     printed = page.sheet_of(hparams, said, gaps, records, shared)

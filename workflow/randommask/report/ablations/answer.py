@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from randommask.experiment.hparams import ComparedRow
 from randommask.experiment.units import amount
-from randommask.report.ablations.measures import Scores, by_seed, margin
+from randommask.measures.records import Record
+from randommask.report.ablations.measures import Scores, Trial, by_seed, margin
 from randommask.report.tables.sheet import number, signed
 
 ONE_SEED = (
@@ -28,9 +29,51 @@ def sentences(
     `axis` is empty for a group whose rows have no order.
     """
     found = [by_seed(own, list(own)) for own in scores]
-    said = [" ".join([best(rows, found, len(scores[0])), *odd(rows, scores)])]
+    spread = f"the spread of {level(scores[0])}"
+    said = [" ".join([best(rows, found, len(scores[0]), spread), *odd(rows, scores)])]
     if axis:
         said += along(rows, found, axis) + between(rows, found)
+    return said
+
+
+def level(own: Scores) -> str:
+    """Of which seeds a row's runs are, in words.
+
+    >>> level({"SSP": dict.fromkeys([1, 2, 3])})
+    '3 seeds of fine-tuning'
+    >>> level({"SSP": dict.fromkeys([Trial(1, 1), Trial(2, 1)])})
+    '2 seeds of pretraining and 1 of fine-tuning'
+    """
+    trials = list(next(iter(own.values())))
+    if not isinstance(trials[0], Trial):
+        return f"{len(trials)} seeds of fine-tuning"
+    counts = [len(set(seeds)) for seeds in zip(*trials, strict=True)]
+    return f"{counts[0]} seeds of pretraining and {counts[1]} of fine-tuning"
+
+
+def speeds(rows: Sequence[ComparedRow], records: Sequence[Record]) -> list[str]:
+    """When each row had the loss that the reference ends with, where optimizers differ.
+
+    Nothing where all rows have one optimizer.
+    """
+    used = {row.pretraining.optimizer for row in rows if row.pretraining}
+    if len(used) < 2:
+        return []
+    reached = {
+        (record["row"], record["tokenization"]): record["value"]
+        for record in records
+        if record["measure"] == "reached"
+    }
+    said = []
+    for position, row in enumerate(rows[1:], start=1):
+        if (key := (row.label, row.tokenization)) not in reached:
+            continue
+        steps, all_steps = reached[key], row.pretraining.step
+        when = (
+            "never" if steps is None else f"after {steps:,.0f} of {all_steps:,} steps"
+        )
+        goal = f"the loss that {name(rows, 0)} ends with"
+        said.append(f"{name(rows, position)} had {goal} {when}.")
     return said
 
 
@@ -56,9 +99,15 @@ def budgets(rows: Sequence[ComparedRow]) -> list[str]:
 
 
 def best(
-    rows: Sequence[ComparedRow], found: Sequence[list[float]], datasets: int
+    rows: Sequence[ComparedRow],
+    found: Sequence[list[float]],
+    datasets: int,
+    spread: str,
 ) -> str:
-    """Which row won, by how much as printed, and which rows are not told from it."""
+    """Which row won, by how much as printed, and which rows are not told from it.
+
+    `spread` says which seeds.
+    """
     means = [round(statistics.fmean(own), 2) for own in found]
     order = sorted(range(len(rows)), key=lambda row: -means[row])
     top = [row for row in order if means[row] == means[order[0]]]
@@ -74,20 +123,20 @@ def best(
         text, it = f"No row is best: {listed} have the same highest {mean}", "them"
     if not others:
         return f"{text}."
+    half = margin(found)
+    around = "" if half is None else f" \u00b1 {number(half)}"
     gaps = [
-        f"{number(means[top[0]] - means[row])} above {name(rows, row)}"
+        f"{number(means[top[0]] - means[row])}{around} above {name(rows, row)}"
         + (", the reference" if row == 0 else "")
         for row in dict.fromkeys((others[0], 0))
         if row in others
     ]
     text += f", {' and '.join(gaps)}"
-    half = margin(found)
     if half is None:
         return f"{text}; {ONE_SEED}."
     alike = [
         name(rows, row) for row in others if difference(found, top[0], row) <= half
     ]
-    spread = f"the spread of {len(found[0])} seeds of fine-tuning"
     if not alike:
         return f"{text}: beyond {spread} for every row below {it}."
     return f"{text}. Within {spread}, so not to be told from {it}: {', '.join(alike)}."

@@ -12,7 +12,7 @@ from pathlib import Path
 from randommask.experiment.hparams import ComparedRow
 from randommask.files import read_json
 from randommask.measures.records import Record
-from randommask.report.ablations.measures import Scores, record
+from randommask.report.ablations.measures import Scores, origins, record
 
 MEASURES = ("hours", "core_hours", "gpu_hours")
 Hours = tuple[float | None, float | None, float | None]
@@ -32,14 +32,17 @@ def hours_records(
                 benchmarks / "pretrain" / f"{job}.tsv",
                 share,
             )
-            for job, share in row.pretraining.jobs.items()
+            for origin in origins(row)
+            for job, share in origin.jobs.items()
         ]
     if own:
-        cell = benchmarks / "finetune" / row.encoder / row.tokenization
         spent["fine-tuning"] = [
-            _finetuning(run.path, cell / dataset / f"seed{seed}.tsv")
-            for dataset, found in own.items()
-            for seed, run in found.items()
+            _finetuning(
+                run.path,
+                benchmarks / f"{run.path.parent.relative_to(results)}.tsv",
+            )
+            for found in own.values()
+            for run in found.values()
         ]
     return [
         record(row, measure, of, [] if None in values else [sum(values)])

@@ -4,10 +4,11 @@ A record says one thing of one row: `measure` is
 
 - `score`: test MCC (of numbers: Pearson) in per cent, `of` a data set, a task or
   `mean`, the mean over the data sets; `low` and `high` are the 95 % interval over
-  seeds of fine-tuning;
+  seeds of fine-tuning, or over those of pretraining where there are several;
 - `difference`: the score less the reference's, with Tukey's interval (`margin`);
 - `gain`: the score less that of random weights, with its interval over seeds and test
   rows (`measures.gains`), where the group has such a row;
+- `reached`: steps until the loss that the reference ends with (`reached_records`);
 - `masked`: tokens masked in pretraining, per cent, the mean over all its steps;
 - `loss`: validation loss with all spans of `of` tokens, nats a masked token;
 - `purity`, `silhouette`: order of the embeddings, where it is measured;
@@ -21,14 +22,14 @@ A record says one thing of one row: `measure` is
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from randommask.errors import InputError
 from randommask.experiment.datasets import Dataset
-from randommask.experiment.hparams import ComparedRow
+from randommask.experiment.hparams import ComparedRow, Origin
 from randommask.measures import gains, margins, runs
 from randommask.measures.margins import LEVEL
 from randommask.measures.records import Record, read_csv, tasks_of
@@ -36,7 +37,21 @@ from randommask.measures.records import Record, read_csv, tasks_of
 MEAN = "mean"
 SCORED = ("score", "difference", "gain")
 KEYS = ("row", "encoder", "tokenization", "series", "at")
-Scores = dict[str, dict[int, runs.Run]]
+
+
+class Trial(NamedTuple):
+    """Which run it is, where encoders were pretrained with several seeds."""
+
+    pretraining: int
+    """seed of it"""
+    seed: int
+    """of the fine-tuning"""
+
+    def __str__(self) -> str:
+        return f"{self.seed} of pretraining {self.pretraining}"
+
+
+Scores = dict[str, dict[int | Trial, runs.Run]]
 """A row's runs by data set and seed; their scores are per cent."""
 
 
@@ -49,17 +64,35 @@ def read_scores(
 ) -> Scores:
     """The scores of a row's runs under `<results>/finetune`, those that can be read.
 
+    Of a row with repeats they are of trials, all its pretrainings' together.
+
     What is wrong with the others is added to `problems`. Raises `InputError` where the
     runs of a cell were made in different ways.
     """
-    cell = (finetuned, row.encoder, row.tokenization)
-    return {
-        dataset.dataset: runs.read_seeds(*cell, dataset.dataset, seeds, problems)
-        for dataset in datasets
-    }
+    found: Scores = {}
+    for name in (dataset.dataset for dataset in datasets):
+        found[name] = {}
+        for one in (row, *row.repeats):
+            cell = (finetuned, one.encoder, row.tokenization, name)
+            made = runs.read_seeds(*cell, seeds, problems)
+            found[name] |= (
+                {Trial(one.seed, seed): run for seed, run in made.items()}
+                if row.repeats
+                else made
+            )
+    return found
 
 
-def common(scores: Sequence[Scores], seeds: Sequence[int]) -> list[Scores | None]:
+def trials(row: ComparedRow, seeds: Sequence[int]) -> Sequence[int | Trial]:
+    """The seeds, or of a row with repeats all pairs of them."""
+    if not row.repeats:
+        return seeds
+    return [Trial(one.seed, seed) for one in (row, *row.repeats) for seed in seeds]
+
+
+def common(
+    scores: Sequence[Scores], seeds: Sequence[int | Trial]
+) -> list[Scores | None]:
     """The runs that are compared: those of data sets and seeds that all rows have.
 
     A row with less than half of its runs is None, so that it costs the others nothing.
@@ -93,11 +126,17 @@ def common(scores: Sequence[Scores], seeds: Sequence[int]) -> list[Scores | None
 
 
 def by_seed(scores: Scores, names: Sequence[str]) -> list[float]:
-    """For each seed the mean over some data sets."""
-    seeds = scores[names[0]]
-    return [
-        statistics.fmean(scores[name][seed].score for name in names) for seed in seeds
-    ]
+    """For each seed the mean over some data sets.
+
+    Of trials for each seed of pretraining, the mean over those of fine-tuning: means of
+    pretrainings differ by both, so what is said of their spread holds for both.
+    """
+    found: dict[int, list[float]] = {}
+    for trial in scores[names[0]]:
+        seed = trial.pretraining if isinstance(trial, Trial) else trial
+        mean = statistics.fmean(scores[name][trial].score for name in names)
+        found.setdefault(seed, []).append(mean)
+    return [statistics.fmean(own) for own in found.values()]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -230,27 +269,30 @@ def record(
 def pretraining_records(results: Path, row: ComparedRow, partial: bool) -> list[Record]:
     """What the row's encoder learnt, from `<results>`; nothing where not pretrained.
 
-    If `partial`, a file that is not there leaves its numbers out.
+    Losses and what was masked are means over the row's repeats, and embeddings and
+    attention the first one's. If `partial`, a file that is not there leaves its numbers
+    out.
     """
-    pretraining, found = row.pretraining, []
-    if pretraining is None:
+    if row.pretraining is None:
         return []
-    step, kept = pretraining.step, results / "pretrain" / pretraining.kept
 
     def lines_of(path: Path, *numbers: str) -> list[Record]:
         return [] if partial and not path.exists() else read_csv(path, (), numbers)
 
-    for line in lines_of(
-        kept / "spans.csv", "step", "span", "validation_loss", "bound"
-    ):
-        if line["step"] == step:
-            span = int(line["span"])
-            found += [
-                record(row, "loss", span, [line["validation_loss"]]),
-                record(row, "bound", span, [line["bound"]]),
-            ]
-    history = lines_of(kept / "history.csv", "step", "masked_share")
-    found.append(record(row, "masked", "", _masked(history, step)))
+    numbers: dict[tuple[str, Any], list[float]] = {}
+    masked = []
+    for origin in origins(row):
+        step, kept = origin.step, results / "pretrain" / origin.kept
+        columns = ("step", "span", "validation_loss", "bound")
+        for line in lines_of(kept / "spans.csv", *columns):
+            if line["step"] == step:
+                of = int(line["span"])
+                loss = numbers.setdefault(("loss", of), [])
+                loss.append(line["validation_loss"])
+                numbers.setdefault(("bound", of), []).append(line["bound"])
+        masked += _masked(lines_of(kept / "history.csv", "step", "masked_share"), step)
+    found = [record(row, *key, values) for key, values in numbers.items()]
+    found.append(record(row, "masked", "", masked))
     if row.has_order:
         path = results / "figures" / "purity" / f"{row.encoder}.csv"
         for line in lines_of(path, "purity", "silhouette")[-1:]:
@@ -261,6 +303,51 @@ def pretraining_records(results: Path, row: ComparedRow, partial: bool) -> list[
         values = [layer[key] for layer in layers]
         found.append(record(row, key, "", [statistics.fmean(values)] if values else []))
     return found
+
+
+def origins(row: ComparedRow) -> list[Origin]:
+    """The pretrainings behind a row: one, or as many as it was repeated."""
+    return [one.pretraining for one in (row, *row.repeats) if one.pretraining]
+
+
+def reached_records(
+    results: Path, rows: Sequence[ComparedRow], partial: bool
+) -> list[Record]:
+    """After how many steps each row had the loss that the reference ends with.
+
+    The loss is that of validation with all spans of one length, the mean over the
+    lengths, and compares encoders of one k and tokenization. None where a pretraining
+    never had it; with repeats the mean of their steps, to the mean of theirs.
+    """
+    curves = [[_curve(results, one, partial) for one in origins(row)] for row in rows]
+    if not curves or not all(curves[0]):
+        return []
+    kind = rows[0].pretraining.tokens
+    goal = statistics.fmean(list(own.values())[-1] for own in curves[0])
+    found = []
+    for row, own in zip(rows, curves, strict=True):
+        if not own or not all(own) or row.pretraining.tokens != kind:
+            continue
+        steps = [
+            next((step for step, loss in curve.items() if loss <= goal), None)
+            for curve in own
+        ]
+        if row is rows[0]:  # a repeat may end above their mean
+            steps = [max(curve) for curve in own]
+        found.append(record(row, "reached", "", [] if None in steps else steps))
+    return found
+
+
+def _curve(results: Path, origin: Origin, partial: bool) -> Mapping[int, float]:
+    """The mean validation loss over the lengths of spans, by step."""
+    path = results / "pretrain" / origin.kept / "spans.csv"
+    if partial and not path.exists():
+        return {}
+    found: dict[int, list[float]] = {}
+    for line in read_csv(path, (), ("step", "validation_loss")):
+        if line["step"] <= origin.step:
+            found.setdefault(int(line["step"]), []).append(line["validation_loss"])
+    return {step: statistics.fmean(losses) for step, losses in sorted(found.items())}
 
 
 def _masked(history: Iterable[Record], last: int) -> list[float]:

@@ -13,6 +13,7 @@ from randommask.report.tables import gained, marks, sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 _MEASURES = {
+    "reached": ("steps to its loss", 0),
     "masked": ("masked, %", 1),
     "purity": ("purity", 3),
     "silhouette": ("silhouette", 3),
@@ -48,7 +49,7 @@ def sheet_of(
         title=f"Ablation {name}: {question}",
         notice=group.experiment.notice,
         grids=tuple(table for table in tables if table.columns),
-        remarks=(*gaps, *_remarks(records, datasets, spans)),
+        remarks=(*gaps, *_remarks(group, records, datasets, spans)),
         lead=tuple(answer),
     )
 
@@ -164,7 +165,10 @@ def _number(record: Record | None, digits: int) -> Cell:
 
 
 def _remarks(
-    records: Sequence[Record], datasets: Sequence[Dataset], spans: Sequence[int]
+    group: AblationPage,
+    records: Sequence[Record],
+    datasets: Sequence[Dataset],
+    spans: Sequence[int],
 ) -> Iterable[str]:
     """What a reader has to know of the tables."""
     scores = [record for record in records if record["measure"] == "score"]
@@ -173,6 +177,14 @@ def _remarks(
     yield f"Scores: {metric} in per cent, a task's the mean over its data sets."
     if max(record["seeds"] for record in scores) == 1:
         yield "One seed, so there is no interval over seeds."
+    elif again := len(group.rows[0].repeats):
+        yield (
+            f"With \u00b1: half of the 95 % interval over {again + 1} pretrainings of"
+            f" each encoder, a score the mean over the {len(group.seeds)} seeds of"
+            " fine-tuning: both kinds of seeds are in it. Differences have Tukey's 95 %"
+            " interval, which holds for all pairs of rows at once; other intervals are"
+            " each for itself. Embeddings and attention are of one pretraining."
+        )
     else:
         yield (
             "With \u00b1: half of the 95 % interval over the seeds of fine-tuning."
@@ -192,6 +204,12 @@ def _remarks(
             "Loss: validation loss in nats a masked token with all spans of one length,"
             " masked alike for all encoders of one k and tokenization; others do not"
             " compare."
+        )
+    if any(record["measure"] == "reached" for record in records):
+        yield (
+            f"Steps to its loss: until a row's loss, the mean over these lengths, was"
+            f" that which {group.rows[0].label} ends with, as far as it was validated;"
+            " empty where it never was."
         )
     if any(record["measure"] == "purity" for record in records):
         yield (

@@ -115,8 +115,8 @@ def _caption(
         " per cent; large: mean over the data sets"
     )
     if mean["seeds"] > 1:
-        text += (
-            f", bar: Tukey's 95 % interval over {mean['seeds']} seeds of fine-tuning"
+        text += f", bar: Tukey's 95 % interval over {mean['seeds']} seeds of " + (
+            "pretraining" if rows[0].repeats else "fine-tuning"
         )
     if len(datasets) > 1:
         text += "; small: single data sets"
