@@ -160,11 +160,22 @@ def test_rules_without_cost_stand_together(clone):
 # --- Snakemake's own plan -----------------------------------------------------------
 
 
-def test_the_paper_on_a_cluster(clone, capsys):
-    plan.main(["--profile", "slurm", "--gpus", "64"])
-    rows = {
-        line[:20].strip(): line.split() for line in capsys.readouterr().out.split("\n")
-    }
+def test_the_paper_on_a_cluster_costs_what_the_readme_says(clone, capsys):
+    plan.main(["--profile", "slurm"])
+    printed = capsys.readouterr().out
+    rows = {line[:20].strip(): line.split() for line in printed.split("\n")}
+    readme = (ROOT / "README.md").read_text()
+    table = re.findall(r"^\| (\w+) \| ([\d,]+) \| ([\d,.]+) \| (.+) \|$", readme, re.M)
+    assert [name for name, *_ in table] == ["finetune", "pretrain", "all"]
+    for name, jobs, hours, disk in table:
+        assert (rows[name][1], *rows[name][-3:]) == (jobs, hours, *disk.split())
+    [least] = re.findall(r"at least (\d+) hours on 8 GPUs, ([\d,]+) kWh, and", readme)
+    hours = float(re.search(r"on 8 GPUs: at least ([\d,.]+) h", printed)[1])
+    energy = float(re.search(r"energy: ([\d,.]+) kWh", printed)[1].replace(",", ""))
+    assert (round(hours), round(energy)) == (
+        int(least[0]),
+        int(least[1].replace(",", "")),
+    )
     assert rows["pretrain"][1:3] == ["27", "1,890,000"]  # 4 x 480,000 less 30,000
     assert float(rows["pretrain"][5]) == pytest.approx(2.14e20, rel=0.01)
     assert rows["finetune"][1] == f"{(8 + 4) * 28 * 3:,}"
@@ -180,6 +191,36 @@ def test_finished_work_counts_as_nothing(clone, capsys):
         Path(path).touch()
     plan.main([target])
     assert capsys.readouterr().out == "nothing to be done\n"
+
+
+def test_the_demo_takes_minutes(clone, capsys):
+    """Start-up, counts of k-mers and t-SNE cost by their size, as training does."""
+    plan.main(
+        [
+            "--configfile",
+            "config/demo.yaml",
+            *["--profile", "workflow/profiles/demo", "--cores", "2"],
+        ]
+    )
+    [least] = re.findall(r"on 2 cores: at least (\d+) min", capsys.readouterr().out)
+    assert 3 <= int(least) <= 8
+
+
+def test_a_misspelt_target_is_told_the_nearest(clone):
+    for word, near in (
+        ("reprot", "report"),
+        ("results/tabels/table3.csv", "results/tables/table3.csv"),
+    ):
+        with pytest.raises(InputError) as error:
+            plan.jobs([word], None, None)
+        assert str(error.value).startswith(f"snakemake: {word}: no")
+        assert str(error.value).endswith(f"; did you mean {near}?")
+
+
+@pytest.mark.parametrize("flag", ["--gpus", "--cores"])
+def test_nothing_runs_on_no_device(flag):
+    with pytest.raises(InputError, match=f"^{flag}: 0, expected 1 or more$"):
+        plan.main([flag, "0"])
 
 
 def test_an_unknown_target_is_one_line(clone):

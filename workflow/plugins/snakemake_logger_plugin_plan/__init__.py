@@ -14,7 +14,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 
 class LogHandler(LogHandlerBase):
-    """Jobs on standard output, errors on standard error, nothing of the rest."""
+    """Jobs on standard output, what is wrong on standard error, nothing else."""
 
     writes_to_stream = True
     writes_to_file = False
@@ -40,5 +40,5 @@ class LogHandler(LogHandlerBase):
                 "command": record.shellcmd,
             }
             print(json.dumps(job))
-        elif record.levelno >= ERROR:
+        elif record.levelno >= ERROR or "did you mean" in record.getMessage():
             print(record.getMessage(), file=sys.stderr)

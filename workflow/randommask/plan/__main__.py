@@ -46,10 +46,11 @@ from randommask.plan.work import (
 
 WATTS = 400.0  # of an A100 of the paper's kind (SXM), NVIDIA's data sheet
 START_SECONDS = 5.0  # of a trivial job in an allocation of its own, measured
-# Of the other rules, on one core; t-SNE of 4,096 embeddings takes 13 s a milestone.
-RULE_SECONDS = {"tokenize": 120.0, "embed": 120.0, "attend": 30.0, "kmer_linear": 40.0}
-RULE_SECONDS |= {"leaks": 20.0, "no_model": 20.0, "probe": 60.0}
-OTHER_SECONDS = 5.0
+FORKED_SECONDS = 1.0  # of one with `forking`, in the demo
+# Of the other rules, on one core: a base, a k-mer embedding of a checkpoint (t-SNE), or
+# a row of a dataset each takes so long.
+BASE_SECONDS, EMBEDDING_SECONDS = 4e-8, 0.003
+ROW_SECONDS = {"leaks": 4e-4, "no_model": 4e-4, "kmer_linear": 9e-4, "probe": 1.3e-3}
 DOWNLOAD_RATE = 1e7  # bytes/s
 
 
@@ -70,6 +71,7 @@ class Estimator:
 
     def __init__(self, experiment: Experiment, rate: float | None) -> None:
         self.experiment, self.rate = experiment, rate
+        self.start = FORKED_SECONDS if experiment.forking else START_SECONDS
         results = Path(experiment.pathvars.results)
         self.measured = {
             "pretraining": speeds.pretraining(experiment, results),
@@ -94,20 +96,27 @@ class Estimator:
             rows = self.rows(dataset)
             family = encoders.family(self.experiment, job.hparams.encoder)
             each = finetuning(job.hparams, dataset, rows, sizes, k, family)
-            work = sum(
-                [each] * job.runs, Work()
-            )  # turns save no time that was measured
-            disk = (
-                20 * rows["test"] * job.runs
-            )  # row, label, two or three probabilities
+            # turns save no time that was measured
+            work = sum([each] * job.runs, Work())
+            # row, label, two or three probabilities
+            disk = 20 * rows["test"] * job.runs
             if job.rule == "model":
                 disk = WEIGHT_BYTES * cost.parameters(sizes, vocabulary)
             return Estimate(work, self.training_seconds("fine-tuning", job, work), disk)
         disk = self.disk(job)
-        seconds = RULE_SECONDS.get(job.rule, OTHER_SECONDS)
-        if job.rule.startswith("download"):
-            seconds += disk / DOWNLOAD_RATE
-        return Estimate(Work(), seconds, disk)
+        return Estimate(Work(), self.start + self.other_seconds(job, disk), disk)
+
+    def other_seconds(self, job: Job, disk: int) -> float:
+        """Seconds of a job that trains nothing, beyond its start."""
+        if job.rule == "tokenize":
+            return BASE_SECONDS * genome_bases(self.experiment, job.wildcards["genome"])
+        if job.rule == "embed":
+            k = encoders.keys(self.experiment, job.wildcards["encoder"]).k
+            return EMBEDDING_SECONDS * 4**k * len(job.inputs)
+        if job.rule in ROW_SECONDS:
+            rows = self.rows(self.datasets[job.wildcards["dataset"]])
+            return ROW_SECONDS[job.rule] * sum(rows.values())
+        return disk / DOWNLOAD_RATE if job.rule.startswith("download") else 0.0
 
     def training_seconds(self, kind: str, job: Job, work: Work) -> float:
         """Seconds of a job that trains, on what it asks for."""
@@ -124,7 +133,7 @@ class Estimator:
             devices = job.cores
         device = "GPU" if on_gpu else "process"
         self.used[f"{rate / 1e12:.3g} TFLOP/s a {device} ({source})"] += work.flops
-        return START_SECONDS + work.flops / (rate * devices)
+        return self.start + work.flops / (rate * devices)
 
     def encoder(self, name: str) -> tuple[cost.Sizes, int, int]:
         """Sizes, vocabulary and k of an encoder, ours, released or a control."""
@@ -223,10 +232,11 @@ def report(
                 amount(on_disk(estimate for _, estimate in part)[0], "B"),
             )
         )
-    wall = schedule.bound(timed(planned, estimates), gpus, cores) / 3600
+    wall = schedule.bound(timed(planned, estimates), gpus, cores)
+    least = f"{wall / 3600:,.1f} h" if wall >= 3600 else f"{max(wall / 60, 1):.0f} min"
     _, running = on_disk(estimates)
     devices = f"{gpus} GPUs" if gpus else f"{cores:g} cores"
-    lines += ["", f"wall time on {devices}: at least {wall:,.1f} h"]
+    lines += ["", f"wall time on {devices}: at least {least}"]
     if hours:
         energy = f"{hours * watts / 1000:,.1f} kWh at {watts:g} W a GPU"
         lines.append(f"energy: {energy}, without cooling and hosts")
@@ -256,8 +266,9 @@ def main(argv: list[str] | None = None) -> None:
     speed.add_argument("--tokens-per-second", type=float, help="of one GPU")
     parser.add_argument("--watts", type=float, default=WATTS, help="of one GPU")
     flags = parser.parse_args(argv)
-    if flags.gpus is not None and flags.gpus < 1:
-        raise InputError(f"--gpus: {flags.gpus}, expected 1 or more")
+    for name in ("gpus", "cores"):
+        if (number := getattr(flags, name)) is not None and number < 1:
+            raise InputError(f"--{name}: {number}, expected 1 or more")
     planned = jobs(flags.targets, flags.configfile, flags.profile)
     if not planned:
         print("nothing to be done")

@@ -60,8 +60,9 @@ def entries(
         said = [line.strip() for line in done.stderr.splitlines()]
         skipped = ("Using ", "File ", "RuntimeWarning", "/")
         said = [line for line in said if line and not line.startswith(skipped)]
+        near = [line for line in said if "did you mean" in line]
         usage = [line.partition(": error: ")[2] for line in said]
-        said = list(filter(None, usage)) or said
+        said = near or list(filter(None, usage)) or said
         raise InputError(f"snakemake: {' '.join(said[:3]) or 'no dry run'}")
     lines = done.stdout.splitlines()
     return [json.loads(line) for line in lines if line.startswith('{"rule"')]
