@@ -43,6 +43,7 @@ from randommask.data.records import CHUNK, INCOMPLETE, Window
 from randommask.encoders import families, pooling
 from randommask.errors import InputError, run
 from randommask.finetuning import tuning
+from randommask.training import memory
 from randommask.training.precision import autocast
 
 TOKENS = "tokens"
@@ -263,6 +264,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--window", type=int, help="bases; what fits without it")
     parser.add_argument("--precision", choices=("fp32", "bf16", "auto"), default="fp32")
     flags = parser.parse_args(argv)
+    memory.keep_freed()
     if Path(flags.output).suffix not in WRITERS:
         kinds = " or ".join(WRITERS)
         raise InputError(f"{flags.output}: expected a name that ends in {kinds}")

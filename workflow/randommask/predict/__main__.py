@@ -37,6 +37,7 @@ from randommask.errors import InputError, run
 from randommask.predict import lines, variants
 from randommask.predict.model import FineTuned
 from randommask.predict.reference import Reference, Regions
+from randommask.training import memory
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -111,6 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     for path in (flags.output, flags.picture):
         files.check_file(path)
     check(flags)
+    memory.keep_freed()
     missed = predict(
         flags.model,
         flags.output,
