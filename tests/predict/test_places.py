@@ -11,8 +11,9 @@ import torch
 from made import ROOT, models
 from made.dataset import BASES, planted
 
+from randommask import predict
 from randommask.errors import InputError
-from randommask.predict import __main__ as predict
+from randommask.predict.__main__ import main
 from randommask.predict.model import FineTuned
 from randommask.predict.mutate import substitutions
 from randommask.predict.reference import Reference
@@ -333,7 +334,7 @@ def test_what_cannot_be_mutated_is_one_line(model, tmp_path, text, line):
 )
 def test_flags_that_do_not_go_together(flags, line):
     with pytest.raises(InputError, match=line):
-        predict.main(["--model", "m", "--output", "o", *flags.split()])
+        main(["--model", "m", "--output", "o", *flags.split()])
 
 
 # --- The page -------------------------------------------------------------------------
@@ -356,7 +357,7 @@ def test_the_page_runs_as_written(binary, genome, tmp_path, monkeypatch):
     for line in lines:
         words = shlex.split(line)
         assert words[:3] == ["python", "-m", "randommask.predict"]
-        predict.main(words[3:])
+        main(words[3:])
         found = rows(words[words.index("--output") + 1])
         assert {row.get("status", "ok") for row in found} == {"ok"}
         for column in found[0].keys() - {"p0", "p1"}:
