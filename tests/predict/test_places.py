@@ -13,6 +13,7 @@ from made.dataset import BASES, planted
 
 from randommask import predict
 from randommask.errors import InputError
+from randommask.predict import mutate
 from randommask.predict.__main__ import main
 from randommask.predict.model import FineTuned
 from randommask.predict.mutate import substitutions
@@ -304,6 +305,15 @@ def test_the_table_of_many_outputs_names_each(model, tmp_path):
     assert len(lines) == 21
     _, found = substitutions(FineTuned(model), "ACGTACG")
     assert np.nansum(found, axis=2)[~np.isnan(found[..., 0])] == pytest.approx(1)
+
+
+def test_a_picture_beyond_what_can_be_drawn_is_one_line(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(mutate, "TALLEST", 4)
+    (tmp_path / "in.fa").write_text(">a\nACGT\n")
+    told = {"fasta": tmp_path / "in.fa", "mutates": True}
+    with pytest.raises(InputError, match=r"5 inches tall for 3 scores, expected at mo"):
+        predict.predict(model, tmp_path / "o", picture=tmp_path / "o.png", **told)
+    assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.parametrize(
