@@ -20,13 +20,14 @@ from made.dataset import HPARAMS, made, tiny_encoder
 from made.fetching import BODY, entry
 from made.genome import make_corpus
 
-from randommask import errors, predict
+from randommask import errors
 from randommask.data import download, leaks, shards
 from randommask.encoders import folder, untrained
 from randommask.experiment.hparams import Initial
 from randommask.finetuning import __main__ as finetuning
 from randommask.finetuning import no_model, outputs
 from randommask.measures import attention
+from randommask.predict import __main__ as predicting
 from randommask.report.figures import style
 
 GENOME = ">a\n" + "ACGTTGCA" * 2000 + "\n"
@@ -107,7 +108,7 @@ def commands(root, out, server):
         "initialise": lambda: untrained.write(out / "e", Initial(**INITIAL)),
         "copy an encoder": lambda: copied(root / "encoder", out / "e"),
         "predict": run(
-            predict.main, "--model", root / "model", "--fasta", root / "few.fa",
+            predicting.main, "--model", root / "model", "--fasta", root / "few.fa",
             "--output", out / "p.tsv",
         ),
         "a fine-tuned model": run(finetuning.main, *tuning, "--model", out / "m"),

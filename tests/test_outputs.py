@@ -12,11 +12,10 @@ from made import ROOT
 from made.dataset import HPARAMS
 from made.genome import segment
 
-from randommask import files
+from randommask import files, predict
 from randommask.data import leaks, shards
 from randommask.errors import InputError
 from randommask.experiment.flags import flag
-from randommask.predict import __main__ as predict
 
 FILE, FOLDER = "a file", "a folder"
 PAGE = {"csv": FILE, "md": FILE, "tex": FILE}

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 import randommask
 from randommask.finetuning.__main__ import finetune
-from randommask.predict.__main__ import predict
+from randommask.predict import predict
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NEEDED, DEVELOPMENT = (

@@ -91,6 +91,10 @@ def test_what_cannot_be_is_one_line(config, tmp_path):
     back = {"curriculum": "dnabert", "from": {"encoder": "fly"}}
     refused(config, {"encoder": "a"}, "fly from a from fly, a circle", a=back)
     refused(config, {"encoder": "a"}, "a: k 5, but pretraining is to", a=other)
+    taken = {"milestone": {"encoder": "nobody", "step": 4}}
+    refused(config, {"encoder": "a"}, "a.milestone.encoder: no encoder 'nob", a=taken)
+    lost = {"curriculum": "dnabert", "from": {"encoder": "nobody", "step": 4}}
+    refused(config, {"encoder": "a", "step": 8}, "no encoder 'nobody'", a=lost)
     refused(config, {"folder": ""}, r"fly\.from\.folder: found \"\", expected text")
     refused(config, {"encoders": "a"}, "unknown key 'encoders'; did you mean 'encoder'")
 

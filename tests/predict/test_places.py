@@ -11,8 +11,10 @@ import torch
 from made import ROOT, models
 from made.dataset import BASES, planted
 
+from randommask import predict
 from randommask.errors import InputError
-from randommask.predict import __main__ as predict
+from randommask.predict import mutate
+from randommask.predict.__main__ import main
 from randommask.predict.model import FineTuned
 from randommask.predict.mutate import substitutions
 from randommask.predict.reference import Reference
@@ -305,6 +307,15 @@ def test_the_table_of_many_outputs_names_each(model, tmp_path):
     assert np.nansum(found, axis=2)[~np.isnan(found[..., 0])] == pytest.approx(1)
 
 
+def test_a_picture_beyond_what_can_be_drawn_is_one_line(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(mutate, "TALLEST", 4)
+    (tmp_path / "in.fa").write_text(">a\nACGT\n")
+    told = {"fasta": tmp_path / "in.fa", "mutates": True}
+    with pytest.raises(InputError, match=r"5 inches tall for 3 scores, expected at mo"):
+        predict.predict(model, tmp_path / "o", picture=tmp_path / "o.png", **told)
+    assert not (tmp_path / "o").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -333,7 +344,7 @@ def test_what_cannot_be_mutated_is_one_line(model, tmp_path, text, line):
 )
 def test_flags_that_do_not_go_together(flags, line):
     with pytest.raises(InputError, match=line):
-        predict.main(["--model", "m", "--output", "o", *flags.split()])
+        main(["--model", "m", "--output", "o", *flags.split()])
 
 
 # --- The page -------------------------------------------------------------------------
@@ -356,7 +367,7 @@ def test_the_page_runs_as_written(binary, genome, tmp_path, monkeypatch):
     for line in lines:
         words = shlex.split(line)
         assert words[:3] == ["python", "-m", "randommask.predict"]
-        predict.main(words[3:])
+        main(words[3:])
         found = rows(words[words.index("--output") + 1])
         assert {row.get("status", "ok") for row in found} == {"ok"}
         for column in found[0].keys() - {"p0", "p1"}:

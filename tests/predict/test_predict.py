@@ -22,14 +22,13 @@ from made.models import tuned
 from safetensors.numpy import load_file, save_file
 
 import randommask
-from randommask import genome
+from randommask import genome, predict
 from randommask.data import records
 from randommask.encoders.families import hyena
 from randommask.encoders.hyena import Hyena, HyenaConfig
 from randommask.errors import InputError
 from randommask.finetuning import heads, purpose
 from randommask.finetuning.__main__ import finetune
-from randommask.predict import __main__ as predict
 from randommask.predict import lines
 from randommask.predict import model as loaded
 
@@ -96,7 +95,7 @@ def read(path):
     with open(path, newline="") as file:
         header, *rows = csv.reader(file, delimiter="\t")
     assert header[0] == "record" and {row[-1] for row in rows} == {"ok"}
-    values = np.array([[float(cell) for cell in row[7:-1]] for row in rows])
+    values = np.array([[float(cell) for cell in row[4:-4]] for row in rows])
     return header, [(row[1], int(row[2]), int(row[3])) for row in rows], values
 
 
@@ -127,7 +126,7 @@ def test_fasta_and_csv_give_the_runs_predictions(
     predict.predict(model, tmp_path / "csv.tsv", table=table)
     for name, prefix in (("fasta.tsv", "s"), ("csv.tsv", "")):
         header, windows, values = read(tmp_path / name)
-        assert header == ["record", "id", "start", "end", *QUALITY, *names, "status"]
+        assert header == ["record", "id", "start", "end", *names, *QUALITY, "status"]
         assert windows == [
             (f"{prefix}{row}", 0, len(sequence))
             for row, sequence in enumerate(sequences)
@@ -147,7 +146,7 @@ def test_values_are_in_the_targets_units(tmp_path):
     table.write_text("sequence,id\n" + rows)
     predict.predict(model, tmp_path / "out.tsv", table=table)
     header, windows, values = read(tmp_path / "out.tsv")
-    assert header[7:-1] == names == ["y_dev", "y_hk"]
+    assert header[4:-4] == names == ["y_dev", "y_hk"]
     assert [window[0] for window in windows] == list("abc" * 8)
     assert np.allclose(values, expected, rtol=1e-5, atol=1e-5) and values[0, 0] > 50
 
@@ -296,7 +295,7 @@ def test_one_bad_record_does_not_lose_the_others(
     assert code == 1  # record
     lines = (tmp_path / "out.tsv").read_text().splitlines()
     header, first, second, third = (line.split("\t") for line in lines)
-    assert header == ["record", "id", "start", "end", *QUALITY, *names, "status"]
+    assert header == ["record", "id", "start", "end", *names, *QUALITY, "status"]
     assert (first[:4], first[-1]) == (["1", "a", "0", "10"], "ok")
     assert second == ["2", "b", "", "", *[""] * (3 + len(names)), status]
     assert (third[:4], third[-1]) == (["3", "c", "0", "10"], "ok")
@@ -305,7 +304,7 @@ def test_one_bad_record_does_not_lose_the_others(
     (tmp_path / "one").write_text(">a\n" + GOOD[::-1])
     predict.predict(model, tmp_path / "one.tsv", fasta=tmp_path / "one")
     alone = (tmp_path / "one.tsv").read_text().splitlines()[1].split("\t")
-    assert np.allclose(list(map(float, third[7:-1])), list(map(float, alone[7:-1])))
+    assert np.allclose(list(map(float, third[4:-4])), list(map(float, alone[4:-4])))
 
 
 def test_ragged_rows_have_a_status_too(classifier, tmp_path):
@@ -391,8 +390,9 @@ def test_a_model_whose_output_is_no_number_says_so(classifier, tmp_path):
     row = (tmp_path / "out.tsv").read_text().splitlines()[1]
     assert row == "\t".join(
         [
-            *("1", "a", "0", "10", "1", "0", "0"),
+            *("1", "a", "0", "10"),
             *[""] * len(names),
+            *("1", "0", "0"),
             "the model's output is not finite",
         ]
     )

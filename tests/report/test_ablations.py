@@ -569,7 +569,9 @@ def test_scores_are_means_over_pretrainings_and_intervals_have_both_levels(tmp_p
         in (text)
     )
     assert "3 seeds of pretraining and 2 of fine-tuning" in text
-    assert "over 3 pretrainings of each encoder, a score the mean over the 2" in text
+    assert (
+        "over 3 pretrainings of each encoder, a score the mean over its 2 fine" in text
+    )
     # all six runs a data set, and all three pretrainings
     assert value(tmp_path, "own", "hours", "fine-tuning") == pytest.approx(0.18)
     assert value(tmp_path, "own", "hours", "pretraining") == 3.0
@@ -633,14 +635,14 @@ def test_steps_to_the_loss_that_the_reference_ends_with(tmp_path):
     run(tmp_path, rows, seeds=(1,))
     text = (tmp_path / "out.md").read_text()
     found = [lines(tmp_path)[label, "reached", ""]["value"] for label in LABELS]
-    assert found == ["20.0", "10.0", ""] and "steps to its loss" in text
+    assert found == ["20.0", "10.0", ""] and "steps to the first's loss" in text
     assert "had the loss" not in text
     rows[1]["pretraining"]["optimizer"] = rows[2]["pretraining"]["optimizer"] = "muon"
     run(tmp_path, rows, seeds=(1,))
     text = (tmp_path / "out.md").read_text()
     said = 'had the loss that "spans of 6" ends with'
     assert f'"spans of 14" {said} after 10 of 20 steps.' in text
-    assert f'"growing" {said} never.' in text
+    assert '"growing" never had the loss that "spans of 6" ends with.' in text
 
 
 # --- Hours ----------------------------------------------------------------------------

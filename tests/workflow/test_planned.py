@@ -95,6 +95,15 @@ def test_one_ablation_plans_its_encoders_only(clone):
     assert jobs["attend"] == jobs["purity"] == 9 and "embed" not in jobs
 
 
+def test_rivals_are_pretrained_with_every_seed_and_k_mers_are_ranked_once(clone):
+    target = "results/demo/ablations/rivals.csv"
+    jobs = planned(target, "--configfile", "config/demo.yaml", folder=clone)
+    assert jobs["rank_kmers"] == 1
+    assert jobs["pretrain"] == 3 * (5 * 2 + 1 + 1)  # two branch after the first half
+    assert jobs["encoder"] == 7 * 3 and jobs["finetune"] == 7 * 3 * 3
+    assert jobs["attend"] == jobs["purity"] == 7  # of one pretraining each
+
+
 def test_a_release_plans_what_stands_in_it(clone):
     jobs = planned("results/release/randommask-100k", folder=clone)
     assert jobs["release"] == 1 and jobs["pretrain"] == 3
@@ -247,8 +256,8 @@ def test_encoders_that_share_a_beginning_train_it_once(clone):
     for entry in apart["encoders"].values():
         entry.pop("from", None)
     path.write_text(yaml.safe_dump(apart))
-    assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 18
-    assert jobs["ablation"] == 8
+    assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 22
+    assert jobs["ablation"] == 10
 
 
 def test_the_ablation_of_the_docs(clone):

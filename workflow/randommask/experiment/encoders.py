@@ -186,7 +186,9 @@ def origin(experiment: Experiment, encoder: str) -> FromEncoder | FromFolder | N
     """Whose weights an encoder of ours began with, before any branch; None: random."""
     entry = keys(experiment, encoder)
     while entry.branch:
-        entry = experiment.encoders[entry.branch.encoder]
+        entry = experiment.encoders.get(entry.branch.encoder)
+        if not isinstance(entry, Ours):
+            return None  # a branch of nothing, which `check` will say
     return entry.origin
 
 

@@ -25,6 +25,7 @@ from randommask.experiment.sections import (
     Ours,
     Probe,
     Released,
+    Untrained,
     WithoutEncoder,
 )
 from randommask.files import read_json
@@ -77,7 +78,10 @@ def check(experiment: Experiment, encoder: str) -> None:
         raise InputError(f"{where}: {source} has no weights to go on from")
     if (kind := family(experiment, source)) != "bert":
         raise InputError(f"{where}: {source} is of family {kind}, expected bert")
-    if not isinstance(experiment.encoders[source], Released):
+    entry = experiment.encoders[source]
+    if isinstance(entry, Milestone):
+        entry = experiment.encoders.get(entry.milestone.encoder)
+    if isinstance(entry, Ours | Untrained):  # else none, which `check` says later
         found = shape(initial(experiment, source))
         check_shape(f"{where}: {source}", found, shape(initial(experiment, encoder)))
 

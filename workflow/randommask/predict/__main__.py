@@ -11,12 +11,12 @@ files are read, `docs/own-sequences.md` what is written. The model's folder is w
 `snakemake results/models/<encoder>/<tokenization>/<dataset>` makes.
 
 The output is tab-separated, in the order of the input: `record` (its number, from 1),
-`id`, `start`, `end` (bases from 0, the end not included), how well it could be read
-(`windows` of the record, the share of `unknown` bases, those at the end that are
-`unread`), then `p0`, `p1`, ... the probabilities of the classes, or `y_<target>` in the
-target's own unit, and `status`, which is `ok`, or why there is no prediction: the
-numbers are then left out. A record that cannot be predicted does not lose the others;
-there being some is said on stderr, and the exit status is 3.
+`id`, `start`, `end` (bases from 0, the end not included), then `p0`, `p1`, ... the
+probabilities of the classes, `p_<label>` of labels, or `y_<target>` in the target's own
+unit; how well it could be read (`windows` of the record, the share of `unknown` bases,
+those at the end that are `unread`), and `status`, which is `ok`, or why there is no
+prediction: the numbers are then left out. A record that cannot be predicted does not
+lose the others; there being some is said on stderr, and the exit status is 3.
 
 A model is shown what it was trained on: a sequence longer than the longest
 training sequence is cut into windows of that length, each starting half a window after
@@ -28,52 +28,15 @@ Memory is bounded by the longest record, a byte a base, and by the names.
 
 import argparse
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 from randommask import files
-from randommask.data.records import INCOMPLETE, Source
+from randommask.data.records import INCOMPLETE
 from randommask.errors import InputError, run
-from randommask.predict import lines, variants
-from randommask.predict.model import FineTuned
-from randommask.predict.reference import Reference, Regions
+from randommask.predict import predict
 from randommask.training import memory
 
 PICTURES = (".png", ".svg", ".pdf")
-
-
-def predict(
-    folder: str | Path,
-    output: str | Path,
-    *,
-    fasta: str | Path | None = None,
-    table: str | Path | None = None,
-    bed: str | Path | None = None,
-    vcf: str | Path | None = None,
-    genome: str | Path | None = None,
-    mutates: bool = False,
-    picture: str | Path | None = None,
-) -> int:
-    """Write what the model in `folder` says of the one source that is given.
-
-    Returns how many records have no prediction, or not of all their windows. Raises
-    `InputError` for a model or a file that is not as it should be as a whole.
-    """
-    read = (fasta, table, bed, vcf, genome, *Path(folder).glob("*"))
-    for path in (output, picture):
-        files.check_file(path, *read)
-    model = FineTuned(folder)
-    with ExitStack() as stack:
-        reference = stack.enter_context(Reference(genome)) if genome else None
-        if vcf:
-            return variants.score(model, vcf, reference, output)
-        source = Regions(bed, reference) if bed else Source(fasta, table)
-        if not mutates:
-            return lines.predict(model, source, output)
-        from randommask.predict.mutate import mutate  # draws, which takes a second
-
-        mutate(model, source, output, picture)
-        return source.say("prediction")
 
 
 def check(flags: argparse.Namespace) -> None:

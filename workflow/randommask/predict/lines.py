@@ -39,7 +39,7 @@ def predict(model: FineTuned, source: Source, output: str | Path) -> int:
     Those that have some, but not of all their windows, count too.
     """
     columns, quality = model.purpose.columns, ["windows", "unknown", "unread"]
-    header = ["record", "id", *source.columns, "start", "end", *quality, *columns]
+    header = ["record", "id", *source.columns, "start", "end", *columns, *quality]
     windows = source.windows(model.purpose.window_bases, model.config.k)
     with table(output, [*header, "status"]) as lines:
         while chunk := list(islice(windows, CHUNK)):
@@ -53,7 +53,7 @@ def predict(model: FineTuned, source: Source, output: str | Path) -> int:
                 if not bases:
                     place, made = ["", ""], [""] * len(quality)
                 record = (window.record, window.name, *window.more, *place)
-                lines.writerow([*record, *made, *cells, problem or OK])
+                lines.writerow([*record, *cells, *made, problem or OK])
     return source.say("prediction (see status)")
 
 

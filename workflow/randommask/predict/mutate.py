@@ -8,6 +8,7 @@ cell is one substitution.
 Shapes: L bases, 4 letters, S scores.
 """
 
+from collections.abc import Sized
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ A_LINE = 100
 """Bases side by side; what is longer goes on below."""
 UNDATED = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 """Forms of the picture, and what would change the bytes of each."""
+TALLEST = 200
+"""Inches: at our resolution matplotlib draws no more than 65,536 pixels."""
 COLOUR_MAP = "RdBu_r"
 LEFT, TOP, RIGHT, LOGO, HEAT, GAP = 0.5, 0.3, 0.55, 0.55, 0.36, 0.34  # inches
 
@@ -88,6 +91,11 @@ def mutate(
 ) -> None:
     """Write a line a substitution, by position from 1, and draw them all."""
     window = one_sequence(source, model)
+    if picture is not None and (tall := height(window.bases, model.scores)) > TALLEST:
+        raise InputError(
+            f"{picture}: {tall:.0f} inches tall for {len(model.scores)} scores, "
+            f"expected at most {TALLEST}; leave --picture out"
+        )
     own_S, found_L4S = substitutions(model, window.bases)
     change_L4S = found_L4S - own_S
     header = ["score", "difference"]
@@ -112,11 +120,16 @@ def mutate(
                 figure.savefig(aside, dpi=style.DPI, metadata=undated)
 
 
+def height(bases: str, scores: Sized) -> float:
+    """Inches of a picture of a sequence and so many scores."""
+    blocks = -(-len(bases) // A_LINE)
+    return len(scores) * (TOP + blocks * (LOGO + HEAT + GAP)) + 0.15
+
+
 def draw(bases: str, change_SL4: np.ndarray, titles: list[str]) -> "style.Figure":
     """Letters and cells, a score below the other, `A_LINE` bases side by side."""
     blocks = range(0, len(bases), A_LINE)
-    each = LOGO + HEAT + GAP
-    tall = len(titles) * (TOP + len(blocks) * each) + 0.15
+    tall = height(bases, titles)
     width = style.TWO_COLUMNS - LEFT - RIGHT
     figure = style.new(style.TWO_COLUMNS, tall)
     top = 0.0
@@ -137,7 +150,7 @@ def draw(bases: str, change_SL4: np.ndarray, titles: list[str]) -> "style.Figure
             if first == 0:
                 bar = style.place(figure, LEFT + width + 0.08, top + LOGO, 0.07, HEAT)
                 figure.colorbar(shown, cax=bar, ticks=[-most, 0, most], format="%.2g")
-            top += each
+            top += LOGO + HEAT + GAP
     return figure
 
 

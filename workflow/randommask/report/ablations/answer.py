@@ -69,11 +69,12 @@ def speeds(rows: Sequence[ComparedRow], records: Sequence[Record]) -> list[str]:
         if (key := (row.label, row.tokenization)) not in reached:
             continue
         steps, all_steps = reached[key], row.pretraining.step
-        when = (
-            "never" if steps is None else f"after {steps:,.0f} of {all_steps:,} steps"
-        )
         goal = f"the loss that {name(rows, 0)} ends with"
-        said.append(f"{name(rows, position)} had {goal} {when}.")
+        if steps is None:
+            said.append(f"{name(rows, position)} never had {goal}.")
+        else:
+            when = f"after {steps:,.0f} of {all_steps:,} steps"
+            said.append(f"{name(rows, position)} had {goal} {when}.")
     return said
 
 

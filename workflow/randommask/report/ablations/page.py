@@ -13,7 +13,7 @@ from randommask.report.tables import gained, marks, sheet
 from randommask.report.tables.sheet import Cell, Column, Grid, Sheet
 
 _MEASURES = {
-    "reached": ("steps to its loss", 0),
+    "reached": ("steps to the first's loss", 0),
     "masked": ("masked, %", 1),
     "purity": ("purity", 3),
     "silhouette": ("silhouette", 3),
@@ -180,8 +180,8 @@ def _remarks(
     elif again := len(group.rows[0].repeats):
         yield (
             f"With \u00b1: half of the 95 % interval over {again + 1} pretrainings of"
-            f" each encoder, a score the mean over the {len(group.seeds)} seeds of"
-            " fine-tuning: both kinds of seeds are in it. Differences have Tukey's 95 %"
+            f" each encoder, a score the mean over its {len(group.seeds)} fine-tunings"
+            " of a data set: both kinds of seeds are in it. Differences have Tukey's 95 %"
             " interval, which holds for all pairs of rows at once; other intervals are"
             " each for itself. Embeddings and attention are of one pretraining."
         )
@@ -207,9 +207,9 @@ def _remarks(
         )
     if any(record["measure"] == "reached" for record in records):
         yield (
-            f"Steps to its loss: until a row's loss, the mean over these lengths, was"
-            f" that which {group.rows[0].label} ends with, as far as it was validated;"
-            " empty where it never was."
+            "Steps to the first's loss: until the loss of a row, the mean over these"
+            f" lengths, was that which {group.rows[0].label} ends with, as far as it"
+            " was validated; empty where it never was."
         )
     if any(record["measure"] == "purity" for record in records):
         yield (
