@@ -181,9 +181,9 @@ def _remarks(
         yield (
             f"With \u00b1: half of the 95 % interval over {again + 1} pretrainings of"
             f" each encoder, a score the mean over its {len(group.seeds)} fine-tunings"
-            " of a data set: both kinds of seeds are in it. Differences have Tukey's 95"
-            " % interval, which holds for all pairs of rows at once; other intervals are"
-            " each for itself. Embeddings and attention are of one pretraining."
+            " of a data set: both kinds of seeds are in it. Differences have Tukey's"
+            " 95 % interval, which holds for all pairs of rows at once; other intervals"
+            " are each for itself. Embeddings and attention are of one pretraining."
         )
     else:
         yield (
