@@ -420,20 +420,35 @@ def first_segment(path):
     return path.parent / "results" / "pretrain" / "dnabert" / f"step-{steps[0]}"
 
 
-def test_what_a_lab_asks_for_reaches_slurm(clone, tmp_path):
-    """A typed GPU, a partition, a constraint, mail; names that say which job it is."""
+def test_what_a_lab_asks_for_reaches_slurm(clone, tmp_path, monkeypatch):
+    """Type of GPU, partition, account, constraint, mail; names that tell jobs apart.
+
+    A SLURM without accounting takes any quality of service and forgets it, so that this
+    is looked for in what sbatch was told.
+    """
     path = write_config(tmp_path)
     asked = {"gpu": 1, "gpu_model": "fake", "mem_mb": 2000, "runtime": "10m"}
     default = {"slurm_partition": "main", "constraint": "fast"}
+    default |= {"slurm_account": "lab", "qos": "long"}
     default["slurm_extra"] = "--mail-type=FAIL --mail-user=root@localhost"
     adapt(clone, default=default, pretrain=asked)
     target = first_segment(path)
+    told = tmp_path / "told"
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        f'#!/bin/sh\necho "$@" >>{told}\nexec {shutil.which("sbatch")} "$@"\n'
+    )
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
     run(clone, path, "--profile", "slurm", target)
+    assert re.search(r"--qos[= ]'?long", told.read_text())
     jobs = [x for x in shell("scontrol", "show", "job", "-o").splitlines() if x]
     name = f"Comment=rule_pretrain_wildcards_dnabert_{target.name} "
     job = [x for x in jobs if name in x][-1]
     for words in (
         "Partition=main",
+        "Account=lab",
         "Features=fast",
         "gpu:fake:1",
         "JobName=randommask_",
