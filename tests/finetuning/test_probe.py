@@ -49,7 +49,7 @@ def embedded(encoder, data):
     for name in ("train", "dev", "test"):
         rows = pq.read_table(data / f"{name}.parquet")["sequence"].to_pylist()
         windows = [Window(n, "", 0, len(row), row) for n, row in enumerate(rows, 1)]
-        found[name] = embedder.embed(windows)[0][1]
+        found[name] = embedder.embed(windows)[1]
     scale = StandardScaler().fit(found["train"])
     return {name: scale.transform(vectors) for name, vectors in found.items()}
 
