@@ -29,6 +29,8 @@ from randommask.experiment.encoders import (
 from randommask.experiment.form import read
 from randommask.experiment.runs import benchmark, own_files, source_of
 from randommask.experiment.sections import (
+    MODERN,
+    Architecture,
     Experiment,
     Milestone,
     Ours,
@@ -58,12 +60,26 @@ def check(config: dict[str, Any]) -> Experiment:
                 f"architectures.{name}: hidden {sizes.hidden}, "
                 f"expected a multiple of heads {sizes.heads}"
             )
+        _check_kind(f"architectures.{name}", sizes)
     _check_encoders(experiment)
     rows = benchmark(experiment)
     _check_datasets(experiment, rows)
     _check_recipes(experiment)
     shown.check(experiment, rows)
     return experiment
+
+
+def _check_kind(where: str, sizes: Architecture) -> None:
+    """Positions that turn pairs of units; keys that mean something for the kind."""
+    if sizes.kind != MODERN:
+        for key in origins.NEAR:
+            if key in sizes.given():
+                raise InputError(f"{where}: {key!r} has a meaning for kind modern only")
+    elif sizes.hidden // sizes.heads % 2:
+        raise InputError(
+            f"{where}: hidden {sizes.hidden}, expected an even number of units for "
+            f"each of {sizes.heads} heads"
+        )
 
 
 def _check_datasets(experiment: Experiment, rows: Iterable[Dataset]) -> None:

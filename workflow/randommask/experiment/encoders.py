@@ -123,7 +123,9 @@ def family(experiment: Experiment, encoder: str) -> str | None:
         return entry.released.family
     if isinstance(entry, Probe):
         return family(experiment, entry.probe.encoder)
-    return None if isinstance(entry, WithoutEncoder) else "bert"
+    if isinstance(entry, WithoutEncoder):
+        return None
+    return experiment.architectures[keys(experiment, encoder).architecture].kind
 
 
 # --- What commands are told -----------------------------------------------------------

@@ -43,7 +43,7 @@ from randommask.experiment.encoders import FAMILIES
 from randommask.files import read_json
 
 # The module that reads each model_type; one's own serves that of its own name.
-MODULES = {"bert": "bert", "esm": "esm", "hyenadna": "hyena"}
+MODULES = {"bert": "bert", "modernbert": "modern", "esm": "esm", "hyenadna": "hyena"}
 MODULES |= {name: name for name in FAMILIES if name not in MODULES.values()}
 NEEDED = ("TOKENIZATIONS", "read_config", "tokenize", "load", "save", "from_released")
 # Small inputs pass tanh almost unchanged: tanh(x / 4096) * 4096 is x, to 6e-6 of it up

@@ -68,9 +68,12 @@ from randommask.experiment.sections.pages import (
 )
 from randommask.experiment.sections.pretraining import (
     ADAMW,
+    BERT,
     CHARACTER,
     GENEMASK,
     GEOMETRIC,
+    MODEL_TYPES,
+    MODERN,
     MUON,
     NON_OVERLAPPING,
     OVERLAPPING,
