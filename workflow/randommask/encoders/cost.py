@@ -6,10 +6,12 @@ left out, as peers leave them out; so are near tokens that a sequence's end lack
 `sizes` is anything with the attributes of `Sizes`; without a `kind` it is like BERT.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from randommask.experiment.sections import BERT, MODERN
+
+NEEDED = ("layers", "hidden", "feed_forward", "positions")
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,9 @@ class Sizes:
     @classmethod
     def of(cls, architecture: dict[str, Any]) -> "Sizes":
         """Those of an entry of `architectures`, or that a run tells of."""
-        names = [field.name for field in fields(cls)]
-        said = {name: architecture[name] for name in names[:4]}
-        return cls(
-            **said | {n: architecture[n] for n in names[4:] if n in architecture}
-        )
+        sizes = {name: architecture[name] for name in NEEDED}
+        more = ("kind", "local", "global_every")
+        return cls(**sizes | {n: architecture[n] for n in more if n in architecture})
 
 
 # Published configurations of the released encoders, and vocabularies. HyenaDNA's

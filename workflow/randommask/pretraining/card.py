@@ -153,10 +153,11 @@ def _heading(
     encoder: str | None, config: EncoderConfig, settings: Settings, step: int
 ) -> str:
     done = f"{step:,} of {settings.steps:,} steps"
+    what = NAMES[settings.architecture.kind]
     return f"""\
 # {encoder or "A DNA encoder"}
 
-{NAMES[settings.architecture.kind]} encoder of DNA, pretrained by masked k-mer prediction for {done}
+{what} encoder of DNA, pretrained by masked k-mer prediction for {done}
 (seed {settings.seed}) with `randommask` {randommask.__version__}, which reproduces
 "Rethinking the BERT-like Pretraining for DNA Sequences" (arXiv 2310.07644).
 
@@ -212,9 +213,10 @@ def _limits(
         "Training saw A, C, G and T alone; a k-mer with any other letter is [UNK].",
         "Nothing in it was checked for use on patients.",
     ]
-    if settings.architecture.kind == BERT:
+    is_bert = settings.architecture.kind == BERT
+    if is_bert:
         limits.insert(2, "BERT's pooler was not trained: leave `pooler_output` alone.")
-    if settings.tokens < config.positions and settings.architecture.kind == MODERN:
+    if settings.tokens < config.positions and not is_bert:
         text = f"In training no sequence had more than {settings.tokens:,} tokens."
         limits.insert(1, text)
     elif settings.tokens < config.positions:
