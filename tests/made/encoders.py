@@ -55,6 +55,33 @@ def publish_bert(folder, k=K, positions=40):
     return model
 
 
+def publish_modern(folder, k=K, positions=40):
+    """A ModernBERT of k-mers, as transformers saves it."""
+    from transformers import ModernBertConfig, ModernBertForMaskedLM
+
+    torch.manual_seed(0)
+    config = ModernBertConfig(
+        vocab_size=kmers.vocab_size(k),
+        num_hidden_layers=2,
+        hidden_size=64,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=positions,
+        local_attention=16,
+        global_attn_every_n_layers=2,
+        pad_token_id=kmers.PAD,
+        cls_token_id=kmers.CLS,
+        sep_token_id=kmers.SEP,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = ModernBertForMaskedLM(config).eval()
+    model.save_pretrained(folder)
+    words = [*kmers.SPECIALS, *kmers.names(k)]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return model
+
+
 def publish_esm(folder, k=K, positions=40, token_dropout=True):
     """As the Nucleotide Transformer is published, for `positions` tokens."""
     from transformers import EsmConfig, EsmForMaskedLM

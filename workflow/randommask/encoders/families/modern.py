@@ -16,8 +16,14 @@ from randommask import kmers
 from randommask.encoders import families, modern
 from randommask.encoders.families.bert import tokenize, vocabulary, write_tokenizer
 from randommask.encoders.modern import read_config, save
+from randommask.encoders.modern_model import GLOBAL_THETA, LOCAL_THETA
 from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
-from randommask.encoders.weights import check_weights, prefixed, read_weights
+from randommask.encoders.weights import (
+    check_values,
+    check_weights,
+    prefixed,
+    read_weights,
+)
 
 __all__ = ["read_config", "save", "tokenize", "vocabulary", "write_tokenizer"]
 
@@ -89,6 +95,7 @@ def from_released(
     weights = prefixed(weights, "model.", PARTS)
     weights = {n: w for n, w in weights.items() if not n.startswith(DROPPED)}
     sizes = modern.parse(kept, f"{source}/config.json")
+    check_values(config, _layout(sizes), source)
     if not any(name.startswith(HEAD) for name in weights):
         weights |= _silent_head(sizes)
     modern.check_extent(sizes, weights, source)
@@ -96,6 +103,17 @@ def from_released(
         expected = modern.to_modern(modern.Encoder(sizes))
     check_weights(expected, weights, source)
     return kept, weights
+
+
+def _layout(sizes: modern.EncoderConfig) -> dict[str, Any]:
+    """What newer versions of transformers say of the layers beside the sizes."""
+    kinds = {"full_attention": GLOBAL_THETA, "sliding_attention": LOCAL_THETA}
+    names = list(kinds)
+    turns = {"rope_type": "default"}
+    return {
+        "layer_types": [names[i % sizes.global_every > 0] for i in range(sizes.layers)],
+        "rope_parameters": {k: turns | {"rope_theta": v} for k, v in kinds.items()},
+    }
 
 
 def _silent_head(sizes: modern.EncoderConfig) -> dict[str, Tensor]:
