@@ -377,7 +377,7 @@ def test_a_tokenization_of_another_family_is_refused(folders, dataset):
 @pytest.mark.parametrize("tokenization", BOTH)
 @pytest.mark.parametrize("family", PUBLISH)
 def test_long_sequences_are_refused_or_cut(folders, tmp_path, family, tokenization):
-    words = 38 if family == "bert" else 39  # beside the specials of 40 positions
+    words = 39 if family == "esm" else 38  # beside the specials of 40 positions
     step = 3 if tokenization == kmers.NON_OVERLAPPING else 1
     longest = 3 + (words - 1) * step
     rows = (2, 1, 1)

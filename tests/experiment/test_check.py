@@ -46,6 +46,7 @@ def put(config, path, value):
 
 
 ROW = {"label": "a", "encoder": "k5", "tokenization": "overlapping"}
+ODD = {"kind": "modern", "hidden": 15, "heads": 3}
 ADAPTERS = {"rank": 8, "alpha": 16, "dropout": 0.05}
 LABELLED = {"label": "a", "encoder": "dnabert", "tokenization": "overlapping"}
 PAPERS = ROW | {"encoder": "phases-paper"}
@@ -82,6 +83,11 @@ BAD = [
     (("curricula", "randommask", 1, "max_span"), 5, "expected at least min_span 6"),
     (("curricula", "dnabert", 0, "until"), 10, "expected steps 480000"),
     (("architectures", "base", "heads"), 7, "hidden 768, expected a multiple"),
+    (("architectures", "base", "kind"), "moder", "did you mean 'modern'"),
+    (("architectures", "base", "local"), 64, "'local' has a meaning for kind modern"),
+    (("architectures", "mini", "global_every"), 2, "for kind modern only"),
+    (("architectures", "odd"), ODD, "hidden 15, expected an even number of units"),
+    (("architectures", "odd"), {**ODD, "local": 7}, "local: found 7, expected"),
     (("encoders", "randommask", "seed"), 7, "dnabert differs before step 30000: seed"),
     (("encoders", "randommask", "from", "step"), 31000, "expected a segment's end"),
     (("encoders", "randommask", "from", "encoder"), "nt", "another of our encoders"),
