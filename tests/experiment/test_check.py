@@ -155,7 +155,11 @@ BAD = [
     (("sources", "gue", "otherwise", 0), {"path": "a"}, "sources.gue.otherwise.0"),
     (("mirrors",), "folder", 'mirrors: found "folder", expected a list'),
     (("encoders", "nt", "released", "path"), "a", "encoders.nt.released"),
-    (("encoders", "nt", "released", "family"), "gpt", "one of bert, esm, hyena"),
+    (
+        ("encoders", "nt", "released", "family"),
+        "gpt",
+        "one of bert, esm, hf, hyena, modern",
+    ),
     # what a command would refuse in the end
     (("tables", "table2", "rows", 0), LABELLED, "rows.0: no key 'pretraining'"),
     (("tables", "table3", "rows", 1, "label"), "NT", "row 2: a second 'NT', as row 1"),

@@ -40,6 +40,7 @@ RELEASED = {
     "bert": (Sizes(12, 768, 3072, 512), 4101),
     "modern": (Sizes(22, 768, 1152, 8192, MODERN, 128, 3), 4101),
     "esm": (Sizes(24, 1280, 5120, 1002), 4105),
+    "hf": (Sizes(12, 768, 3072, 512), 4101),  # a guess: what it is, its folder says
     "hyena": (Sizes(2, 256, 1024, 1024), 12),
 }
 

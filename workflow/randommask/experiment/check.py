@@ -32,6 +32,7 @@ from randommask.experiment.sections import (
     MODERN,
     Architecture,
     Experiment,
+    LocalCopy,
     Milestone,
     Ours,
     Phase,
@@ -40,6 +41,7 @@ from randommask.experiment.sections import (
     Untrained,
     WithoutEncoder,
 )
+from randommask.files import read_json
 
 TAKEN_PLACES = {"encoders", "checksums.tsv"}
 """What else lies in `resources` beside a source of that name."""
@@ -121,6 +123,7 @@ def _check_encoders(experiment: Experiment) -> None:
         where = f"encoders.{name}"
         if isinstance(entry, Released):
             known(f"{where}.released.family", entry.released.family, FAMILIES, "family")
+            _check_code(where, entry)
         if isinstance(entry, Ours | Untrained):
             architectures = experiment.architectures
             known(
@@ -145,6 +148,16 @@ def _check_encoders(experiment: Experiment) -> None:
             raise InputError(
                 f"{where}.probe: {source} is {kind(experiment, source)}, expected an "
                 "encoder with weights"
+            )
+
+
+def _check_code(where: str, entry: Released) -> None:
+    """Refuse a copy for transformers that needs code of its own, where it lies here."""
+    if entry.released.family == "hf" and isinstance(entry.released, LocalCopy):
+        path = Path(entry.released.path)
+        if (path / "config.json").is_file():
+            origins.check_plain(
+                f"{where}.released: {path}", read_json(path / "config.json")
             )
 
 

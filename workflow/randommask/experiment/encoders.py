@@ -145,7 +145,8 @@ def initial(experiment: Experiment, encoder: str) -> Initial:
 def released(experiment: Experiment, encoder: str) -> dict[str, Any]:
     """Where a released encoder comes from; how it is read is no part of that."""
     place = experiment.encoders[encoder].released.given()
-    return {"encoder": {key: place[key] for key in place if key != "family"}}
+    told = {"encoder": {key: place[key] for key in place if key != "family"}}
+    return told | ({"plain": True} if place["family"] == "hf" else {})
 
 
 def phases(experiment: Experiment, encoder: str) -> tuple[Phase, ...]:

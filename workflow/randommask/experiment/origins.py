@@ -169,3 +169,14 @@ def _said(config: Any) -> dict[str, Any]:
     if config.get("vocab_size") in lengths:
         found["k"] = lengths[config["vocab_size"]]
     return found | {x: config[x] for x in ("k", "tokenization") if x in config}
+
+
+def check_plain(where: str, config: Any) -> None:
+    """Raise `InputError` where a config.json names code of its own: it is never run."""
+    code = config.get("auto_map") if isinstance(config, dict) else None
+    if code:
+        named = next(iter(code.values()), "") if isinstance(code, dict) else code
+        raise InputError(
+            f"{where}: config.json names code of its own (auto_map: {named}), which is "
+            "never run; expected an encoder that transformers has"
+        )

@@ -118,7 +118,8 @@ def save(
     has_class = hasattr(family, "CLASSIFIER") and MEAN not in model.pooling
     if model.pooling and not has_class:
         (pooling,) = model.pooling
-        body = {"architectures": [family.BODY], "pooling": pooling}
+        named = {"architectures": [family.BODY]} if hasattr(family, "BODY") else {}
+        body = {**named, "pooling": pooling}
         _rewrite(folder, family, body, {})
     elif has_class:
         problem = PROBLEMS.get(type, type)

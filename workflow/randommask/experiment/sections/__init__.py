@@ -77,6 +77,7 @@ from randommask.experiment.sections.pretraining import (
     MUON,
     NON_OVERLAPPING,
     OVERLAPPING,
+    OWN,
     RANKED,
     SPANS,
     TOP_PMI,

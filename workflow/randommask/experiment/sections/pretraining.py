@@ -25,8 +25,9 @@ from randommask.experiment.form import (
 )
 
 OVERLAPPING, NON_OVERLAPPING, CHARACTER = "overlapping", "non-overlapping", "character"
+OWN = "own"
 Tokens = Literal["overlapping", "non-overlapping"]
-Tokenization = Literal["overlapping", "non-overlapping", "character"]
+Tokenization = Literal["overlapping", "non-overlapping", "character", "own"]
 Precision = Literal["fp32", "bf16", "auto"]
 
 SPANS, GEOMETRIC, GENEMASK, TOP_PMI = "spans", "geometric", "genemask", "top-pmi"
