@@ -158,7 +158,7 @@ BAD = [
     (
         ("encoders", "nt", "released", "family"),
         "gpt",
-        "one of bert, esm, hf, hyena, modern",
+        "of bert, esm, hf, hyena, modern",
     ),
     # what a command would refuse in the end
     (("tables", "table2", "rows", 0), LABELLED, "rows.0: no key 'pretraining'"),
@@ -195,6 +195,25 @@ BAD = [
     (("roles", "randommask"), "dnabert", "ends with max_span 6, expected more than pr"),
     (("sources",), {"hg38": {"path": "a"}}, "no source 'gue', which EMP-H3 in config"),
 ]
+
+
+def test_a_copy_with_code_of_its_own_is_refused_before_anything_runs(paper, tmp_path):
+    (tmp_path / "config.json").write_text('{"auto_map": {"AutoModel": "dna.Dna"}}')
+    rows = paper["tables"]["table3"]["rows"]
+    for family, tokens in (("bert", "overlapping"), ("hf", "own")):
+        copy = {"path": str(tmp_path), "family": family}
+        paper["encoders"]["other"] = {"released": copy}
+        rows.append({"label": "other", "encoder": "other", "tokenization": tokens})
+        if family == "bert":  # which reads the weights by itself
+            check(paper)
+            rows.pop()
+    with pytest.raises(InputError, match=r"other\.released: .*auto_map: dna\.Dna"):
+        check(paper)
+    (tmp_path / "config.json").write_text("{}")
+    check(paper)
+    rows[-1]["tokenization"] = "overlapping"
+    with pytest.raises(InputError, match="does not fit encoder other, expected own"):
+        check(paper)
 
 
 @pytest.mark.parametrize(("path", "value", "message"), BAD, ids=lambda part: str(part))
