@@ -36,6 +36,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from randommask.encoders import bert
+from randommask.encoders.attention import only
 from randommask.encoders.bert import Encoder, Layer
 from randommask.encoders.dropout import dropout
 from randommask.pretraining import trainer
@@ -73,8 +74,8 @@ def mixed_layer(
 ) -> Tensor:
     """A layer between whose parts bf16 is handed on."""
     mixed_BTH = self._attend(*self._project(x_BTH), bias)
-    out = dropout(self.out(bert._only(mixed_BTH, wanted)), self.dropout)
-    x = mixed(self.attention_norm(bert._only(x_BTH, wanted) + out))
+    out = dropout(self.out(only(mixed_BTH, wanted)), self.dropout)
+    x = mixed(self.attention_norm(only(x_BTH, wanted) + out))
     down = dropout(self.down(F.gelu(self.up(x))), self.dropout)
     return mixed(self.norm(x + down))
 

@@ -81,6 +81,37 @@ def test_an_encoder_is_fetched_as_plain_files_without_code(server, tmp_path):
     assert found_in(tmp_path) == ["out"]
 
 
+def test_code_of_its_own_is_refused_before_the_weights(server, tmp_path):
+    config = {"model_type": "bert", "auto_map": {"AutoModel": "modeling.DnaModel"}}
+    add_model(server, {"config.json": json.dumps(config).encode()})
+    plain = spec() | {"plain": True}
+    said = refused(tmp_path / "out", r"auto_map: modeling\.DnaModel", plain)
+    assert said.startswith(f"lab/dna@{COMMIT}: config.json names code of its own")
+    assert [path for path, _ in server.requests if "/resolve/" in path] == [
+        address("config.json")
+    ]
+    fetch(spec(), tmp_path / "out")  # whose family reads weights alone
+    add_model(server)
+    fetch(plain, tmp_path / "plain", name="encoders/e")
+
+
+def test_a_copy_with_code_of_its_own_is_refused(tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name, body in MODEL.items():
+        (copy / name).write_bytes(body)
+    copied = {"encoder": {"path": str(copy)}, "plain": True}
+    fetch(copied, tmp_path / "out", name="encoders/e")
+    (copy / "config.json").write_text('{"auto_map": "modeling.DnaModel"}')
+    refused(tmp_path / "other", r"code of its own \(auto_map: modeling", copied)
+
+
+def test_its_own_tokenizer_is_taken_too(server, tmp_path):
+    add_model(server, {"tokenizer.json": b"{}", "special_tokens_map.json": b"{ }"})
+    fetch(spec(), tmp_path / "out")
+    assert {"tokenizer.json", "special_tokens_map.json"} <= {*content(tmp_path / "out")}
+
+
 def test_safetensors_are_preferred(server, tmp_path):
     add_model(server, {"model.safetensors": b"safe"})
     fetch(spec(), tmp_path / "out")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from randommask import kmers
-from randommask.encoders import bert, cost
+from randommask.encoders import attention, bert, cost
 from randommask.encoders.dropout import dropout
 from randommask.errors import InputError
 
@@ -226,11 +226,11 @@ def test_bf16_is_close_to_fp32_on_both_attention_paths(batch):
         exact = model(ids, keep)
         with torch.autocast("cpu", torch.bfloat16):
             short = model(ids, keep)
-            limit, bert.SHORT = bert.SHORT, 0
+            limit, attention.SHORT = attention.SHORT, 0
             try:
                 fused = model(ids, keep)
             finally:
-                bert.SHORT = limit
+                attention.SHORT = limit
     for found in (short, fused):
         assert (found - exact)[keep].abs().max() < 0.1
 

@@ -217,7 +217,12 @@ def test_values_that_do_not_fit(tmp_path):
         ("esm", publish_esm, {"vocab_size": 4107}, "vocab_size is 4107, expected 4**k"),
         ("esm", publish_esm, {"position_embedding_type": "rotary"}, "is 'rotary'"),
         ("esm", publish_esm, {"pad_token_id": 0}, "pad_token_id is 0, expected 1"),
-        ("gpt", publish_esm, {}, "family is 'gpt', expected one of bert, esm, hyena"),
+        (
+            "gpt",
+            publish_esm,
+            {},
+            "family is 'gpt', expected one of bert, modern, esm, hyena, hf",
+        ),
     ):
         folder = tmp_path / f"{family}-{'-'.join(changes)}" / "published"
         publish(folder)

@@ -46,6 +46,7 @@ def put(config, path, value):
 
 
 ROW = {"label": "a", "encoder": "k5", "tokenization": "overlapping"}
+ODD = {"kind": "modern", "hidden": 15, "heads": 3}
 ADAPTERS = {"rank": 8, "alpha": 16, "dropout": 0.05}
 LABELLED = {"label": "a", "encoder": "dnabert", "tokenization": "overlapping"}
 PAPERS = ROW | {"encoder": "phases-paper"}
@@ -82,6 +83,11 @@ BAD = [
     (("curricula", "randommask", 1, "max_span"), 5, "expected at least min_span 6"),
     (("curricula", "dnabert", 0, "until"), 10, "expected steps 480000"),
     (("architectures", "base", "heads"), 7, "hidden 768, expected a multiple"),
+    (("architectures", "base", "kind"), "moder", "did you mean 'modern'"),
+    (("architectures", "base", "local"), 64, "'local' has a meaning for kind modern"),
+    (("architectures", "mini", "global_every"), 2, "for kind modern only"),
+    (("architectures", "odd"), ODD, "hidden 15, expected an even number of units"),
+    (("architectures", "odd"), {**ODD, "local": 7}, "local: found 7, expected"),
     (("encoders", "randommask", "seed"), 7, "dnabert differs before step 30000: seed"),
     (("encoders", "randommask", "from", "step"), 31000, "expected a segment's end"),
     (("encoders", "randommask", "from", "encoder"), "nt", "another of our encoders"),
@@ -149,7 +155,11 @@ BAD = [
     (("sources", "gue", "otherwise", 0), {"path": "a"}, "sources.gue.otherwise.0"),
     (("mirrors",), "folder", 'mirrors: found "folder", expected a list'),
     (("encoders", "nt", "released", "path"), "a", "encoders.nt.released"),
-    (("encoders", "nt", "released", "family"), "gpt", "one of bert, esm, hyena"),
+    (
+        ("encoders", "nt", "released", "family"),
+        "gpt",
+        "of bert, esm, hf, hyena, modern",
+    ),
     # what a command would refuse in the end
     (("tables", "table2", "rows", 0), LABELLED, "rows.0: no key 'pretraining'"),
     (("tables", "table3", "rows", 1, "label"), "NT", "row 2: a second 'NT', as row 1"),
@@ -185,6 +195,25 @@ BAD = [
     (("roles", "randommask"), "dnabert", "ends with max_span 6, expected more than pr"),
     (("sources",), {"hg38": {"path": "a"}}, "no source 'gue', which EMP-H3 in config"),
 ]
+
+
+def test_a_copy_with_code_of_its_own_is_refused_before_anything_runs(paper, tmp_path):
+    (tmp_path / "config.json").write_text('{"auto_map": {"AutoModel": "dna.Dna"}}')
+    rows = paper["tables"]["table3"]["rows"]
+    for family, tokens in (("bert", "overlapping"), ("hf", "own")):
+        copy = {"path": str(tmp_path), "family": family}
+        paper["encoders"]["other"] = {"released": copy}
+        rows.append({"label": "other", "encoder": "other", "tokenization": tokens})
+        if family == "bert":  # which reads the weights by itself
+            check(paper)
+            rows.pop()
+    with pytest.raises(InputError, match=r"other\.released: .*auto_map: dna\.Dna"):
+        check(paper)
+    (tmp_path / "config.json").write_text("{}")
+    check(paper)
+    rows[-1]["tokenization"] = "overlapping"
+    with pytest.raises(InputError, match="does not fit encoder other, expected own"):
+        check(paper)
 
 
 @pytest.mark.parametrize(("path", "value", "message"), BAD, ids=lambda part: str(part))

@@ -44,7 +44,7 @@ TWINS = {
     ("encoders/released.py", "_module"): (
         "encoders.nt.released.family",
         "gpt",
-        "no family 'gpt', expected one of bert, esm, hyena",
+        "no family 'gpt', expected one of bert, esm, hf, hyena, modern",
     ),
     ("finetuning/heads.py", "build"): (
         "finetune.lora",

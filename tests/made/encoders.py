@@ -55,6 +55,33 @@ def publish_bert(folder, k=K, positions=40):
     return model
 
 
+def publish_modern(folder, k=K, positions=40):
+    """A ModernBERT of k-mers, as transformers saves it."""
+    from transformers import ModernBertConfig, ModernBertForMaskedLM
+
+    torch.manual_seed(0)
+    config = ModernBertConfig(
+        vocab_size=kmers.vocab_size(k),
+        num_hidden_layers=2,
+        hidden_size=64,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=positions,
+        local_attention=16,
+        global_attn_every_n_layers=2,
+        pad_token_id=kmers.PAD,
+        cls_token_id=kmers.CLS,
+        sep_token_id=kmers.SEP,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = ModernBertForMaskedLM(config).eval()
+    model.save_pretrained(folder)
+    words = [*kmers.SPECIALS, *kmers.names(k)]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return model
+
+
 def publish_esm(folder, k=K, positions=40, token_dropout=True):
     """As the Nucleotide Transformer is published, for `positions` tokens."""
     from transformers import EsmConfig, EsmForMaskedLM
@@ -132,3 +159,56 @@ def one_of_each(root):
     )  # fmt: skip
     hyena.save(Hyena(config), root / "hyena")
     return {family: root / family for family in ("bert", "esm", "hyena")}
+
+
+BPE = {"bert": "[CLS] $A [SEP]", "modernbert": "[CLS] $A [SEP]", "esm": "[CLS] $A"}
+BPE |= {"roberta": "[CLS] $A [SEP]", "distilbert": "$A"}
+"""model_type of what `publish_hf` writes, and what stands around its sequences."""
+
+
+def publish_hf(folder, kind="bert", positions=40, head=True):
+    """An encoder with BPE words as others publish it; what transformers has of it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import (
+        CONFIG_MAPPING,
+        MODEL_FOR_MASKED_LM_MAPPING,
+        PreTrainedTokenizerFast,
+    )
+
+    random = np.random.default_rng(0)
+    dna = ["".join(random.choice(list("ACGT"), 200)) for _ in range(200)]
+    words = Tokenizer(models.BPE(unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    specials = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    trainer = trainers.BpeTrainer(vocab_size=120, special_tokens=specials)
+    words.train_from_iterator(dna, trainer)
+    ids = [(word, words.token_to_id(word)) for word in ("[CLS]", "[SEP]")]
+    around = processors.TemplateProcessing(single=BPE[kind], special_tokens=ids)
+    words.post_processor = around
+    parts = ("unk", "cls", "sep", "pad", "mask")
+    named = {f"{p}_token": w for p, w in zip(parts, specials, strict=True)}
+    PreTrainedTokenizerFast(tokenizer_object=words, **named).save_pretrained(folder)
+    sizes = {
+        "vocab_size": words.get_vocab_size(),
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "max_position_embeddings": positions + 4 * (kind in ("roberta", "esm")),
+        "pad_token_id": 3,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "cls_token_id": 1,
+        "sep_token_id": 2,
+        "mask_token_id": 4,
+    }
+    if kind == "distilbert":
+        sizes |= {"n_heads": 4, "dim": 64, "n_layers": 2, "hidden_dim": 128}
+    torch.manual_seed(0)
+    config = CONFIG_MAPPING[kind](**sizes)
+    model = MODEL_FOR_MASKED_LM_MAPPING[type(config)](config).eval()
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(weight, 0, 0.1)
+    (model if head else model.base_model).save_pretrained(folder)
+    return model

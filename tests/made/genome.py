@@ -24,6 +24,13 @@ def random_corpus(folder: Path, bases: int = 20_000) -> str:
     return make_corpus(folder, {"chr1": rows[0], "chr2": rows[1]})
 
 
+MODERN = {
+    **{"kind": "modern", "layers": 2, "hidden": 16, "heads": 2, "feed_forward": 24},
+    **{"positions": 40, "dropout": 0.1, "local": 4},
+}
+"""Its second layer attends to near tokens, block by block."""
+
+
 def segment(start: int = 0, end: int = 12, steps: int = 24, **changes) -> Pretraining:
     """What one small pretraining job has to know."""
     settings = {

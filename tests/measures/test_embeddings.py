@@ -24,7 +24,7 @@ def checkpoint(folder, vectors, k):
     folder.mkdir()
     specials = np.zeros((kmers.NUM_SPECIAL, vectors.shape[1]), np.float32)
     table = np.concatenate([specials, vectors.astype(np.float32)])
-    save_file({embeddings.TENSOR: table}, folder / "model.safetensors")
+    save_file({embeddings.TENSORS["bert"]: table}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({"k": k}))
     return str(folder)
 

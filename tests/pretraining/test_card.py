@@ -8,7 +8,7 @@ import yaml
 from made import ROOT
 
 from randommask import kmers
-from randommask.encoders import bert
+from randommask.encoders import ours
 from randommask.experiment.hparams import Settings
 from randommask.pretraining.card import write
 
@@ -93,16 +93,19 @@ def test_its_bytes_depend_on_nothing_else(tmp_path):
     assert (tmp_path / "second/README.md").read_text() == first
 
 
+@pytest.mark.parametrize("kind", ["bert", "modern"])
 @pytest.mark.parametrize("tokenization", ["overlapping", "non-overlapping"])
 def test_its_examples_run_as_they_stand_in_its_folder(
-    tmp_path, tokenization, monkeypatch
+    tmp_path, tokenization, monkeypatch, kind
 ):
-    text = card(tmp_path, tokenization=tokenization)
-    model = bert.Encoder(
-        bert.EncoderConfig(**ARCHITECTURE, k=3, tokenization=tokenization)
-    )
+    sizes = ARCHITECTURE | {"kind": kind}
+    told = {"tokenization": tokenization, "architecture": sizes}
+    text, module = card(tmp_path, **told), ours.MODULES[kind]
+    assert ("BERT's pooler" in text) == ("copies" in text) == (kind == "bert")
+    made = Settings.model_validate(SETTINGS | told)
+    model = module.Encoder(module.EncoderConfig.of(made))
     model.initialise(torch.Generator().manual_seed(0))
-    bert.save(model, tmp_path)
+    module.save(model, tmp_path)
     monkeypatch.chdir(tmp_path)
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -114,9 +117,9 @@ def test_its_examples_run_as_they_stand_in_its_folder(
     ids = torch.from_numpy(names["ids"].astype("int64"))
     assert torch.equal(names["inputs"]["input_ids"], ids)
     ids[0, 3] = kmers.MASK
-    ours = bert.load(tmp_path).eval()
+    model = module.load(tmp_path).eval()
     with torch.no_grad():
-        best = ours.head(ours(ids))[0, 3].topk(5).indices
+        best = model.head(model(ids))[0, 3].topk(5).indices
     assert [guess["token"] for guess in names["guesses"]] == best.tolist()
     assert torch.allclose(names["hidden"], names["same_hidden"], atol=1e-5)
     assert names["logits"].shape == (*names["hidden"].shape[:2], 69)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from made import ROOT
 from made.encoders import publish_bert
-from made.genome import random_corpus, segment
+from made.genome import MODERN, random_corpus, segment
 from safetensors.torch import load_file, save_file
 
 from randommask import files
@@ -191,6 +191,27 @@ def test_without_a_head_one_begins_at_random_and_is_told(
     assert "began at random, as they had none" in (output / "README.md").read_text()
     _, _, progress = state.read(output / "state.safetensors")
     assert progress["origin"]["has_head"] is False
+
+
+def test_a_modern_encoder_goes_on_from_a_modern_one(source, corpus, tmp_path):
+    begun = tmp_path / "modern" / "step-6"
+    curriculum = [{"until": 6, "max_span": 4}]
+    told_first = segment(end=6, curriculum=curriculum, architecture=MODERN)
+    pretrain.pretrain([corpus], None, told_first, begun)
+    further = told("modern", architecture=MODERN | {"dropout": 0.0})
+    output = tmp_path / "further" / "step-12"
+    pretrain.pretrain([corpus], None, further, output, origin=begun)
+    first = load_file(output / "milestones" / "step-0" / WEIGHTS)
+    for name, tensor in load_file(begun / WEIGHTS).items():
+        assert torch.equal(first[name], tensor), name
+    for origin, hparams, said in (
+        (source, further, "model_type is 'bert', expected 'modernbert'"),
+        (begun, told("modern"), "model_type is 'modernbert', expected 'bert'"),
+        (begun, told("modern", architecture=MODERN | {"local": 6}), "local 4, but pre"),
+    ):
+        with pytest.raises(InputError, match=said):
+            place = tmp_path / "other" / "step-12"
+            pretrain.pretrain([corpus], None, hparams, place, origin=origin)
 
 
 def test_what_does_not_fit_is_one_line_before_the_corpus_is_read(

@@ -15,7 +15,7 @@ import time
 import pytest
 import torch
 from made import ROOT
-from made.genome import random_corpus, segment
+from made.genome import MODERN, random_corpus, segment
 from safetensors.torch import load_file
 
 from randommask import files, masking
@@ -219,6 +219,29 @@ def test_muon_and_masks_by_rank_go_on_to_the_bit(corpus, tmp_path):
     shares = {row["masked_share"] for row in rows(whole)}
     exact = masking.masked_share(hparams.settings)
     assert max(abs(share - exact) for share in shares) < 0.02
+
+
+@pytest.mark.parametrize("stepped", ["adamw", "muon"])
+def test_a_modern_encoder_goes_on_to_the_bit(corpus, tmp_path, stepped):
+    told = {"architecture": MODERN, "optimizer": stepped, "precision": "bf16"}
+    whole, first, second, killed = (
+        tmp_path / name / "made" / "step-12" for name in ("whole", "1", "2", "killed")
+    )
+    hparams = segment(**told)
+    pretrain.pretrain([corpus], None, hparams, whole)
+    begun = segment(end=6, curriculum=[{"until": 6, "max_span": 4}], **told)
+    pretrain.pretrain([corpus], None, begun, first)
+    pretrain.pretrain([corpus], first, segment(start=6, **told), second)
+    for name in ("model.safetensors", "history.csv"):
+        assert (second / name).read_bytes() == (whole / name).read_bytes()
+    line = command(corpus, hparams, killed, "--save-steps", "1")
+    interrupt(line, killed, lambda: checkpoints(killed), signal.SIGKILL)
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True)
+    assert "going on from" in done.stderr
+    assert_same(killed, whole)
+    assert rows(whole)[-1]["loss"] < rows(whole)[0]["loss"]
+    saved = files.read_json(whole / "config.json")
+    assert saved["model_type"] == "modernbert" and saved["local_attention"] == 4
 
 
 def test_masks_by_rank_need_ranks_and_others_are_another_training(corpus, tmp_path):

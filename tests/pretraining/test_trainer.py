@@ -5,7 +5,7 @@ import types
 
 import pytest
 import torch
-from made.genome import segment
+from made.genome import MODERN, segment
 
 from randommask.errors import InputError
 from randommask.pretraining import gradient, monitor, trainer
@@ -36,10 +36,12 @@ def compiler(monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.parametrize("more", [{}, {"architecture": MODERN}], ids=["bert", "modern"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_compiled_once_and_equal(corpus, compiler, precision):
-    plain = losses(trainer.Trainer(settings(precision=precision), [corpus]), range(6))
-    made = trainer.Trainer(settings(precision=precision), [corpus], compiled=True)
+def test_compiled_once_and_equal(corpus, compiler, precision, more):
+    told = settings(precision=precision, **more)
+    plain = losses(trainer.Trainer(told, [corpus]), range(6))
+    made = trainer.Trainer(told, [corpus], compiled=True)
     assert losses(made, range(6)) == pytest.approx(plain, rel=1e-3)
     assert compiler["unique_graphs"] == 1
 

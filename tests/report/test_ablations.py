@@ -795,11 +795,11 @@ def test_jobs_behind_an_encoder_go_through_its_branches():
     ("name", "groups"),
     [
         ("config", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                    "size", "steps", "pooling", "rivals", "optimizer"}),
+                    "size", "steps", "pooling", "rivals", "optimizer", "architecture"}),
         ("demo", {"curriculum", "masking-rate", "replacement", "k", "tokenization",
-                  "size", "steps", "pooling", "rivals", "optimizer"}),
+                  "size", "steps", "pooling", "rivals", "optimizer", "architecture"}),
         ("slice", {"curriculum", "masking-rate", "pooling", "labels", "labels-cls",
-                   "rivals", "optimizer"}),
+                   "rivals", "optimizer", "architecture"}),
     ],
 )  # fmt: skip
 def test_the_groups_are_there_and_name_what_they_need(name, groups):
@@ -837,7 +837,7 @@ def test_rivals_mask_an_equal_share_in_equal_steps():
 
     for name in ("config", "demo", "slice"):
         experiment = load(name)
-        for group in ("rivals", "optimizer"):
+        for group in ("rivals", "optimizer", "architecture"):
             shares, steps = {}, set()
             for row in experiment.ablations[group].rows:
                 end = encoders.segment_ends(experiment, row.encoder)[-1]
@@ -862,6 +862,23 @@ def test_weights_beside_the_sizes_are_the_encoders():
             sizes = experiment.architectures[keys.architecture]
             weights = cost.parameters(sizes, vocab_size(keys.k)) / 1e6
             assert row.at == pytest.approx(weights, rel=0.05)
+
+
+def test_the_modern_architecture_has_as_many_weights():
+    from randommask.encoders import cost
+    from randommask.experiment import encoders
+    from randommask.kmers import vocab_size
+
+    for name in ("config", "demo", "slice"):
+        experiment = load(name)
+        weights = []
+        for row in experiment.ablations["architecture"].rows:
+            keys = encoders.keys(experiment, row.encoder)
+            sizes = experiment.architectures[keys.architecture]
+            # positions are learnt by BERT alone, and used beyond training's by none
+            learnt = sizes.positions * sizes.hidden * (sizes.kind == "bert")
+            weights.append(cost.parameters(sizes, vocab_size(keys.k)) - learnt)
+        assert max(weights) / min(weights) < 1.03
 
 
 def test_unequal_budgets_are_said_beside_the_answer():

@@ -12,6 +12,7 @@ SIZES = {
     "layers.0.qkv.bias": (18,),
     "layers.0.up.weight": (12, 6),
     "layers.0.down.weight": (6, 12),
+    "layers.0.gated.weight": (24, 6),
     "layers.0.norm.weight": (6,),
     "transform.weight": (6, 6),
 }
@@ -77,15 +78,17 @@ def test_moments_that_do_not_fit_are_refused():
 
 
 def test_muon_is_torchs_and_for_the_rest_adamw_is():
-    """The three matrices of query, key and value are three weights there."""
+    """The matrices that are one tensor here are several weights there."""
     named, optimizer = made_muon()
     steps(named, optimizer, range(5))
     theirs, parts = parameters(0, SIZES), {}
     for name, parameter in theirs.items():
-        pieces = parameter.detach().chunk(3 if "qkv.weight" in name else 1)
+        pieces = parameter.detach().chunk(
+            3 if "qkv.weight" in name else 2 if "gated" in name else 1
+        )
         parts[name] = [torch.nn.Parameter(piece.clone()) for piece in pieces]
     matrices = [name for name in SIZES if "layers" in name and len(SIZES[name]) == 2]
-    assert len(matrices) == 3
+    assert len(matrices) == 4
     muons = torch.optim.Muon(
         [piece for name in matrices for piece in parts[name]],
         lr=0.01, weight_decay=0.01, adjust_lr_fn="match_rms_adamw",

@@ -19,7 +19,7 @@ import torch
 import yaml
 from made import ROOT
 from made.config import micro
-from made.encoders import publish_bert
+from made.encoders import publish_bert, publish_hf
 from safetensors.torch import save_file
 
 from randommask.encoders import families
@@ -72,6 +72,7 @@ def write_data(folder):
         text = "\n".join(["sequence,CTCF,GAF", *rows]) + "\n"
         (folder / "my-factors" / f"{split}.csv").write_text(text)
     publish_bert(folder / "my-checkpoint", positions=512)
+    publish_hf(folder / "theirs", "modernbert", positions=512)
     (folder / "average").mkdir()
     keys = json.loads(re.search(r"`(\{\"model_type\".*?\})`", PAGE)[1])
     (folder / "average" / "config.json").write_text(json.dumps(keys))
@@ -136,7 +137,7 @@ SMALL = (
 def clone(place):
     """The same with its targets made: all in one run, a thread a job."""
     lines = [line for line in commands("snakemake") if line.endswith(f" {FLAGS}")]
-    assert len(lines) == 10
+    assert len(lines) == 11
     targets = [line.split()[1] for line in lines]
     typed(f"snakemake {' '.join(targets)} {FLAGS} {SMALL}", place)
     return place
@@ -185,8 +186,8 @@ def test_two_genomes_make_one_corpus(clone):
     assert "yeast.fa.gz" in card and "fly.fa" in card
 
 
-def metrics(clone, encoder, dataset):
-    run = clone / f"results/demo/finetune/{encoder}/overlapping/{dataset}/seed1"
+def metrics(clone, encoder, dataset, tokens="overlapping"):
+    run = clone / f"results/demo/finetune/{encoder}/{tokens}/{dataset}/seed1"
     return json.loads((run / "metrics.json").read_text())
 
 
@@ -239,6 +240,13 @@ def test_a_family_is_one_module_and_one_entry(clone):
     assert metrics(clone, "average", "CPD-tata")["architecture"]["hidden"] == 16
     kept = json.loads((clone / "results/demo/encoders/average/config.json").read_text())
     assert kept["model_type"] == "average"
+
+
+def test_any_encoder_of_transformers_is_one_entry(clone):
+    found = metrics(clone, "theirs", "CPD-tata", "own")["architecture"]
+    assert found["positions"] == 512 and len(found["tokenizer"]) == 64
+    kept = json.loads((clone / "results/demo/encoders/theirs/config.json").read_text())
+    assert kept["model_type"] == "modernbert" and kept["read_as"]["family"] == "hf"
 
 
 def test_one_more_row_in_another_list_redoes_nothing_else(clone):

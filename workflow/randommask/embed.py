@@ -42,6 +42,7 @@ from randommask.data import records
 from randommask.data.records import CHUNK, INCOMPLETE, Window
 from randommask.encoders import families, pooling
 from randommask.errors import InputError, run
+from randommask.experiment.sections import OWN
 from randommask.finetuning import tuning
 from randommask.training import memory
 from randommask.training.precision import autocast
@@ -84,8 +85,8 @@ class Embedder:
             raise InputError(f"{folder}: layer is {layer}, expected 1 to {layers}")
         if pooled == pooling.CLS and not self.model.specials:
             raise InputError(f"{folder}: pooling is cls, but its sequences have none")
-        if pooled == TOKENS and self.tokenization == kmers.NON_OVERLAPPING:
-            # which may have single letters at their ends or around an N
+        if pooled == TOKENS and self.tokenization in (kmers.NON_OVERLAPPING, OWN):
+            # which may have single letters at their ends or around an N, or any length
             raise InputError(f"{folder}: pooling is tokens, expected overlapping ones")
         # What the last norm follows is what heads read.
         self.layer = None if layer == layers else layer

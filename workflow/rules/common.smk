@@ -44,7 +44,7 @@ wildcard_constraints:
     untrained=one_of(UNTRAINED),
     segment=one_of(encoders.segment_names(experiment)),
     milestone=one_of(MILESTONES),
-    tokenization="overlapping|non-overlapping|character",
+    tokenization="overlapping|non-overlapping|character|own",
     dataset=one_of(DATASETS),
     seed=r"\d+",
     ablation=one_of(GROUPS),

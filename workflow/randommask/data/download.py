@@ -36,6 +36,7 @@ from randommask.data.sources import RefusedError, RemoteFile, Source
 from randommask.data.transfer import Fetched, fetch, open_client
 from randommask.errors import InputError, run, shown
 from randommask.experiment import flags
+from randommask.experiment.origins import check_plain
 
 Find = Callable[[], Sequence[RemoteFile]]
 Got = Sequence[tuple[RemoteFile, Fetched]]
@@ -54,7 +55,7 @@ def download(
     if source.path is not None:
         link(name, source.path, output)
         if "encoder" in spec:
-            _check_encoder(f"source {name}: {source.path}", output)
+            _check_encoder(f"source {name}: {source.path}", output, source.is_plain)
         return
     files.check_file(ledger)
     if not output.exists():
@@ -85,7 +86,7 @@ def fetch_first(
         for find in places(name, source, client, mirrors):
             try:
                 remote = checksums.expected(ledger, name, find())
-                return fetch_all(client, remote, output)
+                return fetch_all(client, remote, output, source.is_plain)
             except RefusedError as error:
                 print(shown(f"{name}: {error}"), file=sys.stderr)
                 failures.append(str(error))
@@ -139,20 +140,28 @@ def link(name: str, path: Path, output: Path) -> None:
             (aside / entry.name).symlink_to(entry)
 
 
-def _check_encoder(where: str, output: Path) -> None:
-    """Refuse a local copy that holds no encoder."""
+def _check_encoder(where: str, output: Path, is_plain: bool) -> None:
+    """Refuse a local copy that holds no encoder, or one with code of its own."""
     try:
         hub.choose(where, os.listdir(output))
-    except RefusedError as error:
+        if is_plain:
+            check_plain(where, files.read_json(output / hub.CONFIG))
+    except (RefusedError, InputError) as error:
         files.remove(output)
         raise InputError(str(error)) from None
 
 
-def fetch_all(client: httpx2.Client, remote: Sequence[RemoteFile], output: Path) -> Got:
+def fetch_all(
+    client: httpx2.Client,
+    remote: Sequence[RemoteFile],
+    output: Path,
+    is_plain: bool = False,
+) -> Got:
     """Fetch every file to its part beside `output`.
 
     Raises `RefusedError` where no place has one of them, `InputError` where the disk
-    has no room for all.
+    has no room for all, or where an encoder that has to be plain is not: its config
+    comes first.
     """
     missing = 0
     for file in remote:
@@ -161,7 +170,17 @@ def fetch_all(client: httpx2.Client, remote: Sequence[RemoteFile], output: Path)
         missing += file.needs(file.bytes or 0, here)
     archive.ask_for_space(output.parent, missing)
     sources.parts(output).mkdir(exist_ok=True)
-    return [(file, fetch(client, file, file.part(output))) for file in remote]
+    got = []
+    for file in remote:
+        part = file.part(output)
+        got.append((file, fetch(client, file, part)))
+        if is_plain and file.name == hub.CONFIG:
+            try:
+                check_plain(file.origin or file.urls[0], files.read_json(part))
+            except InputError:
+                part.unlink()
+                raise
+    return got
 
 
 def make(name: str, spec: Any, output: Path, ledger: Path, got: Got) -> None:

@@ -24,7 +24,13 @@ from randommask.data.transfer import persist
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """In the order to prefer; the second is a pickle."""
-TOKENIZER = ("vocab.txt", "tokenizer_config.json")
+TOKENIZER = (
+    "vocab.txt",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 """Taken where they are there."""
 
 

@@ -16,6 +16,7 @@ Either of these two may say `"otherwise": [...]`: sources to try in turn where i
 `{"encoder": {"repository": "owner/name", "revision": "...", "files": [{"name":
 "config.json", "sha256": "...", "bytes": 674}]}}` are released weights on that hub;
 `files` holds what is known of some of them. `{"encoder": {"path": ...}}` is a copy.
+With `"plain": true` beside `encoder` one that needs code of its own is refused.
 """
 
 import hashlib
@@ -120,6 +121,8 @@ class Source:
     files: tuple[RemoteFile, ...] = ()
     repository: Repository | None = None
     otherwise: tuple["Source", ...] = ()
+    is_plain: bool = False
+    """Has an encoder to do without code of its own?"""
 
 
 def parse(name: str, spec: Any) -> Source:
@@ -129,7 +132,7 @@ def parse(name: str, spec: Any) -> Source:
 
 def _source(found: Section) -> Source:
     if isinstance(found, PublishedEncoder):
-        found = found.encoder
+        return replace(_source(found.encoder), is_plain=found.plain)
     if isinstance(found, LocalCopy):
         return Source(path=Path(found.path))
     if isinstance(found, Weights):

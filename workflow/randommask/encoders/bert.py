@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from randommask import kmers
-from randommask.encoders import tokenizer
+from randommask.encoders import attention, tokenizer
+from randommask.encoders.attention import attend, bias_of, only
 from randommask.encoders.dropout import dropout
 from randommask.encoders.weights import (
     check_sizes,
@@ -31,9 +32,7 @@ from randommask.files import read_json, write_json, write_text
 
 INITIAL_SD = 0.02  # BERT's initializer_range
 NORM_EPS = 1e-12  # BERT's layer_norm_eps
-# Tokens up to which, in bf16 on a CPU, two plain products are faster than torch's fused
-# attention, as measured.
-SHORT = 512
+SIZES = ("layers", "hidden", "heads", "feed_forward", "positions", "dropout")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class EncoderConfig:
     @classmethod
     def of(cls, settings: Settings | Initial) -> "EncoderConfig":
         """What the settings of a pretraining, or of its control, say of the encoder."""
-        sizes = settings.architecture.values()
+        sizes = {name: getattr(settings.architecture, name) for name in SIZES}
         return cls(**sizes, k=settings.k, tokenization=settings.tokenization)
 
     @property
@@ -87,29 +86,21 @@ class Layer(nn.Module):
         first = wanted if isinstance(wanted, int) else None
         mixed_BTH = self._attend(*self._project(x_BTH, first), bias)
         rate = self.dropout if self.training else 0.0
-        mixed = dropout(self.out(_only(mixed_BTH, wanted)), rate)
-        x = self.attention_norm(_only(x_BTH, wanted) + mixed)
+        mixed = dropout(self.out(only(mixed_BTH, wanted)), rate)
+        x = self.attention_norm(only(x_BTH, wanted) + mixed)
         return self.norm(x + dropout(self.down(F.gelu(self.up(x))), rate))
 
     def _attend(
         self, q_BATD: Tensor, k_BATD: Tensor, v_BATD: Tensor, bias: Tensor | None
     ) -> Tensor:
-        """Mix the values: (B, T, H). The kernel is the faster one, as measured."""
+        """Mix the values: (B, T, H)."""
         rate = self.dropout if self.training else 0.0
-        is_short = q_BATD.dtype == torch.bfloat16 and k_BATD.shape[2] <= SHORT
-        if q_BATD.device.type == "cpu" and (is_short or rate):
-            weights = dropout(_weights(q_BATD, k_BATD, bias), rate)
-            mixed_BATD = weights.to(v_BATD.dtype) @ v_BATD
-        else:
-            mixed_BATD = F.scaled_dot_product_attention(
-                q_BATD, k_BATD, v_BATD, attn_mask=bias, dropout_p=rate
-            )
-        return mixed_BATD.transpose(1, 2).flatten(2)
+        return attend(q_BATD, k_BATD, v_BATD, bias, rate).transpose(1, 2).flatten(2)
 
     def weights(self, x_BTH: Tensor) -> Tensor:
         """Attention weights (B, A, T, T) that the layer gives to its input."""
         q_BATD, k_BATD, _ = self._project(x_BTH)
-        return _weights(q_BATD, k_BATD, None)
+        return attention.weights(q_BATD, k_BATD, None)
 
     def _project(
         self, x_BTH: Tensor, wanted: int | None = None
@@ -125,20 +116,6 @@ class Layer(nn.Module):
         return tuple(
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts
         )
-
-
-def _only(x_BTH: Tensor, wanted: int | Tensor | None) -> Tensor:
-    """The hidden states at the wanted positions: (B, wanted, H) or (N, H)."""
-    if wanted is None:
-        return x_BTH
-    if isinstance(wanted, int):
-        return x_BTH[:, :wanted]
-    return x_BTH.flatten(0, 1).index_select(0, wanted)
-
-
-def _weights(q_BATD: Tensor, k_BATD: Tensor, bias: Tensor | None) -> Tensor:
-    scores = (q_BATD * q_BATD.shape[-1] ** -0.5) @ k_BATD.mT
-    return (scores if bias is None else scores + bias).softmax(-1)
 
 
 class Encoder(nn.Module):
@@ -183,11 +160,7 @@ class Encoder(nn.Module):
         x_BTH = self._embed(ids_BT)
         bias = None
         if keep_BT is not None:
-            bias = torch.zeros(keep_BT.shape, dtype=x_BTH.dtype, device=x_BTH.device)
-            bias = bias.masked_fill(~keep_BT, torch.finfo(x_BTH.dtype).min)
-            bias = bias[:, None, None, :]
-            if torch.is_autocast_enabled(x_BTH.device.type):
-                bias = bias.to(torch.get_autocast_dtype(x_BTH.device.type))
+            bias = bias_of(keep_BT[:, None, None], x_BTH)
         for layer in self.layers[:-1]:
             x_BTH = layer(x_BTH, bias)
         return self.layers[-1](x_BTH, bias, wanted)
@@ -333,8 +306,6 @@ def read_config(folder: str | Path) -> EncoderConfig:
         if name not in bert:
             raise InputError(f"{path}: no key {name}")
     check_sizes(path, bert)
-    if type(bert["k"]) is not int or not 1 <= bert["k"] <= kmers.MAX_K:
-        raise InputError(f"{path}: k is {bert['k']!r}, expected 1 to {kmers.MAX_K}")
     return EncoderConfig(**{ours: bert[name] for ours, name in names.items()})
 
 

@@ -13,6 +13,7 @@ their order is another, the weights are put into ours.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -47,13 +48,16 @@ def convert(source: str | Path, family: str, output: str | Path) -> None:
     with files.make_aside(output) as aside:
         raw = aside / "raw"
         raw.mkdir(parents=True)
+        for name in getattr(module, "FILES", ()):
+            if (source / name).exists():
+                shutil.copyfile(source / name, raw / name)
         files.write_json(raw / "config.json", config)
         write_weights(
             raw / "model.safetensors", {n: t.contiguous() for n, t in weights.items()}
         )
         del weights
         # through the family's own door, which fine-tuning will take
-        model = module.load(raw, module.read_config(raw).dropout)
+        model = module.load(raw)
         module.save(model, aside)
         files.remove(raw)
 
@@ -85,8 +89,12 @@ def _module(config: dict, family: str, source: Path) -> ModuleType:
     if not isinstance(config, dict):
         kind = type(config).__name__
         raise InputError(f"{source}/config.json: found {kind}, expected keys")
-    check_values(config, {"model_type": kinds[0]}, source)
-    return families.named(kinds[0], source)
+    module = families.named(kinds[0], source)
+    if hasattr(module, "check"):
+        module.check(config, source)
+    else:
+        check_values(config, {"model_type": kinds[0]}, source)
+    return module
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,17 +15,18 @@ from pathlib import Path
 import torch
 
 from randommask import files
-from randommask.encoders import bert
+from randommask.encoders import ours
 from randommask.errors import run
 from randommask.experiment.hparams import Initial
 
 
 def write(folder: str | Path, told: Initial) -> None:
     """Write the encoder folder of one architecture, vocabulary and seed."""
-    model = bert.Encoder(bert.EncoderConfig.of(told))
+    kind = ours.of(told)
+    model = kind.Encoder(kind.EncoderConfig.of(told))
     model.initialise(torch.Generator().manual_seed(told.seed))
     with files.make_aside(folder) as aside:
-        bert.save(model, aside)
+        kind.save(model, aside)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -204,11 +204,20 @@ def prefixed(
     }
 
 
-def check_sizes(path: str | Path, config: dict[str, Any]) -> None:
-    """Raise `InputError` for sizes in config.json that no BERT can have."""
+def check_sizes(
+    path: str | Path,
+    config: dict[str, Any],
+    rates: Iterable[str] = ("hidden_dropout_prob",),
+) -> None:
+    """Raise `InputError` for sizes in config.json that none of our encoders can have.
+
+    Under BERT's names, but for those of the rates of dropout.
+    """
     heads = ("num_attention_heads", "hidden_size")
-    check_counts(path, config, BERT_SIZES, ["hidden_dropout_prob"], heads)
+    check_counts(path, config, BERT_SIZES, rates, heads)
     tokenizations = (kmers.OVERLAPPING, kmers.NON_OVERLAPPING)
     if config.get("tokenization") not in tokenizations:
         found = config.get("tokenization")
         raise InputError(f"{path}: tokenization is {found!r}, expected {tokenizations}")
+    if type(config["k"]) is not int or not 1 <= config["k"] <= kmers.MAX_K:
+        raise InputError(f"{path}: k is {config['k']!r}, expected 1 to {kmers.MAX_K}")

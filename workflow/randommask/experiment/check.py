@@ -29,7 +29,10 @@ from randommask.experiment.encoders import (
 from randommask.experiment.form import read
 from randommask.experiment.runs import benchmark, own_files, source_of
 from randommask.experiment.sections import (
+    MODERN,
+    Architecture,
     Experiment,
+    LocalCopy,
     Milestone,
     Ours,
     Phase,
@@ -38,6 +41,7 @@ from randommask.experiment.sections import (
     Untrained,
     WithoutEncoder,
 )
+from randommask.files import read_json
 
 TAKEN_PLACES = {"encoders", "checksums.tsv"}
 """What else lies in `resources` beside a source of that name."""
@@ -58,12 +62,26 @@ def check(config: dict[str, Any]) -> Experiment:
                 f"architectures.{name}: hidden {sizes.hidden}, "
                 f"expected a multiple of heads {sizes.heads}"
             )
+        _check_kind(f"architectures.{name}", sizes)
     _check_encoders(experiment)
     rows = benchmark(experiment)
     _check_datasets(experiment, rows)
     _check_recipes(experiment)
     shown.check(experiment, rows)
     return experiment
+
+
+def _check_kind(where: str, sizes: Architecture) -> None:
+    """Positions that turn pairs of units; keys that mean something for the kind."""
+    if sizes.kind != MODERN:
+        for key in origins.NEAR:
+            if key in sizes.given():
+                raise InputError(f"{where}: {key!r} has a meaning for kind modern only")
+    elif sizes.hidden // sizes.heads % 2:
+        raise InputError(
+            f"{where}: hidden {sizes.hidden}, expected an even number of units for "
+            f"each of {sizes.heads} heads"
+        )
 
 
 def _check_datasets(experiment: Experiment, rows: Iterable[Dataset]) -> None:
@@ -105,6 +123,7 @@ def _check_encoders(experiment: Experiment) -> None:
         where = f"encoders.{name}"
         if isinstance(entry, Released):
             known(f"{where}.released.family", entry.released.family, FAMILIES, "family")
+            _check_code(where, entry)
         if isinstance(entry, Ours | Untrained):
             architectures = experiment.architectures
             known(
@@ -129,6 +148,16 @@ def _check_encoders(experiment: Experiment) -> None:
             raise InputError(
                 f"{where}.probe: {source} is {kind(experiment, source)}, expected an "
                 "encoder with weights"
+            )
+
+
+def _check_code(where: str, entry: Released) -> None:
+    """Refuse a copy for transformers that needs code of its own, where it lies here."""
+    if entry.released.family == "hf" and isinstance(entry.released, LocalCopy):
+        path = Path(entry.released.path)
+        if (path / "config.json").is_file():
+            origins.check_plain(
+                f"{where}.released: {path}", read_json(path / "config.json")
             )
 
 

@@ -66,8 +66,7 @@ def tokenizations(family: str) -> tuple[str, ...] | None:
 
 def takes_adapters(family: str) -> bool:
     """Whether a family names layers that low-rank adapters go on."""
-    text = (_FAMILIES / f"{family}.py").read_text(encoding="utf-8")
-    return "LORA_TARGETS" in text
+    return "LORA_TARGETS" in (_FAMILIES / f"{family}.py").read_text(encoding="utf-8")
 
 
 # --- Which encoder is what ------------------------------------------------------------
@@ -97,8 +96,7 @@ def kind(experiment: Experiment, encoder: str) -> str:
     """What an encoder is, in words."""
     entry = experiment.encoders[encoder]
     words = {Released: "released", Milestone: "a milestone", Ours: "ours"}
-    words[Probe] = "a probe"
-    return words.get(type(entry), "a control")
+    return (words | {Probe: "a probe"}).get(type(entry), "a control")
 
 
 def keys(experiment: Experiment, encoder: str) -> Ours:
@@ -123,7 +121,8 @@ def family(experiment: Experiment, encoder: str) -> str | None:
         return entry.released.family
     if isinstance(entry, Probe):
         return family(experiment, entry.probe.encoder)
-    return None if isinstance(entry, WithoutEncoder) else "bert"
+    is_made = not isinstance(entry, WithoutEncoder)
+    return initial(experiment, encoder).architecture.kind if is_made else None
 
 
 # --- What commands are told -----------------------------------------------------------
@@ -143,7 +142,8 @@ def initial(experiment: Experiment, encoder: str) -> Initial:
 def released(experiment: Experiment, encoder: str) -> dict[str, Any]:
     """Where a released encoder comes from; how it is read is no part of that."""
     place = experiment.encoders[encoder].released.given()
-    return {"encoder": {key: place[key] for key in place if key != "family"}}
+    plain = {"plain": True} if place.pop("family") == "hf" else {}
+    return {"encoder": place} | plain
 
 
 def phases(experiment: Experiment, encoder: str) -> tuple[Phase, ...]:
@@ -241,8 +241,8 @@ def span_masking(experiment: Experiment, encoder: str) -> SpanMasking:
 
 def masks_by_rank(experiment: Experiment, encoder: str, end: int) -> bool:
     """Whether a phase of the first `end` steps masks by the ranks of k-mers."""
-    curriculum = phases_until(phases(experiment, encoder), end)
-    return any(phase.masking in RANKED for phase in curriculum)
+    until = phases_until(phases(experiment, encoder), end)
+    return any(phase.masking in RANKED for phase in until)
 
 
 def ranks(experiment: Experiment, encoder: str, end: int) -> list[str]:

@@ -17,6 +17,8 @@ from randommask.experiment.encoders import (
 )
 from randommask.experiment.hparams import Initial, Settings
 from randommask.experiment.sections import (
+    MODEL_TYPES,
+    MODERN,
     Experiment,
     FromEncoder,
     FromFolder,
@@ -37,6 +39,8 @@ NAMES = {
     "feed_forward": "intermediate_size",
     "positions": "max_position_embeddings",
 }
+NEAR = {"local": "local_attention", "global_every": "global_attn_every_n_layers"}
+"""Of modern ones alone."""
 SPECIALS = 5
 """Words of a vocabulary that are no k-mers."""
 FOREIGN = (
@@ -47,11 +51,12 @@ FOREIGN = (
 
 def shape(told: Initial | Settings) -> dict[str, Any]:
     """What has to be equal: tokens and sizes. The dropout may be another."""
-    sizes = told.architecture.values()
+    sizes = told.architecture
+    names = (*NAMES, *NEAR) if sizes.kind == MODERN else NAMES
     return {
         "k": told.k,
         "tokenization": told.tokenization,
-        **{key: sizes[key] for key in NAMES},
+        **{key: getattr(sizes, key) for key in names},
     }
 
 
@@ -76,8 +81,9 @@ def check(experiment: Experiment, encoder: str) -> None:
     known(f"{where}.encoder", source, experiment.encoders, "encoder")
     if isinstance(experiment.encoders[source], WithoutEncoder | Probe):
         raise InputError(f"{where}: {source} has no weights to go on from")
-    if (kind := family(experiment, source)) != "bert":
-        raise InputError(f"{where}: {source} is of family {kind}, expected bert")
+    found, kind = family(experiment, source), family(experiment, encoder)
+    if found != kind:
+        raise InputError(f"{where}: {source} is of family {found}, expected {kind}")
     entry = experiment.encoders[source]
     if isinstance(entry, Milestone):
         entry = experiment.encoders.get(entry.milestone.encoder)
@@ -142,15 +148,17 @@ def check_folders(experiment: Experiment) -> None:
             where = f"encoders.{name}.from: {path}"
             found = read_json(path)
             if isinstance(entry.origin, FromFolder):
-                check_made(where, found)
+                check_made(where, found, family(experiment, name))
             check_shape(where, _said(found), shape(initial(experiment, name)))
 
 
-def check_made(where: str, config: Any) -> None:
-    """Raise `InputError` for a config.json that is not of a BERT folder of ours."""
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "bert":
-        raise InputError(f"{where}: model_type is {kind!r}, expected 'bert'")
+def check_made(where: str, config: Any, kind: str) -> None:
+    """Raise `InputError` for a config.json that is not of our folder of this kind."""
+    found = config.get("model_type") if isinstance(config, dict) else None
+    if found != MODEL_TYPES[kind]:
+        raise InputError(
+            f"{where}: model_type is {found!r}, expected {MODEL_TYPES[kind]!r}"
+        )
     if not config.keys() >= {"k", "tokenization"}:
         raise InputError(f"{where}: no key k or tokenization, {FOREIGN}")
 
@@ -159,8 +167,20 @@ def _said(config: Any) -> dict[str, Any]:
     """What a config.json says of the shape; old ones leave out what was usual."""
     if not isinstance(config, dict):
         return {}
-    found = {key: config[name] for key, name in NAMES.items() if name in config}
+    known = (NAMES | NEAR).items()
+    found = {key: config[name] for key, name in known if name in config}
     lengths = {4**k + SPECIALS: k for k in range(1, 8)}
     if config.get("vocab_size") in lengths:
         found["k"] = lengths[config["vocab_size"]]
     return found | {x: config[x] for x in ("k", "tokenization") if x in config}
+
+
+def check_plain(where: str, config: Any) -> None:
+    """Raise `InputError` where a config.json names code of its own: it is never run."""
+    code = config.get("auto_map") if isinstance(config, dict) else None
+    if code:
+        named = next(iter(code.values()), "") if isinstance(code, dict) else code
+        raise InputError(
+            f"{where}: config.json names code of its own (auto_map: {named}), which is "
+            "never run; expected an encoder that transformers has"
+        )

@@ -105,8 +105,9 @@ def save(
     standardisation. Adapters are folded into the weights they adapt, in `model` too.
     Where transformers has a class for it, `AutoModelForSequenceClassification` loads
     the folder, and `AutoTokenizer` reads DNA by the `tokenization` of the fine-tuning,
-    where it is given. There is no class that reads the mean over tokens: such a folder
-    holds no classifier, for it would answer otherwise.
+    where it is given. There is no class that reads the mean over tokens, nor one that
+    reads ModernBERT's [CLS] alone: such a folder holds no classifier, for it would
+    answer otherwise.
     """
     lora.merge(model.encoder)
     family, folder = families.named(model.model_type, folder), Path(folder)
@@ -114,9 +115,13 @@ def save(
     weight, bias = model.head.weight.detach().cpu(), model.head.bias.detach().cpu()
     weight = weight * scale[:, None].to(weight)
     bias = bias * scale.to(bias) + shift.to(bias)
-    if MEAN in model.pooling:
-        _rewrite(folder, family, {"architectures": [family.BODY], "pooling": MEAN}, {})
-    elif hasattr(family, "CLASSIFIER"):
+    has_class = hasattr(family, "CLASSIFIER") and MEAN not in model.pooling
+    if model.pooling and not has_class:
+        (pooling,) = model.pooling
+        named = {"architectures": [family.BODY]} if hasattr(family, "BODY") else {}
+        body = {**named, "pooling": pooling}
+        _rewrite(folder, family, body, {})
+    elif has_class:
         problem = PROBLEMS.get(type, type)
         names = list(targets) or [str(label) for label in range(len(bias))]
         _add_classifier(folder, family, weight, bias, problem, names)

@@ -51,6 +51,8 @@ def window(family: Any, tokenization: str, config: Any, bases: int) -> int:
     """
 
     def tokens(length: int) -> int:
+        if hasattr(family, "most_tokens"):
+            return family.most_tokens(length, config)
         # A shorter sequence may have more tokens, where a remainder is read in single
         # letters; so all lengths of the last k are looked at.
         lengths = range(max(1, length - config.k + 1), length + 1)

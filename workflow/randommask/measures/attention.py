@@ -28,9 +28,7 @@ from randommask.experiment.hparams import Attention
 from randommask.files import new_file, write_aside
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from randommask.encoders.bert import Encoder
+    from torch import Tensor, nn
 
 
 def attend(
@@ -45,11 +43,11 @@ def attend(
     The numbers are those of `measure`, one line a layer, layers counted from 1. A
     window gives `tokens` tokens, [CLS] and [SEP] among them.
     """
-    from randommask.encoders import bert
+    from randommask.encoders import ours
 
     for path in manifests:
         manifest.verify(path)
-    model = bert.load(folder)
+    model = ours.at(folder).load(folder)
     config, tokens = model.config, settings.tokens
     if tokens > config.positions:
         raise InputError(
@@ -76,7 +74,7 @@ def attend(
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
 
 
-def average(model: "Encoder", ids_BT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def average(model: "nn.Module", ids_BT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean map (L, T, T) float32 and mean numbers (L, 3) float64 of these windows."""
     import torch
 

@@ -26,7 +26,11 @@ from randommask.errors import InputError, run
 from randommask.experiment.hparams import Embeddings
 from randommask.files import new_file, read_json, write_aside
 
-TENSOR = "bert.embeddings.word_embeddings.weight"
+TENSORS = {
+    "bert": "bert.embeddings.word_embeddings.weight",
+    "modernbert": "model.embeddings.tok_embeddings.weight",
+}
+"""What the embeddings are called, by model_type."""
 NEIGHBOURS = 10
 
 
@@ -92,7 +96,8 @@ def read_embeddings(folder: str | Path) -> tuple[np.ndarray, int]:
 
     folder = Path(folder)
     weights = folder / "model.safetensors"
-    k = read_json(folder / "config.json").get("k")
+    config = read_json(folder / "config.json")
+    k, tensor = config.get("k"), TENSORS.get(config.get("model_type"), TENSORS["bert"])
     if not isinstance(k, int) or k < 4 or k % 2:
         raise InputError(
             f"{folder / 'config.json'}: k is {k}, expected an even number from 4 on "
@@ -100,9 +105,9 @@ def read_embeddings(folder: str | Path) -> tuple[np.ndarray, int]:
         )
     try:
         with safe_open(weights, framework="numpy") as file:
-            table = file.get_tensor(TENSOR).astype(np.float32)
+            table = file.get_tensor(tensor).astype(np.float32)
     except SafetensorError as error:
-        raise InputError(f"{weights}: {error}, expected the tensor {TENSOR}") from None
+        raise InputError(f"{weights}: {error}, expected the tensor {tensor}") from None
     if len(table) < kmers.vocab_size(k):
         raise InputError(
             f"{weights}: {len(table)} embeddings, expected {kmers.vocab_size(k)} "
@@ -111,7 +116,7 @@ def read_embeddings(folder: str | Path) -> tuple[np.ndarray, int]:
     vectors = table[kmers.NUM_SPECIAL : kmers.vocab_size(k)]
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and lengths.all()):
-        raise InputError(f"{weights}: {TENSOR} has a row that is zero or not finite")
+        raise InputError(f"{weights}: {tensor} has a row that is zero or not finite")
     return vectors / lengths, k
 
 

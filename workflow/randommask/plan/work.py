@@ -9,12 +9,13 @@ from randommask.encoders.cost import forward_flops, parameters, training_flops
 from randommask.experiment.datasets import Dataset
 from randommask.experiment.form import Section
 from randommask.experiment.hparams import Finetuning, Pretraining
-from randommask.experiment.sections import CHARACTER, Experiment, LocalCopy
+from randommask.experiment.sections import CHARACTER, OWN, Experiment, LocalCopy
 from randommask.kmers import OVERLAPPING
 
 WEIGHT_BYTES = 4  # fp32
 STATE_COPIES = 3  # a checkpoint: weights and AdamW's two moments
 GZIP_RATIO = 3.14  # bases a byte of hg38.fa.gz
+BASES_A_WORD = 5  # of BPE with 4,096 words, on average (Zhou et al. 2024)
 ROLLING = 3  # checkpoints of a running segment: two kept, one being written
 
 
@@ -68,6 +69,8 @@ def sequence_tokens(family: str, tokenization: str, bases: int, k: int) -> int:
     """
     if tokenization == CHARACTER:
         return bases
+    if tokenization == OWN:
+        return bases // BASES_A_WORD + 2
     specials = 1 if family == "esm" else 2
     if tokenization == OVERLAPPING:
         return bases - k + 1 + specials

@@ -12,11 +12,12 @@ from typing import Any
 
 import randommask
 from randommask import kmers
-from randommask.encoders import cost
+from randommask.encoders import cost, ours
 from randommask.encoders.bert import EncoderConfig
 from randommask.experiment.encoders import phases_until
 from randommask.experiment.finished import flat
 from randommask.experiment.hparams import Settings
+from randommask.experiment.sections import BERT, MODEL_TYPES, MODERN
 from randommask.files import write_text
 from randommask.pretraining.origin import Origin
 
@@ -29,7 +30,7 @@ tags:
 - biology
 - dna
 - genomics
-- bert
+- {tag}
 - randommask
 ---
 """
@@ -40,22 +41,22 @@ LOADING = """\
 With transformers, of whose code alone it has need:
 
 ```python
-from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, pipeline
+from transformers import AutoModel, AutoTokenizer, {masked_lm}, pipeline
 
 folder = "."  # this one; transformers takes its name on the hub too
 dna = "{dna}"
 tokenizer = AutoTokenizer.from_pretrained(folder)
 inputs = tokenizer(dna, return_tensors="pt")
 hidden = AutoModel.from_pretrained(folder)(**inputs).last_hidden_state
-logits = BertForMaskedLM.from_pretrained(folder)(**inputs).logits
+logits = {masked_lm}.from_pretrained(folder)(**inputs).logits
 guesses = pipeline("fill-mask", model=folder)(dna[:{before}] + "[MASK]" + dna[{after}:])
 ```
 
-The tokenizer (`AutoTokenizer`, not `BertTokenizer`) cuts raw DNA into the k-mers it was
+The tokenizer ({by}) cuts raw DNA into the k-mers it was
 trained on, in upper or lower case, U as T; k-mers with spaces between them stay what
 they are. {masking}
-`AutoModel` calls the head over the vocabulary (`cls.`) unexpected, as it is a body
-alone, and a pooler missing, which was never trained.
+`AutoModel` calls the head over the vocabulary ({head}) unexpected, as it is a body
+alone{pooler}.
 
 The same by the program that made the weights, {program}. Have
 the folder `workflow` of its repository in `PYTHONPATH`; on package indexes the name may
@@ -64,12 +65,28 @@ belong to others. After the lines above:
 ```python
 import torch
 from randommask import kmers
-from randommask.encoders import bert
+from randommask.encoders import {module}
 
 ids = kmers.tokenize([dna], "{tokenization}", {k})
-same_hidden = bert.load(folder).eval()(torch.from_numpy(ids.astype("int64")))
+same_hidden = {module}.load(folder).eval()(torch.from_numpy(ids.astype("int64")))
 ```
 """
+
+NAMES = {BERT: "A BERT", MODERN: "A modern (ModernBERT-like)"}
+WORDS = {
+    BERT: {
+        "masked_lm": "BertForMaskedLM",
+        "by": "`AutoTokenizer`, not `BertTokenizer`",
+        "head": "`cls.`",
+        "pooler": ", and a pooler missing, which was never trained",
+    },
+    MODERN: {
+        "masked_lm": "ModernBertForMaskedLM",
+        "by": "`AutoTokenizer`",
+        "head": "`head.` and `decoder.`",
+        "pooler": "",
+    },
+}
 
 LICENSE = """\
 ## License
@@ -99,13 +116,16 @@ def write(
     *whole, last = phases_until(settings.curriculum, max(step, 1))
     cut = last.model_copy(update={"until": step})  # also at 0, where no phase can end
     settings = settings.model_copy(update={"curriculum": (*whole, cut)})
-    config = EncoderConfig.of(settings)
+    kind = settings.architecture.kind
+    config = ours.of(settings).EncoderConfig.of(settings)
     loading = LOADING.format(
         dna="ACGTTGCATGACCTGATTACG",
         k=config.k,
         tokenization=config.tokenization,
         program=randommask.program(),
+        module=kind,
         **_masked(config.k, config.tokenization),
+        **WORDS[kind],
     )
     parts = [
         _heading(encoder, config, settings, step),
@@ -116,7 +136,8 @@ def write(
         _limits(config, settings, step, origin),
         LICENSE,
     ]
-    write_text(Path(folder) / "README.md", FRONT + "\n" + "\n".join(parts))
+    front = FRONT.format(tag=MODEL_TYPES[kind])
+    write_text(Path(folder) / "README.md", front + "\n" + "\n".join(parts))
 
 
 def _masked(k: int, tokenization: str) -> dict[str, Any]:
@@ -132,10 +153,11 @@ def _heading(
     encoder: str | None, config: EncoderConfig, settings: Settings, step: int
 ) -> str:
     done = f"{step:,} of {settings.steps:,} steps"
+    what = NAMES[settings.architecture.kind]
     return f"""\
 # {encoder or "A DNA encoder"}
 
-A BERT encoder of DNA, pretrained by masked k-mer prediction for {done}
+{what} encoder of DNA, pretrained by masked k-mer prediction for {done}
 (seed {settings.seed}) with `randommask` {randommask.__version__}, which reproduces
 "Rethinking the BERT-like Pretraining for DNA Sequences" (arXiv 2310.07644).
 
@@ -189,10 +211,15 @@ def _limits(
     limits = [
         f"A sequence has at most {config.positions:,} tokens, two of them specials.",
         "Training saw A, C, G and T alone; a k-mer with any other letter is [UNK].",
-        "BERT's pooler was not trained: leave `pooler_output` alone.",
         "Nothing in it was checked for use on patients.",
     ]
-    if settings.tokens < config.positions:
+    is_bert = settings.architecture.kind == BERT
+    if is_bert:
+        limits.insert(2, "BERT's pooler was not trained: leave `pooler_output` alone.")
+    if settings.tokens < config.positions and not is_bert:
+        text = f"In training no sequence had more than {settings.tokens:,} tokens."
+        limits.insert(1, text)
+    elif settings.tokens < config.positions:
         kept = origin is not None and origin.has_positions
         said = f"as `{origin.name}` had them" if kept else "copies of trained ones"
         text = f"Positions from {settings.tokens:,} on are {said}."

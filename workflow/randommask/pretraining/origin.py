@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
+from torch import nn
 
 from randommask import files, kmers
-from randommask.encoders import bert, published
-from randommask.encoders.families.bert import load
+from randommask.encoders import bert, families, ours, published
 from randommask.errors import InputError
 from randommask.experiment import origins
 from randommask.experiment.hparams import Settings
@@ -53,29 +53,36 @@ def check(folder: Path | None, settings: Settings, is_first: bool) -> None:
     if folder is None:
         return
     path = folder / "config.json"
-    origins.check_made(str(path), files.read_json(path))
-    found = vars(bert.read_config(folder))
+    kind = settings.architecture.kind
+    origins.check_made(str(path), files.read_json(path), kind)
+    found = vars(ours.MODULES[kind].read_config(folder))
     origins.check_shape(str(path), found, origins.shape(settings))
     if published.order(folder / "vocab.txt", kmers.words(settings.k)):
         raise InputError(f"{folder}/vocab.txt: words in another order than {WEIGHTS}")
 
 
-def begin(model: bert.Encoder, folder: Path, settings: Settings) -> Origin:
+def begin(model: nn.Module, folder: Path, settings: Settings) -> Origin:
     """Fill the model, which holds random weights, and say with what."""
-    weights = load(folder).state_dict()
+    weights = families.of(folder).load(folder).state_dict()
     has_head = not _is_silent(weights)
     if not has_head:
         fresh = model.state_dict()
         weights |= {name: fresh[name] for name in fresh if name.startswith(HEAD)}
     model.load_state_dict(weights)
-    position, tokens = model.position.weight, settings.tokens
-    behind = bert.copied_positions(position, tokens)
     return Origin(
         name=settings.origin,
         sha256=files.sha256(folder / WEIGHTS),
         has_head=has_head,
-        has_positions=not torch.equal(position[tokens:], behind),
+        has_positions=_has_positions(model, settings.tokens),
     )
+
+
+def _has_positions(model: nn.Module, tokens: int) -> bool:
+    """Whether positions behind `tokens` were learnt; rotary ones never are."""
+    if model.position is None:
+        return False
+    position = model.position.weight
+    return not torch.equal(position[tokens:], bert.copied_positions(position, tokens))
 
 
 def _is_silent(weights: dict[str, torch.Tensor]) -> bool:

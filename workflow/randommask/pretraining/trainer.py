@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from randommask import kmers, masking
 from randommask.data.windows import VALIDATION_STEP, Corpus
-from randommask.encoders import bert, cost, dropout
+from randommask.encoders import bert, cost, dropout, ours
 from randommask.errors import InputError
 from randommask.experiment.hparams import Settings
 from randommask.experiment.sections import MUON, Phase
@@ -88,7 +88,8 @@ class Trainer:
                 f"batch {settings.batch}: expected a multiple of micro_batch "
                 f"{self.micro} x {self.world} processes"
             )
-        self.model = bert.Encoder(bert.EncoderConfig.of(settings))
+        self.kind = ours.of(settings)
+        self.model = self.kind.Encoder(self.kind.EncoderConfig.of(settings))
         self.model.initialise(torch.Generator().manual_seed(settings.seed))
         self.model.to(self.device).train()
         keep_exact(self.model.config.dropout)
@@ -328,10 +329,10 @@ class Trainer:
         Where training sequences were shorter than the encoder's positions, those behind
         them are copies of the trained ones, unless others had trained them before.
         """
-        tokens, position = self.settings.tokens, self.model.position.weight
-        if self.kept is None:
+        if self.model.position is not None and self.kept is None:
+            tokens, position = self.settings.tokens, self.model.position.weight
             position[tokens:] = bert.copied_positions(position, tokens)
-        bert.save(self.model, folder)
+        self.kind.save(self.model, folder)
 
     def restore(self, path: Path) -> dict:
         """Take weights and moments from a checkpoint; return the rest of it."""

@@ -25,6 +25,10 @@ ARITHMETIC = {  # of torch.optim.Muon, its defaults but for the last
 }
 
 
+JOINED = {"qkv": 3, "gated": 2}
+"""Matrices that stand in one tensor, by the part: projections; value and gate."""
+
+
 def is_stepped(name: str, parameter: Tensor) -> bool:
     """Whether Muon steps a weight: a matrix of a layer, no embedding and no head."""
     return name.startswith("layers.") and parameter.ndim == 2
@@ -32,7 +36,7 @@ def is_stepped(name: str, parameter: Tensor) -> bool:
 
 def matrices(name: str, tensor: Tensor) -> tuple[Tensor, ...]:
     """The matrices in a tensor, as views of it."""
-    return tensor.chunk(3) if name.endswith("qkv.weight") else (tensor,)
+    return tensor.chunk(JOINED.get(name.split(".")[-2], 1))
 
 
 class Muon:

@@ -21,11 +21,13 @@ name; `vocabulary(k)`, its words, `WORD_WEIGHTS`, what has a row a word, and
 architecture, `CLASSIFIER`, the one that classifies sequences with it, and
 `classifier_weights`; `HEAD`, what the names of weights begin with that neither has;
 `write_tokenizer(folder, config, tokenization)`, the files by which transformers reads
-raw DNA so; `POOLINGS`, what
-`features` takes as its third argument: `cls`, the last hidden state of a token before
-the sequence, or `mean`, that over the sequence's own tokens, without specials and
-padding. A family that does not name them has one way, whatever is asked: HyenaDNA the
-mean, for it has no such token.
+raw DNA so; `FILES`, what else `load` reads from a folder; `check(config, source)`,
+whether a published config.json can be read, where model_type alone does not say so;
+`most_tokens(bases, config)`, where sequences of one length differ in tokens;
+`POOLINGS`, what `features` takes as its third argument: `cls`, the last hidden state of
+a token before the sequence, or `mean`, that over the sequence's own tokens, without
+specials and padding. A family that does not name them has one way, whatever is asked:
+HyenaDNA the mean, for it has no such token.
 """
 
 from collections.abc import Mapping
@@ -43,8 +45,10 @@ from randommask.experiment.encoders import FAMILIES
 from randommask.files import read_json
 
 # The module that reads each model_type; one's own serves that of its own name.
-MODULES = {"bert": "bert", "esm": "esm", "hyenadna": "hyena"}
+MODULES = {"bert": "bert", "modernbert": "modern", "esm": "esm", "hyenadna": "hyena"}
 MODULES |= {name: name for name in FAMILIES if name not in MODULES.values()}
+MARK = "read_as"
+"""The key of config.json whose `family` counts, whatever transformers calls it."""
 NEEDED = ("TOKENIZATIONS", "read_config", "tokenize", "load", "save", "from_released")
 # Small inputs pass tanh almost unchanged: tanh(x / 4096) * 4096 is x, to 6e-6 of it up
 # to |x| = 17. A power of two rounds nothing when it scales.
@@ -69,7 +73,11 @@ def model_type(folder: str | Path) -> str:
                 f"{folder}: a folder of encoders, expected one of them: {names}"
             )
     config = read_json(folder / "config.json")
-    return config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        return None
+    mark = config.get(MARK)
+    said = mark.get("family") if isinstance(mark, dict) else None
+    return said or config.get("model_type")
 
 
 def named(kind: str | None, source: str | Path) -> ModuleType:

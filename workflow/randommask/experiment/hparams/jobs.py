@@ -19,6 +19,7 @@ from randommask.experiment.form import (
     Some,
     Text,
     Whole,
+    unless,
 )
 from randommask.experiment.sections import (
     Architecture,
@@ -58,6 +59,8 @@ class PublishedEncoder(Section):
         Discriminator(_branch),
     ]
     """a copy's `path`, or `repository` and `revision` on the hub"""
+    plain: Flag = unless(False)
+    """whether a config.json that names code of its own is refused, before the rest"""
 
 
 class Download(RootModel):

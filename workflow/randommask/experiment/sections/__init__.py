@@ -68,12 +68,16 @@ from randommask.experiment.sections.pages import (
 )
 from randommask.experiment.sections.pretraining import (
     ADAMW,
+    BERT,
     CHARACTER,
     GENEMASK,
     GEOMETRIC,
+    MODEL_TYPES,
+    MODERN,
     MUON,
     NON_OVERLAPPING,
     OVERLAPPING,
+    OWN,
     RANKED,
     SPANS,
     TOP_PMI,

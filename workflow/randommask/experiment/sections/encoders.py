@@ -145,14 +145,16 @@ class ReleasedCopy(LocalCopy):
     """Released weights here: a folder with `config.json`, the weights, `vocab.txt`."""
 
     family: Name
-    """how the files are read: `bert`, `esm`, `hyena`"""
+    """how the files are read: `bert`, `esm`, `hyena`, `modern`; `hf`: any encoder that
+    transformers has, by its own tokenizer"""
 
 
 class ReleasedHub(Weights):
     """Released weights on the Hugging Face hub."""
 
     family: Name
-    """how the files are read: `bert`, `esm`, `hyena`"""
+    """how the files are read: `bert`, `esm`, `hyena`, `modern`; `hf`: any encoder that
+    transformers has, by its own tokenizer"""
 
 
 class Released(Section):

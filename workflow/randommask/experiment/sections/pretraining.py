@@ -25,8 +25,9 @@ from randommask.experiment.form import (
 )
 
 OVERLAPPING, NON_OVERLAPPING, CHARACTER = "overlapping", "non-overlapping", "character"
+OWN = "own"
 Tokens = Literal["overlapping", "non-overlapping"]
-Tokenization = Literal["overlapping", "non-overlapping", "character"]
+Tokenization = Literal["overlapping", "non-overlapping", "character", "own"]
 Precision = Literal["fp32", "bf16", "auto"]
 
 SPANS, GEOMETRIC, GENEMASK, TOP_PMI = "spans", "geometric", "genemask", "top-pmi"
@@ -34,6 +35,10 @@ Masking = Literal["spans", "geometric", "genemask", "top-pmi"]
 RANKED = (GENEMASK, TOP_PMI)
 """Maskings that choose by the ranks of k-mers."""
 ADAMW, MUON = "adamw", "muon"
+
+BERT, MODERN = "bert", "modern"
+MODEL_TYPES = {BERT: "bert", MODERN: "modernbert"}
+"""What transformers calls each kind of architecture."""
 
 MICRO_BATCH = 64
 WARMUP_PARTS = 48
@@ -43,6 +48,9 @@ WARMUP_PARTS = 48
 class Architecture(Section):
     """The sizes of an encoder; the paper's are BERT-base's."""
 
+    kind: Literal["bert", "modern"] = unless(BERT)
+    """`bert`, or `modern`: rotary positions, norms before each part, GeGLU, no biases
+    (ModernBERT)"""
     layers: Count = 12
     """transformer layers"""
     hidden: Count = 768
@@ -55,6 +63,12 @@ class Architecture(Section):
     """tokens of the longest sequence, [CLS] and [SEP] included"""
     dropout: Fraction = 0.1
     """in pretraining"""
+    local: Annotated[int, Field(strict=True, ge=2, multiple_of=2)] = unless(128)
+    """of `modern`: tokens around each that a layer of near attention sees, half of
+    them to each side"""
+    global_every: Count = unless(3)
+    """of `modern`: the first of so many layers sees all tokens, the others near ones;
+    1: all see all"""
 
 
 class Phase(Section):
