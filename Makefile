@@ -84,7 +84,7 @@ lint: $(READY)  ## check style and workflow
 
 bench: $(READY)  ## measure speeds beside the usual ways, into results/performance.md
 	mkdir -p results
-	set -e; for program in $(filter-out bench/gpu%,$(wildcard bench/*.py)); do \
+	set -e; for program in $(filter-out bench/gpu% bench/species.py,$(wildcard bench/*.py)); do \
 		name=$$(basename $$program .py); \
 		printf '## %s\n\n' "$$name"; OMP_NUM_THREADS=1 python $$program; echo; \
 	done >results/performance.md

@@ -53,6 +53,27 @@ def test_a_group_asks_for_the_runs_and_pretrainings_of_all_seeds(demo):
     ]
 
 
+def test_a_probe_is_repeated_with_what_it_reads(demo):
+    demo["encoders"]["probed"] = {
+        "probe": {"encoder": "randommask", "strength": [1]},
+        "finetune": {"train_rows": 300},
+    }
+    row = {"label": "frozen", "encoder": "probed"}
+    demo["ablations"]["mine"]["rows"].append(row)
+    experiment = check(demo)
+    other = experiment.encoders["probed-seed5"]
+    assert other.probe.encoder == "randommask-seed5" and other.probe.strength == (1,)
+    assert other.finetune.train_rows == 300
+    needed = pages.of_runs(experiment, experiment.ablations["mine"])
+    assert len([path for path in needed if "/probed-seed5/" in path]) == 2
+    row = ablations.page(experiment, "mine")["rows"][2]
+    again = {"seed": 5, "encoder": "probed-seed5", "pretraining": None}
+    assert row["seed"] == 1 and row["repeats"] == [again]
+    demo["encoders"]["probed"]["probe"]["encoder"] = "untrained"
+    with pytest.raises(InputError, match="untrained is a control, expected one of"):
+        check(demo)
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

@@ -586,6 +586,18 @@ def test_losses_are_means_over_pretrainings(tmp_path):
     assert value(tmp_path, "rival", "loss", "6") == pytest.approx((1.6 * 2 + 7.6) / 3)
 
 
+def test_rows_that_were_not_pretrained_themselves_are_repeated_too(tmp_path):
+    """Probes: the group compares scores alone."""
+    rows = repeated(tmp_path)
+    for row in rows:
+        row |= {"pretraining": None, "has_order": False}
+        for again in row["repeats"]:
+            again["pretraining"] = None
+    run(tmp_path, rows, seeds=(1, 2))
+    assert lines(tmp_path)["rival", "score", "mean"]["seeds"] == "3"
+    assert not {"loss", "reached", "purity"} & {key[1] for key in lines(tmp_path)}
+
+
 def test_a_missing_run_of_a_repeat_is_told(tmp_path):
     rows = repeated(tmp_path)
     drop(tmp_path, "encoder-1-seed2", "SSP", 1)

@@ -93,6 +93,14 @@ def trials(experiment: Experiment, table: Table) -> list[Row]:
     ]
 
 
+def pretraining_seed(experiment: Experiment, encoder: str) -> int | None:
+    """The seed of an encoder's weights, or of those that a probe reads."""
+    entry = experiment.encoders[encoder]
+    if isinstance(entry, Probe):
+        entry = experiment.encoders[entry.probe.encoder]
+    return getattr(entry, "seed", None)
+
+
 def pretrainings(
     experiment: Experiment, encoder: str, seeds: Sequence[int]
 ) -> dict[int, str]:
@@ -100,7 +108,7 @@ def pretrainings(
 
     Without any seeds it is that one alone.
     """
-    own = getattr(experiment.encoders[encoder], "seed", 0)
+    own = pretraining_seed(experiment, encoder) or 0
     others = {seed: repeats.name(encoder, seed) for seed in seeds if seed != own}
     return {own: encoder} | others
 

@@ -22,7 +22,7 @@ from randommask.experiment.encoders import (
     tokenizations,
 )
 from randommask.experiment.pages import MAPS, SPACES
-from randommask.experiment.runs import Table, pretrainings
+from randommask.experiment.runs import Table, pretraining_seed, pretrainings
 from randommask.experiment.sections import (
     NON_OVERLAPPING,
     Ablation,
@@ -189,20 +189,22 @@ def _check_repeats(experiment: Experiment, where: str, group: Ablation) -> None:
         raise InputError(f"{where}.pretraining_seeds: found 1, expected at least 2")
     for row in group.rows:
         name = f"{where} row {row.label!r}"
-        if not is_ours(experiment, row.encoder):
-            found = kind(experiment, row.encoder)
+        entry = experiment.encoders[row.encoder]
+        read = entry.probe.encoder if isinstance(entry, Probe) else row.encoder
+        if not is_ours(experiment, read):
+            found = kind(experiment, read)
             raise InputError(
-                f"{name}: {row.encoder} is {found}, expected one of ours in a group "
+                f"{name}: {read} is {found}, expected one of ours in a group "
                 "with pretraining_seeds"
             )
-        own = keys(experiment, row.encoder).seed
+        own = pretraining_seed(experiment, row.encoder)
         if own not in seeds:
             raise InputError(
                 f"{name}: {row.encoder} has seed {own}, expected one of the "
                 f"pretraining_seeds {listing(seeds)}"
             )
         for seed, other in pretrainings(experiment, row.encoder, seeds).items():
-            found = getattr(experiment.encoders[other], "seed", None)
+            found = pretraining_seed(experiment, other)
             if found != seed:
                 raise InputError(
                     f"encoders.{other}: seed {found}, expected {seed}: by this name it "

@@ -150,7 +150,7 @@ class Repeat(Section):
     """of the pretraining"""
     encoder: Name
     """what it left"""
-    pretraining: Origin
+    pretraining: Origin | None
     """as of the row"""
 
 

@@ -3,7 +3,7 @@
 A group with `pretraining_seeds: [1, 2, 3]` has of its encoder `rival`, whose own seed
 is 1, also `rival-seed2` and `rival-seed3`: the same in all but the seed, and the
 milestones, which are of `rival` alone. Where `rival` goes on `from` another, so do they
-from that one's.
+from that one's; where it is a probe, they are probes of what it probes with their seed.
 """
 
 from collections.abc import Iterable
@@ -35,6 +35,10 @@ def entries(encoders: dict[str, Any], groups: Any) -> dict[str, Any]:
 
 def _add(found: dict, encoders: dict, encoder: str, seeds: Iterable) -> None:
     entry = encoders.get(encoder)
+    probe = entry.get("probe") if isinstance(entry, dict) else None
+    if isinstance(probe, dict) and isinstance(probe.get("encoder"), str):
+        _add_probes(found, encoders, encoder, seeds)
+        return
     is_ours = isinstance(entry, dict) and not {"control", "released", "milestone"} & {
         *entry
     }
@@ -50,3 +54,13 @@ def _add(found: dict, encoders: dict, encoder: str, seeds: Iterable) -> None:
             parent = branch["encoder"]
             _add(found, encoders, parent, [seed])
             found[own]["from"] = {**branch, "encoder": name(parent, seed)}
+
+
+def _add_probes(found: dict, encoders: dict, encoder: str, seeds: Iterable) -> None:
+    entry = encoders[encoder]
+    probe, source = entry["probe"], entry["probe"]["encoder"]
+    _add(found, encoders, source, seeds)
+    for seed in seeds:
+        read, own = name(source, seed), name(encoder, seed)
+        if read in (found | encoders) and own not in encoders:
+            found[own] = {**entry, "probe": {**probe, "encoder": read}}

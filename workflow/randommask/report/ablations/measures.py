@@ -320,7 +320,7 @@ def reached_records(
     never had it; with repeats the mean of their steps, to the mean of theirs.
     """
     curves = [[_curve(results, one, partial) for one in origins(row)] for row in rows]
-    if not curves or not all(curves[0]):
+    if not curves or not curves[0] or not all(curves[0]):
         return []
     kind = rows[0].pretraining.tokens
     goal = statistics.fmean(list(own.values())[-1] for own in curves[0])
