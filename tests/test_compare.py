@@ -116,6 +116,14 @@ def test_settings_that_differ_are_named_with_their_cells(tmp_path, capsys):
     ]
 
 
+def test_an_encoder_without_a_card_is_one_line(pair, capsys):
+    ours, theirs = pair
+    shutil.rmtree(theirs / "encoders" / "dnabert")
+    lines = told(capsys, ours, theirs).splitlines()
+    of_dnabert = [line for line in lines if line.startswith("pretraining of dnabert")]
+    assert of_dnabert == [f"pretraining of dnabert: not known of {theirs}"]
+
+
 def test_what_one_lacks_is_named(pair, capsys):
     ours, theirs = pair
     shutil.rmtree(theirs / "finetune" / "dnabert")

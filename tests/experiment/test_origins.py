@@ -67,6 +67,10 @@ def test_a_folder_is_named_by_its_last_part(config, tmp_path):
     folder = tmp_path / "elsewhere" / "human"
     folder.mkdir(parents=True)
     config["encoders"]["fly"]["from"] = {"folder": str(folder)}
+    # there already, but no encoder's: said before a corpus is made for it
+    refused(config, {"folder": str(folder)}, r"human/config\.json: no such file, expec")
+    told = {"model_type": "bert", "k": 4, "tokenization": "overlapping"}
+    (folder / "config.json").write_text(json.dumps(told))
     experiment = checked(config)
     assert isinstance(encoders.origin(experiment, "fly"), FromFolder)
     assert encoders.origin_name(experiment, "fly") == "human"

@@ -223,6 +223,13 @@ def test_nothing_runs_on_no_device(flag):
         plan.main([flag, "0"])
 
 
+@pytest.mark.parametrize("flag", ["--tflops", "--tokens-per-second", "--watts"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
+def test_no_speed_is_no_plan(flag, value):
+    with pytest.raises(InputError, match=f"^{flag}: {value}, expected more than 0$"):
+        plan.main([f"{flag}={value}"])
+
+
 def test_an_unknown_target_is_one_line(clone):
     with pytest.raises(
         InputError, match="No rule to produce results/nothing"

@@ -102,6 +102,10 @@ def test_a_region_is_what_its_sequence_is(model, genome, tmp_path):
         ("tiny\t-1\t9", "line 2: start is '-1', expected a number of bases"),
         ("tiny\t1", "line 2: found 2 columns, expected 3 or more"),
         ("tiny\t1\t9\tx\t0\tplus", "line 2: strand is 'plus', expected +, - or ."),
+        (
+            f"tiny\t{'9' * 5000}\t9",
+            f"line 2: start is '{'9' * 20}', expected a number of bases",
+        ),
     ],
 )
 def test_a_region_that_is_not_there_loses_no_other(
@@ -153,6 +157,33 @@ def test_a_genome_that_cannot_be_indexed_is_one_line(model, tmp_path):
     with pytest.raises(InputError, match=r"odd\.fa: cannot be indexed \(") as error:
         predicted(model, tmp_path / "odd.fa", tmp_path, "a\t0\t4\n")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("index", "line"),
+    [
+        ("", "not of all records"),
+        ("garbage\n", "not enough values"),
+        ("a\t8\t6\t4\t5\n", "not of all records"),  # an interrupted one
+        ("a\t8\t6\t4\t5\nb\t3\t20\t3\t4\n", "b lies elsewhere"),
+        ("a\t6\t6\t4\t5\nb\t4\t19\t4\t5\n", "a lies elsewhere"),
+        ("c\t8\t6\t4\t5\nb\t4\t19\t4\t5\n", "c lies elsewhere"),
+        ("a\t8\t6\t4\t5\nb\t90\t19\t90\t91\n", "b lies elsewhere"),
+        ("a\t8\t6\t4\t5\nb\t4\t19\t4\t5\n", None),
+        ("b\t4\t19\t4\t5\na\t8\t6\t4\t5\n", None),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "", "\n\n"])
+def test_an_index_of_another_file_is_not_believed(tmp_path, index, line, end):
+    path = tmp_path / "my.fa"
+    path.write_text(f">a >b\nACGT\nACGG\n>b\nTTTA{end}")
+    (tmp_path / "my.fa.fai").write_text(index)
+    if line is None:
+        with Reference(path) as reference:
+            assert reference.codes("b", 2, 4).tolist() == [1, 0]
+        return
+    with pytest.raises(InputError, match=rf"my\.fa\.fai: .*{line}.*: delete it"):
+        Reference(path)
 
 
 # --- Variants -------------------------------------------------------------------------
@@ -231,13 +262,13 @@ def test_scores_are_those_of_the_two_windows(binary, genome, tmp_path):
 
 
 def test_of_many_outputs_each_has_its_difference(model, genome, tmp_path, capsys):
-    _, [row] = scored(model, genome, tmp_path, ["tiny\t2\t.\tC\tT,<INS>,."])
+    _, [row] = scored(model, genome, tmp_path, ["tiny\t2\t.\tC\tT,<INS>,.,C."])
     names = [f"p{n}_{kind}" for n in range(3) for kind in ("ref", "alt", "difference")]
     assert [name for name in row if name.startswith("p") and name != "pos"] == names
     assert sum(float(row[f"p{n}_difference"]) for n in range(3)) == pytest.approx(
         0, abs=1e-5
     )
-    assert "2 alternatives without a sequence" in capsys.readouterr().err
+    assert "3 alternatives without a sequence" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -248,6 +279,14 @@ def test_of_many_outputs_each_has_its_difference(model, genome, tmp_path, capsys
         ("2\t1\t.\tA\tT", "no record '2' in genome.fa; did you mean 'chr2'?"),
         ("tiny\t0\t.\tA\tT", "line 4: POS is '0', expected 1 or more"),
         ("tiny\t1\t.\tA\tX", "line 4: ALT is 'X', expected bases"),
+        (
+            f"tiny\t{'9' * 5000}\t.\tA\tT",
+            f"line 4: POS is '{'9' * 20}', expected 1 or more",
+        ),
+        (
+            f"chr1\t1\t.\t{FIRST[:24]}N\tT",
+            f"REF is N, but genome.fa has {FIRST[24]} there",
+        ),
     ],
 )
 def test_a_variant_that_does_not_fit_loses_no_other(
@@ -340,11 +379,12 @@ def test_what_cannot_be_mutated_is_one_line(model, tmp_path, text, line):
         ("--vcf x --genome y --mutate", "--mutate: with --vcf"),
         ("--fasta x --picture a.png", "--picture: without --mutate"),
         ("--fasta x --mutate --picture a.gif", r"a\.gif: expected a name that ends in"),
+        ("--fasta x --mutate --picture ./o.png", r"\./o\.png is --output too"),
     ],
 )
 def test_flags_that_do_not_go_together(flags, line):
     with pytest.raises(InputError, match=line):
-        main(["--model", "m", "--output", "o", *flags.split()])
+        main(["--model", "m", "--output", "o.png", *flags.split()])
 
 
 # --- The page -------------------------------------------------------------------------

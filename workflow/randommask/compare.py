@@ -120,7 +120,12 @@ def settings(ours: Results, theirs: Results) -> Iterator[str]:
         yield f"{line}  ({'; '.join(named(cells))})"
     encoders = {cell[0] for cell in ours.scores.keys() & theirs.scores.keys()}
     for encoder in sorted(encoders):
-        for line in differences(ours.recipe(encoder), theirs.recipe(encoder)):
+        both = (ours.recipe(encoder), theirs.recipe(encoder))
+        if bool(both[0]) != bool(both[1]):
+            lacking = theirs if both[0] else ours
+            yield f"pretraining of {encoder}: not known of {lacking.root}"
+            continue
+        for line in differences(*both):
             key, _, values = line.partition(": ")
             plain = values.replace('\\"', "'").replace('"', "")
             yield f"pretraining of {encoder}, {key}: {plain}"
@@ -277,7 +282,9 @@ def records(found: Sequence[Difference]) -> list[dict[str, Any]]:
 
 def main(argv: list[str] | None = None) -> None:
     """Read the flags, compare and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m randommask.compare", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("first", type=Path, help="a results folder")
     parser.add_argument("second", type=Path, help="another")
     parser.add_argument("--csv", type=files.new_file, help="every cell, to write")

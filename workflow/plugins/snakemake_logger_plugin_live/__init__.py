@@ -180,6 +180,7 @@ class LogHandler(LogHandlerBase):
         if total := sum(self.run.planned.values()):
             spent = duration(time.monotonic() - self.run.began)
             self.say(f"{self.run.done()} of {total} jobs, {spent}", "bold")
+            self.run.planned.clear()  # Python closes all handlers once more
         super().close()
 
     def emit(self, record: LogRecord) -> None:

@@ -9,6 +9,7 @@ and the hours that `randommask.plan` counts are said; where these are more than
 some job fits no node is not begun either.
 """
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,9 +54,11 @@ def on_this_machine(
     counts = Counter(job.rule.name for job in wanting)
     listed = ", ".join(f"{count:,} {rule}" for rule, count in counts.most_common())
     hours = hours_without(experiment, wanting, cores)
+    minutes = math.ceil(60 * hours)
+    spent = f"{hours:,.1f} h" if minutes >= 60 else f"{minutes} min"
     said = (
         f"this machine has no GPU, and {len(wanting):,} jobs ask for one ({listed}):"
-        f" on its {cores} cores they take at least {hours:,.1f} h"
+        f" on its {cores} cores they take at least {spent}"
     )
     if hours > MOST_HOURS and not os.environ.get(launch.ON_CPU):
         raise InputError(

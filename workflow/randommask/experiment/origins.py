@@ -140,6 +140,10 @@ def check_folders(experiment: Experiment) -> None:
         source = experiment.encoders.get(getattr(entry.origin, "encoder", None))
         if isinstance(entry.origin, FromFolder):
             path = Path(entry.origin.folder) / "config.json"
+            if path.parent.exists() and not path.exists():
+                raise InputError(
+                    f"encoders.{name}.from.folder: {path}: no such file, {FOREIGN}"
+                )
         elif isinstance(source, Released) and isinstance(source.released, LocalCopy):
             path = Path(source.released.path) / "config.json"
         else:

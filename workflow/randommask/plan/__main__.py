@@ -269,6 +269,11 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("gpus", "cores"):
         if (number := getattr(flags, name)) is not None and number < 1:
             raise InputError(f"--{name}: {number}, expected 1 or more")
+    for name in ("tflops", "tokens_per_second", "watts"):
+        number = getattr(flags, name)
+        if number is not None and not 0 < number < math.inf:
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag}: {number:g}, expected more than 0")
     planned = jobs(flags.targets, flags.configfile, flags.profile)
     if not planned:
         print("nothing to be done")

@@ -52,6 +52,8 @@ def check(flags: argparse.Namespace) -> None:
         if Path(flags.picture).suffix not in PICTURES:
             kinds = ", ".join(PICTURES)
             raise InputError(f"{flags.picture}: expected a name that ends in {kinds}")
+        if Path(flags.picture).resolve() == Path(flags.output).resolve():
+            raise InputError(f"--picture: {flags.picture} is --output too")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,6 +16,11 @@ from randommask.genome import Record
 # Codes are A0 T1 C2 G3 and 4 for all else.
 COMPLEMENT = np.array([1, 0, 3, 2, 4], np.uint8)
 HEADINGS = ("#", "track", "browser")
+DIGITS = 18
+"""Of a position; Python refuses to read thousands."""
+HEADER_BYTES = 1 << 12
+"""More than a header has."""
+UNFIT = "expected an index of the genome as it is: delete it"
 
 
 class Reference(ExitStack):
@@ -42,9 +47,40 @@ class Reference(ExitStack):
             opened = Faidx(str(path), indexname=str(index), as_raw=True)
         except (FastaIndexingError, ValueError) as error:
             said = " ".join(str(error).split())
+            if is_fresh:
+                raise InputError(f"{beside}: {said}, {UNFIT}") from None
             raise InputError(f"{path}: cannot be indexed ({said})") from None
         self._faidx = self.enter_context(opened)
         self.lengths = {name: one.rlen for name, one in opened.index.items()}
+        if is_fresh:
+            self._check_index(beside)
+
+    def _check_index(self, beside: Path) -> None:
+        """Raise `InputError` where an index is of another file, or of an older one.
+
+        Each of its records has to begin below a header of its name and to end where
+        another begins, the last one where the file ends: else wrong bases would be
+        read, and nobody told.
+        """
+        behind = b""
+        with open(self.path, "rb") as file:
+            for name, one in sorted(
+                self._faidx.index.items(), key=lambda item: item[1].offset
+            ):
+                file.seek(max(0, one.offset - HEADER_BYTES))
+                before = file.read(min(one.offset, HEADER_BYTES))
+                header = before[:-1].rpartition(b"\n")[2].split(maxsplit=1)
+                lines, rest = divmod(max(0, one.rlen - 1), one.lenc or 1)
+                last = one.offset + lines * one.lenb + rest - (not one.rlen)
+                file.seek(last)
+                behind = file.read(HEADER_BYTES)
+                is_whole = behind and behind[1:].strip()[:1] in (b"", b">")
+                if header[:1] != [b">" + name.encode()] or not (
+                    before.endswith(b"\n") and is_whole
+                ):
+                    raise InputError(f"{beside}: {name} lies elsewhere, {UNFIT}")
+            if not self.lengths or behind[1:].strip() or file.read(1):
+                raise InputError(f"{beside}: not of all records, {UNFIT}")
 
     def problem(self, chromosome: str, start: int, end: int) -> str | None:
         """Why these bases (from 0, the end not included) are not there."""
@@ -116,12 +152,17 @@ class Regions(Source):
             raise InputError(f"{self.path}: 0 regions, expected at least 1")
 
 
+def is_position(cell: str) -> bool:
+    """Whether a cell says how many bases."""
+    return cell.isascii() and cell.isdigit() and len(cell) <= DIGITS
+
+
 def _span(cells: list[str], line: int) -> tuple[int, int, str | None]:
     """Start and end of a line of BED, or what is wrong with it."""
     if len(cells) < 3:
         return 0, 0, f"line {line}: found {len(cells)} columns, expected 3 or more"
     for name, cell in zip(("start", "end"), cells[1:3], strict=True):
-        if not (cell.isascii() and cell.isdigit()):
+        if not is_position(cell):
             said = f"line {line}: {name} is {cell[:20]!r}, expected a number of bases"
             return 0, 0, said
     return int(cells[1]), int(cells[2]), None

@@ -20,7 +20,7 @@ from randommask.data.records import CHUNK
 from randommask.errors import InputError
 from randommask.predict.lines import OK, table, unknown
 from randommask.predict.model import FineTuned
-from randommask.predict.reference import Reference
+from randommask.predict.reference import Reference, is_position
 
 COLUMNS = ("record", "id", "chrom", "pos", "ref", "alt")
 QUALITY = ("start", "end", "unknown", "truncated")
@@ -91,11 +91,11 @@ class Variants:
             return
         chromosome, position, name, ref, alternatives = cells[:5]
         for alt in alternatives.split(","):
-            if alt in ("*", ".", "") or any(mark in alt for mark in "<>[]"):
+            if alt == "" or any(mark in alt for mark in "<>[]*."):
                 self.passed += 1
                 continue
             problem = None
-            if not (position.isascii() and position.isdigit() and int(position)):
+            if not (is_position(position) and int(position)):
                 problem = f"line {line}: POS is {position[:20]!r}, expected 1 or more"
             for key, letters in (("REF", ref), ("ALT", alt)):
                 if not letters or not set(letters) <= LETTERS:
@@ -136,8 +136,12 @@ def pair(variant: Variant, reference: Reference, size: int, least: int) -> Pair:
         return nothing._replace(problem=problem)
     found = reference.codes(chromosome, first, behind)
     if not np.array_equal(found, ref):
-        here = genome.decode(found)[:20]
-        said = f"REF is {variant.ref[:20]}, but {reference.path.name} has {here} there"
+        at = int(np.flatnonzero(found != ref)[0])  # where they part, of long ones
+        here = genome.decode(found)[at : at + 20]
+        said = (
+            f"REF is {variant.ref[at : at + 20]}, but {reference.path.name} has "
+            f"{here} there"
+        )
         return nothing._replace(problem=said)
     length = reference.lengths[chromosome]
     start = max(0, min(first + len(ref) // 2 - size // 2, first, length - size))
