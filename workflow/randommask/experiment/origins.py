@@ -81,13 +81,15 @@ def check(experiment: Experiment, encoder: str) -> None:
     known(f"{where}.encoder", source, experiment.encoders, "encoder")
     if isinstance(experiment.encoders[source], WithoutEncoder | Probe):
         raise InputError(f"{where}: {source} has no weights to go on from")
-    found, kind = family(experiment, source), family(experiment, encoder)
-    if found != kind:
-        raise InputError(f"{where}: {source} is of family {found}, expected {kind}")
     entry = experiment.encoders[source]
     if isinstance(entry, Milestone):
         entry = experiment.encoders.get(entry.milestone.encoder)
-    if isinstance(entry, Ours | Untrained):  # else none, which `check` says later
+        if not isinstance(entry, Ours):  # which `check` says later
+            return
+    found, kind = family(experiment, source), family(experiment, encoder)
+    if found != kind:
+        raise InputError(f"{where}: {source} is of family {found}, expected {kind}")
+    if isinstance(entry, Ours | Untrained):
         found = shape(initial(experiment, source))
         check_shape(f"{where}: {source}", found, shape(initial(experiment, encoder)))
 
