@@ -174,9 +174,10 @@ def test_the_rows_that_the_readme_shows_are_good(tmp_path):
     path = tmp_path / "datasets.tsv"
     header = (ROOT / "config" / "datasets.tsv").read_text().splitlines()[0]
     path.write_text(f"{header}\n{rows}")
-    marks, activity = datasets.read(path)
+    marks, activity, factors = datasets.read(path)
     assert (marks.classes, marks.own_folder) == (5, "data/my-marks")
     assert (activity.targets, activity.own_folder) == (
         ("liver", "heart"),
         "/data/my-activity",
     )
+    assert (factors.targets, factors.metric) == (("CTCF", "POLR2A"), "mcc")
