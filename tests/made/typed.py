@@ -1,6 +1,7 @@
 """Snakemake as a user types it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,3 +22,10 @@ def snakemake(*words, folder=ROOT, check=True):
     if check:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
+
+
+def planned(*words, folder=ROOT):
+    """Number of jobs of each rule in a dry run."""
+    output = snakemake("-n", *words, folder=folder).stdout
+    stats = output[output.rindex("Job stats:") :]
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}

@@ -252,7 +252,7 @@ def test_masks_by_rank_need_ranks_and_others_are_another_training(corpus, tmp_pa
     for both in (False, True):
         ranks = tmp_path / f"{both}.csv"
         pmi.rank([corpus], Ranking(k=4, reverse_complement=both), ranks)
-        found.append(pretrain.identity_of([corpus], None, hparams, ranks))
+        found.append(pretrain.identity_of([corpus], None, hparams, ranks=ranks))
     assert found[0] != found[1]
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from made import ROOT
 from made.encoders import publish_esm
-from made.typed import SNAKEMAKE, snakemake
+from made.typed import SNAKEMAKE, planned, snakemake
 
 from randommask.plan.clean import RECORDS
 from randommask.plan.jobs import entries
@@ -44,13 +44,6 @@ PAPER_JOBS = {
     "observations": 1,
     "report": 1,
 }
-
-
-def planned(*words, folder=ROOT):
-    """Number of jobs of each rule in a dry run."""
-    output = snakemake("-n", *words, folder=folder).stdout
-    stats = output[output.rindex("Job stats:") :]
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
 
 
 @pytest.fixture

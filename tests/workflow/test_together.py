@@ -10,7 +10,7 @@ import yaml
 from made import ROOT
 from made.config import micro
 from made.kills import contents
-from test_workflow import planned, snakemake
+from made.typed import planned, snakemake
 
 CELL = "finetune/randommask/overlapping/CPD-tata"
 
