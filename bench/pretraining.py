@@ -1,15 +1,16 @@
-"""A training step on the CPU, against transformers' BertForMaskedLM in the usual loop.
+"""A training step on the CPU, against transformers' own model in the usual loop.
 
     PYTHONPATH=workflow python bench/pretraining.py [--quick] [--repeats 3]
 
 The same weights and the same masked batch for all; steps alternate, medians are shown.
+Against `BertForMaskedLM`, and the modern encoder against `ModernBertForMaskedLM`.
 The usual loop: logits at every position, torch's AdamW as it comes, and attention once
 written out ("eager") and once fused ("SDPA", the default of recent transformers), in
 fp32. Ours: the head and most of the last layer only where something is masked, fused
 AdamW, dropout from cheap numbers, in fp32 and with bf16 products.
 
 OMP_NUM_THREADS chooses the threads; with one it is processor time that counts, which a
-busy machine spoils less. `--quick` measures the first size alone.
+busy machine spoils less. `--quick` measures the first size of each alone.
 """
 
 import argparse
@@ -23,21 +24,27 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BertForMaskedLM
+from transformers import AutoModelForMaskedLM
 from transformers.utils import logging
 
 from randommask import kmers, masking
-from randommask.encoders import bert
+from randommask.encoders import bert, modern, ours
 from randommask.training.optimizer import AdamW
 
 K, MAX_SPAN = 6, 6
 CLIP, WEIGHT_DECAY, LEARNING_RATE = 1.0, 0.01, 1e-4
 MINI = bert.EncoderConfig(4, 256, 4, 1024, 512, K, "overlapping")
 BASE = bert.EncoderConfig(12, 768, 12, 3072, 512, K, "overlapping")
+# Of as many weights as those: GeGLU has three matrices where BERT has two.
+MODERN = modern.EncoderConfig(4, 256, 4, 680, 512, K, "overlapping")
+MODERN_BASE = modern.EncoderConfig(12, 768, 12, 2048, 512, K, "overlapping")
 SIZES = [  # encoder, tokens, sequences
     (MINI, 128, 16),
+    (MODERN, 128, 16),
     (MINI, 512, 4),
+    (MODERN, 512, 4),
     (BASE, 512, 2),
+    (MODERN_BASE, 512, 2),
 ]
 HEADER = (
     "encoder, tokens x sequences",
@@ -65,7 +72,7 @@ def batch(tokens: int, sequences: int) -> tuple[Tensor, Tensor]:
 
 def peer(folder: str, attention: str, inputs: Tensor, labels: Tensor) -> Callable:
     """One step of the usual loop; it returns the loss."""
-    model = BertForMaskedLM.from_pretrained(folder, attn_implementation=attention)
+    model = AutoModelForMaskedLM.from_pretrained(folder, attn_implementation=attention)
     model.train()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
@@ -82,9 +89,9 @@ def peer(folder: str, attention: str, inputs: Tensor, labels: Tensor) -> Callabl
     return step
 
 
-def ours(folder: str, is_bf16: bool, inputs: Tensor, labels: Tensor) -> Callable:
+def own(folder: str, is_bf16: bool, inputs: Tensor, labels: Tensor) -> Callable:
     """One step as `randommask.pretraining.trainer` takes it; it returns the loss."""
-    model = bert.load(folder).train()
+    model = ours.at(folder).load(folder).train()
     parameters = list(model.parameters())
     optimizer = AdamW(parameters, (0.9, 0.999), 1e-8, WEIGHT_DECAY)
 
@@ -104,19 +111,23 @@ def ours(folder: str, is_bf16: bool, inputs: Tensor, labels: Tensor) -> Callable
 
 
 def measure(
-    config: bert.EncoderConfig, tokens: int, sequences: int, repeats: int
+    config: bert.EncoderConfig | modern.EncoderConfig,
+    tokens: int,
+    sequences: int,
+    repeats: int,
 ) -> list[float]:
     """Milliseconds a step: peer eager, peer SDPA, ours fp32, ours bf16."""
-    model = bert.Encoder(config)
+    module = modern if isinstance(config, modern.EncoderConfig) else bert
+    model = module.Encoder(config)
     model.initialise(torch.Generator().manual_seed(0))
     data = batch(tokens, sequences)
     with tempfile.TemporaryDirectory() as folder:
-        bert.save(model, folder)
+        module.save(model, folder)
         steps = [
             peer(folder, "eager", *data),
             peer(folder, "sdpa", *data),
-            ours(folder, False, *data),
-            ours(folder, True, *data),
+            own(folder, False, *data),
+            own(folder, True, *data),
         ]
     losses = [step() for step in steps]  # warms up too
     spread = max(losses) - min(losses)
@@ -140,13 +151,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     logging.disable_progress_bar()
     rows = [HEADER, ("---",) * len(HEADER)]
-    for config, tokens, sequences in SIZES[: 1 if arguments.quick else None]:
+    for config, tokens, sequences in SIZES[: 2 if arguments.quick else None]:
         for dropout in (0.0, 0.1):
             eager, sdpa, fp32, bf16 = times = measure(
                 replace(config, dropout=dropout), tokens, sequences, arguments.repeats
             )
             ratios = (eager / fp32, sdpa / fp32, eager / bf16)
-            size = f"{config.layers} x {config.hidden}, {tokens} x {sequences}"
+            kind = getattr(config, "kind", "bert")
+            size = f"{kind} {config.layers} x {config.hidden}, {tokens} x {sequences}"
             shown = [*(f"{ms:.0f}" for ms in times), *(f"{r:.2f}" for r in ratios)]
             rows.append((size, str(dropout), *shown))
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))

@@ -288,7 +288,7 @@ def test_a_fine_tuned_folder_holds_encoder_and_head(one, batch, tmp_path, poolin
     model = heads.build(one, 3, 0.0, seed=1, pooling=pooling).eval()
     numbers = torch.tensor([2.0, 1.0, 1.0]), torch.tensor([0.5, 0.0, 0.0])
     heads.save(model, tmp_path, *numbers, type="regression", targets=["a", "b", "c"])
-    assert not heads.is_classifier(tmp_path)
+    assert heads.has_body(tmp_path) and not heads.is_classifier(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["architectures"] == ["ModernBertModel"]
     theirs, report = AutoModel.from_pretrained(tmp_path, output_loading_info=True)

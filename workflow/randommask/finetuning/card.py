@@ -77,16 +77,22 @@ transformers has no class with such a head, so this folder holds none for it:
 `AutoModelForSequenceClassification` would draw a new one at random. The head is
 `head.safetensors`. {body}
 """
-MEAN_BODY = "The encoder itself loads there as any other, and its tokenizer too."
+BODY_LOADS = "The encoder itself loads there as any other, and its tokenizer too."
 NO_BODY = "The tokenizer loads there; the encoder is no architecture of transformers."
 
 
 def write(
-    folder: str | Path, purpose: Purpose, report: dict[str, Any], *, is_classifier: bool
+    folder: str | Path,
+    purpose: Purpose,
+    report: dict[str, Any],
+    *,
+    is_classifier: bool,
+    has_body: bool,
 ) -> None:
     """Write README.md into a model's folder; `report` is its run's metrics.json.
 
-    `is_classifier` says whether transformers has a class that loads it.
+    `is_classifier` says whether transformers has a class that loads it, `has_body`
+    whether it has one of the encoder alone.
     """
     is_mean = report["settings"].get("pooling", CLS) == MEAN
     if is_classifier:
@@ -94,12 +100,12 @@ def write(
         function = ', function_to_apply="none"' if is_value else ""
         loading = PIPELINE.format(function=function, precision=purpose.precision)
     else:
-        loading = NO_CLASS.format(body=MEAN_BODY if is_mean else NO_BODY)
+        loading = NO_CLASS.format(body=BODY_LOADS if has_body else NO_BODY)
     metric = report["metric"]
     text = BODY.format(
         encoder=report["encoder"],
         dataset=purpose.dataset,
-        features=_features(is_classifier, is_mean),
+        features=_features(has_body, is_mean),
         version=randommask.__version__,
         seed=report["seed"],
         answers=_answers(purpose),
@@ -115,10 +121,10 @@ def write(
     write_text(Path(folder) / "README.md", front + "\n" + text)
 
 
-def _features(is_classifier: bool, is_mean: bool) -> str:
+def _features(has_body: bool, is_mean: bool) -> str:
     if is_mean:
         return "the mean over the tokens"
-    return "the first token" if is_classifier else "its features"
+    return "the first token" if has_body else "its features"
 
 
 def _answers(purpose: Purpose) -> str:

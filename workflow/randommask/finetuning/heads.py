@@ -172,6 +172,11 @@ def is_classifier(folder: str | Path) -> bool:
     return "problem_type" in read_json(Path(folder) / "config.json")
 
 
+def has_body(folder: str | Path) -> bool:
+    """Whether it has one that loads the encoder: HyenaDNA is none of its own."""
+    return "architectures" in read_json(Path(folder) / "config.json")
+
+
 def load(folder: str | Path) -> Predictor:
     """The model that `save` wrote, ready to predict.
 

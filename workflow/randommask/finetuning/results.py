@@ -89,7 +89,11 @@ def write_model(
         precision=tuning.precision,
     )
     purpose.write(folder, made_for)
-    card.write(folder, made_for, report, is_classifier=heads.is_classifier(folder))
+    loads = {
+        "is_classifier": heads.is_classifier(folder),
+        "has_body": heads.has_body(folder),
+    }
+    card.write(folder, made_for, report, **loads)
 
 
 def give(kept: Path, path: Path) -> None:

@@ -31,7 +31,7 @@ class Row(Section):
     encoder: Name
     """one of `encoders`"""
     tokenization: Tokenization = "overlapping"
-    """of the input in fine-tuning: `overlapping`, `non-overlapping`, `character`"""
+    """in fine-tuning: `overlapping`, `non-overlapping`, `character` or `own`"""
 
 
 class PublishedRow(Row):
