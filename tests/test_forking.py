@@ -15,7 +15,7 @@ from randommask.files import WORKFLOW
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 
 PROBE = """
-import os, random, signal, sys, time
+import atexit, os, random, signal, sys, threading, time
 print("imported in", os.getpid(), file=open("imported", "a"))
 LATE = "imported before it ran"
 
@@ -38,6 +38,12 @@ if __name__ == "__main__":
         case "kill":
             sys.stdout.flush()
             os.kill(os.getpid(), int(sys.argv[2]))
+        case "late":
+            atexit.register(print, "at the end")
+            threading.Timer(0.3, print, ["from a thread"]).start()
+        case "lost":
+            sys.stdout = open("/dev/full", "w")
+            print("lost")
         case "draw":
             open(sys.argv[2], "w").write(str(random.random()))
         case "wait":
@@ -148,6 +154,8 @@ def is_there(pid: int) -> bool:
 WAYS = (
     ("none",),
     ("code",),
+    ("late",),
+    ("lost",),
     ("message", "a b", "c'd", "\udcff"),
     ("kill", str(int(signal.SIGKILL))),
     ("kill", str(int(signal.SIGTERM))),

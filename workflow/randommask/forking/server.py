@@ -3,7 +3,7 @@
 It is asked for a module by name, imports it and all that it imports, and forks. It runs
 none of it: it has one thread and has done no work of torch, numpy or Arrow, so that a
 worker finds what a new process finds after its imports. The worker leaves the loop and
-runs the module as `python -m` does; Python itself ends it.
+runs the module as `python -m` does, and ends as Python does (`end`).
 
 Who is killed, and what then:
 - a client: its worker, by SIGKILL.
@@ -13,6 +13,7 @@ Who is killed, and what then:
   their shells go on too.
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -25,6 +26,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -211,7 +213,29 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != server:  # it died before the kernel knew
         os.kill(os.getpid(), signal.SIGKILL)
-    runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        if not isinstance(error.code, int | None):
+            raise  # a word to be printed first
+        end(error.code or 0)
+    end(0)
+
+
+def end(status: int) -> None:
+    """End a worker as Python ends, but for the freeing of what the server imported.
+
+    To free an object is to write to it, and the kernel copies each page of the server's
+    that a worker writes to.
+    """
+    threading._shutdown()  # waits for those that are no daemons
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(status)  # Python itself says what is lost, and ends with 120
+    os._exit(status)
 
 
 if __name__ == "__main__":
