@@ -279,6 +279,7 @@ def assert_close(found, expected):
         assert left["loss"] == pytest.approx(right["loss"], abs=1e-5)
 
 
+@pytest.mark.sweep
 def test_two_processes_see_the_same_batches_from_the_start_or_from_the_middle(
     corpus, tmp_path
 ):

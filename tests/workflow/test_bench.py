@@ -38,6 +38,7 @@ def table(capsys):
     return [dict(zip(header, row, strict=False)) for row in rows]
 
 
+@pytest.mark.sweep
 def test_pretraining(capsys):
     import gpu_pretraining
 
@@ -67,6 +68,7 @@ def test_flops_of_the_base_encoder():
     assert useful - executed == pytest.approx(26.1e6, rel=0.01)
 
 
+@pytest.mark.sweep
 def test_variants(capsys):
     import gpu_variants
 
@@ -204,6 +206,7 @@ def test_a_way_that_is_not_offered_is_one_line(capsys):
     assert [line.split(":")[0] for line in lines] == ways[1:3]
 
 
+@pytest.mark.sweep
 def test_kernels(capsys):
     import gpu_kernels
 
@@ -212,6 +215,7 @@ def test_kernels(capsys):
     assert len(rows) == 26 and rows[-1]["kernel"] == "all"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("way", ["ours", "ours, 3 take turns"])
 def test_finetuning(capsys, monkeypatch, tmp_path, way):
     import gpu_finetuning

@@ -162,6 +162,7 @@ def test_the_demos_own_config_takes_every_entry(extended):
     check(extended)
 
 
+@pytest.mark.sweep
 def test_a_config_of_twenty_lines_makes_a_table(place):
     [text] = blocks("yml")
     assert text.count("\n") <= 22
@@ -176,6 +177,7 @@ def test_a_config_of_twenty_lines_makes_a_table(place):
         typed(f"snakemake results/mine/figures/fig2.png {own}", place)
 
 
+@pytest.mark.sweep
 def test_two_genomes_make_one_corpus(clone):
     assert (clone / "results/demo/encoders/two-species/model.safetensors").exists()
     for genome, names in {"yeast": ["chrI"], "fly": ["chr0", "chr1"]}.items():
@@ -191,17 +193,20 @@ def metrics(clone, encoder, dataset, tokens="overlapping"):
     return json.loads((run / "metrics.json").read_text())
 
 
+@pytest.mark.sweep
 def test_a_dataset_is_one_row(clone):
     assert metrics(clone, "untrained", "my-marks")["rows"]["train"] == 24
     path = clone / "results/demo/benchmark/my-marks/leaks.json"
     assert json.loads(path.read_text())["leaks"]["exact"]["verdict"] == "none"
 
 
+@pytest.mark.sweep
 def test_several_labels_are_one_row_too(clone):
     found = metrics(clone, "untrained", "my-factors")
     assert found["metric"] == "mcc" and {"mcc_0", "mcc_1"} <= found["test"].keys()
 
 
+@pytest.mark.sweep
 def test_a_curriculum_is_one_entry(clone):
     path = clone / "results/demo/pretrain/growing/step-200/history.csv"
     with open(path, newline="") as file:
@@ -209,11 +214,13 @@ def test_a_curriculum_is_one_entry(clone):
     assert spans == {4, 8, 12}
 
 
+@pytest.mark.sweep
 def test_a_checkpoint_is_one_entry(clone):
     found = metrics(clone, "my-checkpoint", "CPD-tata")
     assert found["architecture"]["k"] == 3 and found["architecture"]["layers"] == 2
 
 
+@pytest.mark.sweep
 def test_released_weights_go_on_on_another_species(clone):
     made = clone / "results/demo"
     theirs = made / "encoders/my-checkpoint/model.safetensors"
@@ -230,18 +237,21 @@ def sha(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.sweep
 def test_a_probe_is_one_entry(clone):
     found = metrics(clone, "dnabert-probe", "CPD-tata")
     assert found["best_epoch"] is None and found["architecture"]["strength"] <= 10
     assert found["architecture"]["hidden"] == 64
 
 
+@pytest.mark.sweep
 def test_a_family_is_one_module_and_one_entry(clone):
     assert metrics(clone, "average", "CPD-tata")["architecture"]["hidden"] == 16
     kept = json.loads((clone / "results/demo/encoders/average/config.json").read_text())
     assert kept["model_type"] == "average"
 
 
+@pytest.mark.sweep
 def test_any_encoder_of_transformers_is_one_entry(clone):
     found = metrics(clone, "theirs", "CPD-tata", "own")["architecture"]
     assert found["positions"] == 512 and len(found["tokenizer"]) == 64
@@ -249,6 +259,7 @@ def test_any_encoder_of_transformers_is_one_entry(clone):
     assert kept["model_type"] == "modernbert" and kept["read_as"]["family"] == "hf"
 
 
+@pytest.mark.sweep
 def test_one_more_row_in_another_list_redoes_nothing_else(clone):
     """Neither the world nor another dataset, nor what is fine-tuned on it."""
     config = yaml.safe_load((clone / "config" / "mine.yaml").read_text())
@@ -266,6 +277,7 @@ def test_one_more_row_in_another_list_redoes_nothing_else(clone):
     assert sorted(jobs) == ["finetune", "prepare"]
 
 
+@pytest.mark.sweep
 def test_a_table_is_one_entry(clone):
     text = (clone / "results/demo/ablations/mine.md").read_text()
     assert "Does a growing curriculum help?" in text
