@@ -249,8 +249,8 @@ def test_encoders_that_share_a_beginning_train_it_once(clone):
     for entry in apart["encoders"].values():
         entry.pop("from", None)
     path.write_text(yaml.safe_dump(apart))
-    assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 22
-    assert jobs["ablation"] == 10
+    assert planned("ablations", folder=clone)["pretrain"] - jobs["pretrain"] == 23
+    assert jobs["ablation"] == 11
 
 
 def test_the_ablation_of_the_docs(clone):
