@@ -440,7 +440,8 @@ def test_what_a_lab_asks_for_reaches_slurm(clone, tmp_path, monkeypatch):
         f'#!/bin/sh\necho "$@" >>{told}\nexec {shutil.which("sbatch")} "$@"\n'
     )
     sbatch.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
+    path_of_all = f"{sbatch.parent}:{ENVIRONMENT['PATH']}"
+    monkeypatch.setitem(ENVIRONMENT, "PATH", path_of_all)
     run(clone, path, "--profile", "slurm", target)
     assert re.search(r"--qos[= ]'?long", told.read_text())
     jobs = [x for x in shell("scontrol", "show", "job", "-o").splitlines() if x]
