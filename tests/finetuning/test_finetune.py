@@ -364,7 +364,7 @@ def test_encoders_that_are_missing_or_of_another_family(folder, dataset, tmp_pat
     other = tmp_path / "other"
     other.mkdir()
     for changes, expected in (
-        ({"model_type": "gpt2"}, "model_type is 'gpt2', expected one of bert, modernbert, esm"),
+        ({"model_type": "gpt2"}, "is 'gpt2', expected one of bert, modernbert, esm"),
         ({"k": None}, "config.json: no key k"),
     ):
         changed = {k: v for k, v in (config | changes).items() if v is not None}
