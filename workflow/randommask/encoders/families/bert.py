@@ -67,8 +67,8 @@ TIED = {
 }
 
 
-class FeatureEncoder(bert.Encoder):
-    """The encoder, with what a head sits on."""
+class Features(nn.Module):
+    """What a head sits on, of an encoder that we pretrain: mixed into its class."""
 
     specials = (kmers.PAD, kmers.CLS, kmers.SEP)
 
@@ -86,6 +86,16 @@ class FeatureEncoder(bert.Encoder):
         # An adapter works where its layer is called; `wanted` takes the layer apart.
         is_plain = type(self.layers[-1].qkv) is nn.Linear
         return self(ids_BT, keep_BT, wanted=1 if is_plain else None)[:, 0]
+
+    def freeze_head(self) -> None:
+        """Freeze the head over the vocabulary, which fine-tuning has no use for."""
+        for part in (self.transform, self.transform_norm):
+            part.requires_grad_(False)
+        self.output_bias.requires_grad_(False)
+
+
+class FeatureEncoder(Features, bert.Encoder):
+    """The encoder, with what a head sits on."""
 
 
 def tokenize(
@@ -125,9 +135,7 @@ def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
         config if dropout is None else replace(config, dropout=dropout)
     )
     bert.from_bert(model, weights, path)
-    for part in (model.transform, model.transform_norm):
-        part.requires_grad_(False)
-    model.output_bias.requires_grad_(False)
+    model.freeze_head()
     return model
 
 

@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from randommask import kmers
 from randommask.encoders import families, modern
-from randommask.encoders.families.bert import tokenize, vocabulary, write_tokenizer
+from randommask.encoders.families.bert import (
+    Features,
+    tokenize,
+    vocabulary,
+    write_tokenizer,
+)
 from randommask.encoders.modern import read_config, save
 from randommask.encoders.modern_model import GLOBAL_THETA, LOCAL_THETA
-from randommask.encoders.pooling import BOTH, CLS, MEAN, chosen, mean
+from randommask.encoders.pooling import BOTH
 from randommask.encoders.weights import (
     check_values,
     check_weights,
@@ -40,25 +45,8 @@ DEFAULTS = {"local_attention": 128, "global_attn_every_n_layers": 3}
 DEFAULTS |= dict.fromkeys(modern.DROPOUTS, 0.0)
 
 
-class FeatureEncoder(modern.Encoder):
+class FeatureEncoder(Features, modern.Encoder):
     """The encoder, with what a head sits on."""
-
-    specials = (kmers.PAD, kmers.CLS, kmers.SEP)
-
-    def states(self, ids_BT: Tensor, keep_BT: Tensor | None = None) -> Tensor:
-        """Last hidden states (B, T, H); `keep_BT` is False at padding."""
-        return self(ids_BT, keep_BT)
-
-    def features(
-        self, ids_BT: Tensor, keep_BT: Tensor | None = None, pooling: str = CLS
-    ) -> Tensor:
-        """Last hidden state of [CLS] or mean, (B, H); `keep_BT` is False at padding."""
-        if pooling == MEAN:
-            is_kmer_BT = chosen(ids_BT, keep_BT, *self.specials)
-            return mean(self(ids_BT, keep_BT), is_kmer_BT)
-        # An adapter works where its layer is called; `wanted` takes the layer apart.
-        is_plain = type(self.layers[-1].qkv) is nn.Linear
-        return self(ids_BT, keep_BT, wanted=1 if is_plain else None)[:, 0]
 
 
 def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
@@ -77,9 +65,7 @@ def load(folder: str | Path, dropout: float | None = None) -> FeatureEncoder:
         config = replace(config, dropout=dropout)
     model = FeatureEncoder(config)
     modern.from_modern(model, weights, path)
-    for part in (model.transform, model.transform_norm):
-        part.requires_grad_(False)
-    model.output_bias.requires_grad_(False)
+    model.freeze_head()
     return model
 
 
