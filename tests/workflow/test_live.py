@@ -86,6 +86,7 @@ def test_time_left_goes_by_rules_and_by_what_jobs_say(live, tmp_path):
     log = tmp_path / "log"
     log.write_text("step 2 of 9, 1 day, 1:00:05 left: loss 2\n\n")
     run.begin(3, "long", {}, [str(log)], 10.0)
+    run.look()
     assert run.left(10.0) == 90_005
 
 
@@ -103,7 +104,8 @@ def test_many_jobs_and_brackets_are_shown(live):
     assert lines[-1] == "and 8 more"
 
 
-def test_what_has_no_event_is_no_error(live):
+def test_what_has_no_event_is_no_error(live, capsys):
     handler = live.LogHandler(SimpleNamespace(), None)
     handler.emit(makeLogRecord({"levelno": INFO, "msg": "a word"}))
     handler.close()
+    assert not handler.run.planned and capsys.readouterr() == ("", "")

@@ -37,7 +37,7 @@ OF_NO_USE = ("Workflow defines that rule",)
 SAID_AT_THE_END = ("Complete log", "Nothing to be done")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
     """A job that runs."""
 
@@ -46,6 +46,8 @@ class Job:
     """Its wildcards."""
     log: str | None
     began: float
+    said: str = ""
+    """The last line of its log when it was last looked at."""
 
     def last_line(self) -> str:
         """What its log says last."""
@@ -91,6 +93,11 @@ class Run:
         """How many jobs are finished."""
         return sum(map(len, self.taken.values()))
 
+    def look(self) -> None:
+        """Read what the running jobs say, each once."""
+        for job in list(self.running.values()):
+            job.said = job.last_line()
+
     def left(self, now: float) -> float | None:
         """About how long the rest takes; None before anything is known of it.
 
@@ -102,18 +109,19 @@ class Run:
         mean = sum(every) / len(every)
         means = {rule: sum(own) / len(own) for rule, own in self.taken.items()}
         work, longest = 0.0, 0.0
+        running = list(self.running.values())  # jobs begin and end while this counts
         waiting = Counter(self.planned)
         waiting.subtract({rule: len(own) for rule, own in self.taken.items()})
-        for job in self.running.values():
+        for job in running:
             waiting[job.rule] -= 1
             spent = now - job.began
             rest = max(means.get(job.rule, mean) - spent, 0.0)
-            if said := LEFT.search(job.last_line()):
+            if said := LEFT.search(job.said):
                 numbers = (int(part or 0) for part in said.groups())
                 rest = sum(map(mul, numbers, (86400, 3600, 60, 1)))
             work, longest = work + rest, max(longest, rest)
         work += sum(max(n, 0) * means.get(rule, mean) for rule, n in waiting.items())
-        spent = sum(every) + sum(now - job.began for job in self.running.values())
+        spent = sum(every) + sum(now - job.began for job in running)
         at_once = max(1.0, spent / max(now - self.began, 1e-9))
         return max(longest, work / at_once)
 
@@ -135,6 +143,7 @@ class Display:
         total, done = sum(run.planned.values()), run.done()
         if not total:
             return Group(Text("planning", style="dim"))
+        run.look()
         left = run.left(now)
         rest = f", about {duration(left)} left" if left is not None else ""
         head = Table.grid(padding=(0, 1))
@@ -149,7 +158,7 @@ class Display:
         shown = sorted(run.running.values(), key=lambda job: job.began)
         for job in shown[:MOST_SHOWN]:
             # a text, or what stands in brackets would be taken for a colour
-            jobs.add_row(job.rule, Text(job.name), Text(job.last_line(), style="dim"))
+            jobs.add_row(job.rule, Text(job.name), Text(job.said, style="dim"))
         more = len(shown) - MOST_SHOWN
         tail = [Text(f"and {more} more", style="dim")] if more > 0 else []
         return Group(head, jobs, *tail)
