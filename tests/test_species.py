@@ -76,6 +76,8 @@ def test_the_config_is_right_and_asks_for_each_probe_with_all_seeds(
     shutil.copytree(ROOT / "config", tmp_path / "config")
     monkeypatch.chdir(tmp_path)
     experiment = check(file.whole(file.read("config/species.yaml")))
-    for species, seeds in (("fly", 3), ("yeast", 2)):
+    for species in ("fly", "yeast"):
         needed = pages.of_runs(experiment, experiment.ablations[species])
-        assert len(needed) == 4 * seeds
+        for pretrained in ("probe", "probe-seed2", "probe-seed3"):
+            of_seed = [path for path in needed if f"-{pretrained}/" in path]
+            assert len(of_seed) == 4, (species, pretrained, needed)
