@@ -4,12 +4,13 @@ import ast
 import re
 import subprocess
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from made import ROOT
+from packaging.specifiers import SpecifierSet
 
 PACKAGE = ROOT / "workflow" / "randommask"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -44,6 +45,21 @@ def test_versions_are_the_locks(path):
     conda, found = listed(path)
     assert conda == ["python=3.12", "pip"]
     assert found and found.items() <= LOCK.items()
+
+
+def test_the_lock_installs_in_the_oldest_python_that_is_promised():
+    """Debian 12 has Python 3.11.2; a pin that wants 3.11.5 ends make setup there."""
+    wanted = {
+        name_of(found.name): found.metadata["Requires-Python"] or ""
+        for found in distributions()
+    }
+    assert wanted.keys() >= LOCK.keys()
+    later = {
+        name: wanted[name]
+        for name in LOCK
+        if "3.11.2" not in SpecifierSet(wanted[name])
+    }
+    assert not later
 
 
 def test_recipes_install_the_lock():
