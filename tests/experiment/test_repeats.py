@@ -85,6 +85,10 @@ def test_a_probe_is_repeated_with_what_it_reads(demo):
             "untrained is a control, expected one of ours in a group with",
         ),
         ({"pretraining_seeds": 3}, "found 3, expected a list"),
+        (
+            {"pretraining_seeds": [1, "a"]},
+            r"pretraining_seeds.1: found \"a\", expected a",
+        ),
     ],
 )
 def test_what_cannot_be_repeated_is_one_line(demo, change, line):

@@ -26,6 +26,8 @@ def entries(encoders: dict[str, Any], groups: Any) -> dict[str, Any]:
         rows = group.get("rows") if seeds else None
         if not isinstance(seeds, list) or not isinstance(rows, list):
             continue
+        if not all(isinstance(seed, int) for seed in seeds):
+            continue
         for row in rows:
             encoder = row.get("encoder") if isinstance(row, dict) else None
             if isinstance(encoder, str):
