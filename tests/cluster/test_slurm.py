@@ -90,6 +90,7 @@ def adapt(folder, default=None, **resources):
 def write_config(folder, steps=None):
     """The micro config; with `steps` an encoder more, trained so long in one job."""
     config = micro(folder)
+    config["benchmark"]["include"] = ["CPD-tata", "EAP"]  # each job costs SLURM seconds
     if steps:
         config["curricula"]["long"] = [{"until": steps, "max_span": 4}]
         config["encoders"]["long"] = {
