@@ -1,13 +1,12 @@
 """`finetune.together`: the seeds of a cell in one job, the files of single jobs."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from made import ROOT
+from made import ROOT, typed
 from made.config import micro
 from made.kills import contents
 from made.typed import planned, snakemake
@@ -37,8 +36,7 @@ def jobs(world, *words):
     output = run(world, "-n", *words).stdout
     if "Nothing to be done" in output:
         return {}
-    stats = output[output.rindex("Job stats:") :]
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
+    return typed.jobs(output)
 
 
 def runs(seeds=(1, 2, 3)):
