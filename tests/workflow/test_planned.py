@@ -61,7 +61,11 @@ def clone(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("words", [["all"], ["--profile", "slurm", "all"]])
+# test_plan.py plans them on SLURM each time
+SLURM = pytest.param(["--profile", "slurm", "all"], marks=pytest.mark.sweep)
+
+
+@pytest.mark.parametrize("words", [["all"], SLURM])
 def test_the_papers_jobs(clone, words):
     jobs = planned(*words, folder=clone)
     assert jobs.pop("total") == sum(PAPER_JOBS.values())

@@ -76,6 +76,7 @@ def test_the_workflow_is_linked(tmp_path, demo):
     assert (tmp_path / TABLE).stat().st_size
 
 
+@pytest.mark.sweep
 def test_the_workflow_is_run_from_any_folder(tmp_path):
     words = ("-n", "--snakefile", ROOT / "Snakefile", "all")
     assert jobs(snakemake(tmp_path, *words))["total"] == 1311
