@@ -16,9 +16,18 @@ hypothesis.settings.load_profile("patient")
 
 LONGEST = (
     "test_workflow.py",
-    "test_extending.py",
     "test_planned.py",
+    "test_processes.py",
     "test_pretrain.py",
+    "test_plan.py",
+    "test_together.py",
+    "test_extending.py",
+    "test_use.py",
+    "test_state.py",
+    "test_field_statistics.py",
+    "test_finetune.py",
+    "test_trainer.py",
+    "test_hostile.py",
 )
 
 

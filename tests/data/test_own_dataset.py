@@ -1,15 +1,12 @@
 """A dataset of one's own: one row in the list, one folder with three files."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from made import ROOT
+from made.typed import snakemake
 
 from randommask.data import prepare
 from randommask.errors import InputError
@@ -17,8 +14,6 @@ from randommask.experiment import datasets, file, runs
 from randommask.experiment.check import check
 from randommask.experiment.hparams import Run
 from randommask.finetuning import examples
-
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 
 ROWS = {  # name: task, classes, targets, metric
     "mine-five": ("cells", "5", "", "mcc"),
@@ -141,15 +136,7 @@ def test_the_workflow_prepares_it_and_again_where_a_file_is_edited(own):
         (own / "config" / name).symlink_to(ROOT / "config" / name)
 
     def run(*words):
-        done = subprocess.run(
-            [SNAKEMAKE, "--cores", "1", *words],
-            cwd=own,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = snakemake("--cores", 1, *words, folder=own)
         return done.stdout + done.stderr
 
     target = "results/benchmark/mine-two/summary.json"

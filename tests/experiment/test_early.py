@@ -7,21 +7,19 @@ places why no config can. A new `raise InputError` belongs into one of the two.
 
 import ast
 import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 from made import ROOT
+from made.typed import snakemake
 
 from randommask.errors import InputError
 from randommask.experiment import encoders, file, places
 from randommask.experiment.check import check
 
 PACKAGE = ROOT / "workflow" / "randommask"
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 ADAPTERS = {"rank": 8, "alpha": 16, "dropout": 0.05}
 
 # place in the commands: key of the paper's config, a wrong value, the early line
@@ -283,13 +281,7 @@ TYPED = ("figures.tsne.perplexity", "tables.table3.datasets")
 def said(config, path):
     """What `snakemake -n` says to it."""
     path.write_text(yaml.safe_dump(config))
-    done = subprocess.run(
-        [SNAKEMAKE, "-n", "all", "--nolock", "--configfile", path],
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-    )
+    done = snakemake("-n", "all", "--nolock", "--configfile", path, check=False)
     assert done.returncode != 0
     return done.stdout + done.stderr
 

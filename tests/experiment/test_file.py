@@ -1,18 +1,13 @@
 """A config as it stands in its file: what YAML lets pass without a word is refused."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import yaml
 from made import ROOT
+from made.typed import snakemake
 
 from randommask.errors import InputError
 from randommask.experiment import file
 
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 DEMO = (ROOT / "config" / "demo.yaml").read_text()
 GROUP = "\nablations:\n  mine: {datasets: all}\n"
 
@@ -69,13 +64,7 @@ def test_a_file_that_is_missing_or_no_text_is_one_line(tmp_path):
 
 
 def planned(path, target):
-    done = subprocess.run(
-        [SNAKEMAKE, "-n", target, "--configfile", path],
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-    )
+    done = snakemake("-n", target, "--configfile", path, check=False)
     assert done.returncode != 0
     return done.stdout + done.stderr
 

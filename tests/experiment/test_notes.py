@@ -1,10 +1,8 @@
 """What is said while Snakemake plans: overridden settings, misspelt targets."""
 
-import subprocess
-import sys
-
 import pytest
 from made import ROOT
+from made.typed import snakemake
 
 from randommask.experiment import file, notes
 
@@ -33,12 +31,7 @@ def test_what_a_recipe_overrides_is_said_in_one_line():
 def test_a_misspelt_target_is_told_the_nearest(word, near):
     *before, word = word.split()
     flags = ["--configfile", "config/demo.yaml", *(before or ["--dry-run", "--"]), word]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = snakemake(*flags, check=False)
     assert done.returncode
     said = done.stdout + done.stderr
     [line] = [line for line in said.splitlines() if line.startswith(f"{word}:")]

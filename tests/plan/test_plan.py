@@ -5,10 +5,11 @@ import math
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from made import ROOT
+from made import ROOT, typed
 
 from randommask.errors import InputError
 from randommask.experiment import encoders, file
@@ -27,6 +28,18 @@ def clone(tmp_path, monkeypatch):
     os.symlink("workflow/profiles/slurm", tmp_path / "slurm")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Snakemake without its imports; two tests have the command that users have."""
+
+    def run(words, *, env, **_):
+        assert words[:3] == [sys.executable, "-m", "snakemake"]
+        args = [str(typed.SNAKEMAKE), *words[3:]]
+        return typed.run({"args": args, "cwd": os.getcwd(), "env": env})
+
+    monkeypatch.setattr("randommask.plan.jobs.subprocess.run", run)
 
 
 def job(rule, hparams=None, needs=(), makes=(), gpus=0, **wildcards):
@@ -122,7 +135,7 @@ def test_a_finished_run_gives_the_speed_of_finetuning(clone):
     assert speed.on_gpu and speed.rate == pytest.approx(passes * each / 100)
 
 
-def test_seeds_together_cost_what_they_cost_alone(clone, capsys):
+def test_seeds_together_cost_what_they_cost_alone(forked, clone, capsys):
     """One job, the work of all of them; of those that are not there yet."""
     target = "results/finetune/dnabert/overlapping/SSP/seed{}/metrics.json"
     targets = [target.format(seed) for seed in (1, 2, 3)]
@@ -182,7 +195,7 @@ def test_the_paper_on_a_cluster_costs_what_the_readme_says(clone, capsys):
     assert "wall" in "\n".join(rows)
 
 
-def test_finished_work_counts_as_nothing(clone, capsys):
+def test_finished_work_counts_as_nothing(forked, clone, capsys):
     target = "results/tables/table1.csv"
     [planned] = plan.jobs([target], None, None)
     assert planned.rule == "table" and target in planned.outputs
@@ -193,7 +206,7 @@ def test_finished_work_counts_as_nothing(clone, capsys):
     assert capsys.readouterr().out == "nothing to be done\n"
 
 
-def test_the_demo_takes_minutes(clone, capsys):
+def test_the_demo_takes_minutes(forked, clone, capsys):
     """Start-up, counts of k-mers and t-SNE cost by their size, as training does."""
     plan.main(
         [
@@ -206,7 +219,7 @@ def test_the_demo_takes_minutes(clone, capsys):
     assert 3 <= int(least) <= 8
 
 
-def test_a_misspelt_target_is_told_the_nearest(clone):
+def test_a_misspelt_target_is_told_the_nearest(forked, clone):
     for word, near in (
         ("reprot", "report"),
         ("results/tabels/table3.csv", "results/tables/table3.csv"),

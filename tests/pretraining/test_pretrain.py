@@ -165,7 +165,13 @@ def interrupt(line, output, is_time, number):
     raise AssertionError("the process was never interrupted")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+SELDOM = [
+    pytest.param(number, marks=pytest.mark.sweep)
+    for number in (signal.SIGINT, signal.SIGHUP)
+]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, *SELDOM])
 def test_a_signal_saves_and_the_same_command_goes_on(corpus, whole, tmp_path, number):
     output, state = tmp_path / "made" / "step-12", tmp_path / "made" / ".state"
     line = command(corpus, segment(), output)

@@ -51,7 +51,7 @@ def assert_close(found, expected):
         torch.testing.assert_close(found[1][name], weight, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("function", [train, verified, by_muon])
 def test_any_number_of_processes_learns_the_same(corpus, world, function):
     """With dropout too: its seed is the micro-batch's."""

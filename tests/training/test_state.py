@@ -121,8 +121,8 @@ def command(folder, data, out, code):
     [
         (signal.SIGKILL, -9),
         (signal.SIGTERM, 143),
-        (signal.SIGINT, 130),
-        (signal.SIGHUP, 129),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.sweep),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.sweep),
     ],
 )
 def test_a_killed_process_goes_on(folder, dataset, tmp_path, whole, number, status):

@@ -80,6 +80,7 @@ def test_variants(capsys):
     assert float(after["loss"]) == pytest.approx(float(before["loss"]), abs=0.05)
 
 
+@pytest.mark.sweep
 def test_a_loss_of_its_own_for_graphs_changes_nothing(capsys, monkeypatch):
     import gpu_variants
 
@@ -193,6 +194,7 @@ def test_another_flash_attention_is_put_back(monkeypatch):
     assert said[1:] == [("restore_flash_attention_impl",)]
 
 
+@pytest.mark.sweep
 def test_a_way_that_is_not_offered_is_one_line(capsys):
     """Here: no CUDA kernel, and no package of FlashAttention 3."""
     import gpu_variants

@@ -2,14 +2,13 @@
 
 import ast
 import re
-import subprocess
 import sys
 from importlib.metadata import distributions, packages_distributions
-from pathlib import Path
 
 import pytest
 import yaml
 from made import ROOT
+from made.typed import SNAKEMAKE, snakemake
 from packaging.specifiers import SpecifierSet
 
 PACKAGE = ROOT / "workflow" / "randommask"
@@ -150,15 +149,8 @@ def test_a_rule_runs_in_the_container_where_asked(tmp_path):
         'exec "$@"\n'
     )
     fake.chmod(0o755)
-    folder = Path(sys.executable).parent
     words = ["--sdm", "apptainer", "--", "results/tables/table1.csv"]
-    done = subprocess.run(
-        [folder / "snakemake", *words],
-        cwd=tmp_path,
-        env={"PATH": f"{fake.parent}:{folder}:/usr/bin:/bin", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    path = f"{fake.parent}:{SNAKEMAKE.parent}:/usr/bin:/bin"
+    snakemake(*words, folder=tmp_path, PATH=path, HOME=str(tmp_path), PYTHONPATH="")
     assert "envs/randommask.sif" in image.read_text()
     assert (tmp_path / "results" / "tables" / "table1.csv").stat().st_size

@@ -61,7 +61,11 @@ def clone(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("words", [["all"], ["--profile", "slurm", "all"]])
+# test_plan.py plans them on SLURM each time
+SLURM = pytest.param(["--profile", "slurm", "all"], marks=pytest.mark.sweep)
+
+
+@pytest.mark.parametrize("words", [["all"], SLURM])
 def test_the_papers_jobs(clone, words):
     jobs = planned(*words, folder=clone)
     assert jobs.pop("total") == sum(PAPER_JOBS.values())
@@ -112,14 +116,8 @@ def test_a_release_plans_what_stands_in_it(clone):
 def planned_commands(folder, *targets, config="config/config.yaml"):
     """What the jobs of a dry run would run."""
     words = ("-n", "--logger", "plan", "--configfile", config)
-    done = subprocess.run(
-        [SNAKEMAKE, *words, "--", *targets],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(folder / "workflow" / "plugins")},
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    plugins = str(folder / "workflow" / "plugins")
+    done = snakemake(*words, "--", *targets, folder=folder, PYTHONPATH=plugins)
     jobs = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
     return [job["command"] for job in jobs if job["command"]]
 

@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
 import yaml
 import yte
 from made import ROOT
+from made.typed import snakemake
 
 PROFILES = ROOT / "workflow" / "profiles"
 RULES = {"pretrain", "finetune", "model"}
@@ -49,14 +48,7 @@ def planned(profile, **environment):
     paths = [str(ROOT / "workflow" / "plugins"), os.environ.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     words = ["-n", "--logger", "plan", "--profile", str(profile), "--", TARGET]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *words],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = snakemake(*words, **environment)
     jobs = map(json.loads, done.stdout.splitlines())
     return {job["rule"]: job for job in jobs}
 

@@ -9,11 +9,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 import yaml
 from made import ROOT
+from made.typed import snakemake
 
 from randommask.data import checksums, fetched
 from randommask.experiment import form
@@ -21,7 +21,6 @@ from randommask.experiment.file import read, whole
 from randommask.experiment.runs import resources
 from randommask.experiment.sections import Experiment
 
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 COMMIT = "a" * 40
 RELEASED = ("dnabert-released", "hyenadna", "hyenadna-own", "nt")
 NETWORK = {"httpx2", "huggingface_hub", "requests", "urllib", "http", "ftplib"}
@@ -109,16 +108,8 @@ def test_what_the_papers_tables_need():
 
 
 def run(folder, *words):
-    done = subprocess.run(
-        [SNAKEMAKE, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"},
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said[-3000:]
-    return said
+    done = snakemake(*words, folder=folder)
+    return done.stdout + done.stderr
 
 
 @pytest.fixture

@@ -1,17 +1,12 @@
 """The workflow as other repositories use it: imported, included, linked, deployed."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
-from made import ROOT
+from made import ROOT, typed
+from made.typed import jobs
 
-BIN = Path(sys.executable).parent
 TABLE = "results/demo/tables/table1.csv"
 MODULE = f"""
 module randommask:
@@ -27,24 +22,11 @@ rule count:
 """
 
 
-def snakemake(folder, *words, **environment):
+def snakemake(folder, *words, PYTHONPATH=""):
     """Run in a folder without the package on its path; give what was said."""
-    environment = {"PATH": f"{BIN}:{os.environ['PATH']}", **environment}
-    done = subprocess.run(
-        [BIN / "snakemake", "--cores", "1", *map(str, words)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment,
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said[-3000:]
-    return said
-
-
-def jobs(said):
-    stats = said[said.rindex("Job stats:") :]
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
+    words = ("--cores", 1, *words)
+    done = typed.snakemake(*words, folder=folder, PYTHONPATH=PYTHONPATH)
+    return done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -94,6 +76,7 @@ def test_the_workflow_is_linked(tmp_path, demo):
     assert (tmp_path / TABLE).stat().st_size
 
 
+@pytest.mark.sweep
 def test_the_workflow_is_run_from_any_folder(tmp_path):
     words = ("-n", "--snakefile", ROOT / "Snakefile", "all")
     assert jobs(snakemake(tmp_path, *words))["total"] == 1311
