@@ -1,6 +1,7 @@
 """`from: {encoder: NAME}` and `from: {folder: PATH}` in a config."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -75,6 +76,32 @@ def test_a_folder_is_named_by_its_last_part(config, tmp_path):
     assert isinstance(encoders.origin(experiment, "fly"), FromFolder)
     assert encoders.origin_name(experiment, "fly") == "human"
     refused(config, {"folder": "no/such"}, r"fly\.from\.folder: no/such: no such")
+
+
+@pytest.mark.parametrize(
+    "made",
+    ["encoders/fly", "encoders/dnabert", "pretrain/dnabert/step-24", "models/fly/x"],
+)
+def test_what_this_run_makes_is_no_folder_to_begin_with(config, made):
+    """It would wait for itself, which Snakemake says in its own words."""
+    results = Path(config["pathvars"]["results"])
+    for is_there in (False, True):
+        refused(config, {"folder": str(results / made)}, f"{made}: made by this run")
+        theirs = {"released": {"path": str(results / made), "family": "bert"}}
+        line = r"theirs\.released\.path: .*: made by this run, expected a folder of an"
+        refused(config, {"encoder": "dnabert"}, line, theirs=theirs)
+        if not is_there:
+            (results / made).mkdir(parents=True)
+
+
+def test_what_an_encoder_left_that_is_no_longer_named_is_there_or_not(config):
+    """No rule makes it."""
+    old = Path(config["pathvars"]["results"]) / "encoders/old"
+    refused(config, {"folder": str(old)}, r"fly\.from\.folder: .*old: no such file or")
+    old.mkdir(parents=True)
+    told = {"model_type": "bert", "k": 4, "tokenization": "overlapping"}
+    (old / "config.json").write_text(json.dumps(told))
+    assert encoders.origin_name(checked(config), "fly") == "old"
 
 
 def test_a_released_encoder_behind_it_is_fetched(config):

@@ -137,6 +137,31 @@ def test_bases_that_no_token_holds_are_counted(tmp_path):
     assert [row["unread"] for row in rows(tmp_path / "out.tsv")] == ["0", "1"]
 
 
+@pytest.mark.parametrize("odd", [b"*", b"-", b"1", b" ", b"\xff"])
+def test_what_is_no_letter_is_as_in_a_fasta(model, tmp_path, capsys, odd):
+    """No prediction of what holds it; U and the IUPAC codes are counted."""
+    genome = tmp_path / "odd.fa"
+    genome.write_bytes(b">a\nACGURTACG%bTACGNTACG\nTA\n" % odd)
+    # An index of bytes that are no text is one that another program made.
+    (tmp_path / "odd.fa.fai").write_text("a\t21\t3\t19\t20\n")
+    lines = ["a 0 9", "a 4 12", "a 4 12 x 0 -", "a 10 19"]
+    (tmp_path / "in.bed").write_text("\n".join(lines))
+    told = {"bed": tmp_path / "in.bed", "genome": genome}
+    assert predict.predict(model, tmp_path / "out.tsv", **told) == 2
+    expected = f"odd.fa: a: found {ascii(odd)[1:]} at base 10, expected IUPAC letters"
+    found = rows(tmp_path / "out.tsv")
+    assert [row["status"] for row in found[::3]] == ["ok", "ok"]
+    assert {row["status"].split(" (")[0] for row in found[1:3]} == {expected}
+    said = capsys.readouterr().err
+    assert f"{genome}: 1 U read as T" in said
+    assert f"{genome}: 4 letters other than ACGT read as unknown" in said
+    # A variant's window holds it, or ends before.
+    assert windows(genome, 12, "A", "C", "a").problem.startswith(expected)
+    for position, ref in ((3, "ACGTN"), (19, "ACGTA")):
+        far = windows(genome, position, "G", "C", "a", size=5)
+        assert (far.ref, far.problem) == (ref, None)
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -180,7 +205,7 @@ def test_an_index_of_another_file_is_not_believed(tmp_path, index, line, end):
     (tmp_path / "my.fa.fai").write_text(index)
     if line is None:
         with Reference(path) as reference:
-            assert reference.codes("b", 2, 4).tolist() == [1, 0]
+            assert reference.read("b", 2, 4)[0].tolist() == [1, 0]
         return
     with pytest.raises(InputError, match=rf"my\.fa\.fai: .*{line}.*: delete it"):
         Reference(path)

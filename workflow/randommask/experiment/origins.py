@@ -128,7 +128,7 @@ def folder(experiment: Experiment, segment: str) -> str | list[str]:
 def copies(experiment: Experiment) -> dict[str, LocalCopy]:
     """The folders that pretraining goes on from, by the key that names them."""
     return {
-        f"encoders.{name}.from": LocalCopy(path=entry.origin.folder)
+        f"encoders.{name}.from.folder": LocalCopy(path=entry.origin.folder)
         for name, entry in experiment.encoders.items()
         if isinstance(entry, Ours) and isinstance(entry.origin, FromFolder)
     }

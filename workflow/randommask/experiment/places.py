@@ -13,6 +13,9 @@ from randommask.experiment.runs import benchmark, source_of
 from randommask.experiment.sections import Experiment, LocalCopy, Released
 from randommask.files import WORKFLOW
 
+OF_ENCODERS = {"encoders", "pretrain", "models"}
+"""Folders of `results` that hold weights, by the encoder's name."""
+
 
 def check(experiment: Experiment) -> None:
     """Raise `InputError` with one line for the first place that cannot work."""
@@ -41,21 +44,33 @@ def _check_writable(where: str, place: str) -> None:
 
 
 def _check_copies(experiment: Experiment) -> None:
-    """A local copy is there, or will be made below `results`."""
+    """A local copy is there, and not by this run, but for the made world.
+
+    An encoder that is copied from what this run makes could wait for itself.
+    """
     needed = {
         *experiment.genome_names,
         *(source_of(row) for row in benchmark(experiment) if not row.own_folder),
     }
-    copies = {f"sources.{name}": experiment.sources[name] for name in sorted(needed)}
+    copies = {
+        f"sources.{name}.path": experiment.sources[name] for name in sorted(needed)
+    }
     for name, entry in experiment.encoders.items():
         if isinstance(entry, Released):
-            copies[f"encoders.{name}.released"] = entry.released
+            copies[f"encoders.{name}.released.path"] = entry.released
     copies |= origins.copies(experiment)
     results = os.path.abspath(experiment.pathvars.results)
     for where, copy in copies.items():
-        if isinstance(copy, LocalCopy):
-            path = Path(copy.path)
-            is_made = Path(os.path.abspath(path)).is_relative_to(results)
-            if not is_made and not path.exists():
-                key = "folder" if where.endswith(".from") else "path"
-                raise InputError(f"{where}.{key}: {path}: no such file or folder")
+        if not isinstance(copy, LocalCopy):
+            continue
+        path = Path(copy.path)
+        folder, name, *_ = *Path(os.path.relpath(path, results)).parts, "", ""
+        if folder == "world":
+            continue
+        if folder in OF_ENCODERS and name in experiment.encoders:
+            raise InputError(
+                f"{where}: {path}: made by this run, expected a folder of another; "
+                "an encoder of this one goes by its name"
+            )
+        if not path.exists():
+            raise InputError(f"{where}: {path}: no such file or folder")

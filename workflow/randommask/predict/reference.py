@@ -11,7 +11,7 @@ from randommask import genome, reading
 from randommask.data import records
 from randommask.data.records import Source, Window
 from randommask.errors import InputError
-from randommask.genome import Record
+from randommask.genome import Record, Tally
 
 # Codes are A0 T1 C2 G3 and 4 for all else.
 COMPLEMENT = np.array([1, 0, 3, 2, 4], np.uint8)
@@ -51,6 +51,7 @@ class Reference(ExitStack):
                 raise InputError(f"{beside}: {said}, {UNFIT}") from None
             raise InputError(f"{path}: cannot be indexed ({said})") from None
         self._faidx = self.enter_context(opened)
+        self.tally = Tally()
         self.lengths = {name: one.rlen for name, one in opened.index.items()}
         if is_fresh:
             self._check_index(beside)
@@ -97,10 +98,18 @@ class Reference(ExitStack):
             )
         return None
 
-    def codes(self, chromosome: str, start: int, end: int) -> np.ndarray:
-        """The bases of a stretch that is there, as codes (n,)."""
-        letters = self._faidx.fetch(chromosome, start + 1, end) if end > start else ""
-        return genome.encode(letters)
+    def read(
+        self, chromosome: str, start: int, end: int
+    ) -> tuple[np.ndarray, str | None]:
+        """The bases of a stretch that is there, as codes (n,), and what is wrong."""
+        try:
+            letters = self._faidx.fetch(chromosome, start + 1, end).encode()
+        except UnicodeDecodeError as error:
+            letters = error.object.translate(None, b"\r\n")
+        codes = self.tally.spell(letters, genome.CODES)
+        problem = genome.problem(codes, letters, before=start)
+        said = f"{self.path.name}: {chromosome}: {problem}" if problem else None
+        return np.frombuffer(codes, np.uint8), said
 
 
 class Regions(Source):
@@ -126,6 +135,11 @@ class Regions(Source):
                     first, last = end - window.end, end - window.start
                 yield window._replace(start=first, end=last, more=more)
 
+    def say(self, what: str) -> int:
+        """Tell of the genome's letters too."""
+        self.reference.tally.say(self.reference.path)
+        return super().say(what)
+
     def _regions(self) -> Iterator[tuple[Record, int, int, tuple[str, str]]]:
         """Each region as a record, with its start, end, chromosome and strand."""
         number = 0
@@ -143,8 +157,8 @@ class Regions(Source):
             problem = problem or self.reference.problem(chromosome, start, end)
             codes = b""
             if not problem:
-                found = self.reference.codes(chromosome, start, end)
-                if strand == "-":
+                found, problem = self.reference.read(chromosome, start, end)
+                if strand == "-" and not problem:
                     found = COMPLEMENT[found[::-1]]
                 codes = found.tobytes()
             yield Record(number, name, codes, problem), start, end, (chromosome, strand)

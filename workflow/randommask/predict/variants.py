@@ -134,7 +134,14 @@ def pair(variant: Variant, reference: Reference, size: int, least: int) -> Pair:
     chromosome, behind = variant.chromosome, first + len(ref)
     if problem := reference.problem(chromosome, first, behind):
         return nothing._replace(problem=problem)
-    found = reference.codes(chromosome, first, behind)
+    length = reference.lengths[chromosome]
+    start = max(0, min(first + len(ref) // 2 - size // 2, first, length - size))
+    room = size - (first - start)
+    last = min(length, behind + max(0, room - min(len(ref), len(alt))))
+    codes, problem = reference.read(chromosome, start, last)
+    if problem:
+        return nothing._replace(problem=problem)
+    before, found, after = np.split(codes, [first - start, behind - start])
     if not np.array_equal(found, ref):
         at = int(np.flatnonzero(found != ref)[0])  # where they part, of long ones
         here = genome.decode(found)[at : at + 20]
@@ -143,10 +150,6 @@ def pair(variant: Variant, reference: Reference, size: int, least: int) -> Pair:
             f"{here} there"
         )
         return nothing._replace(problem=said)
-    length = reference.lengths[chromosome]
-    start = max(0, min(first + len(ref) // 2 - size // 2, first, length - size))
-    before = reference.codes(chromosome, start, first)
-    after = reference.codes(chromosome, behind, min(length, behind + size))
     texts = [
         genome.decode(np.concatenate([before, allele, after])[:size])
         for allele in (ref, alt)
@@ -155,7 +158,6 @@ def pair(variant: Variant, reference: Reference, size: int, least: int) -> Pair:
     if short < least:
         said = f"{short} bases, expected at least {least}"
         return nothing._replace(problem=said)
-    room = size - len(before)
     truncated = sum(max(0, len(allele) - room) for allele in (ref, alt))
     end = min(length, start + size)
     return Pair(variant, start, end, *texts, truncated, None)
@@ -180,6 +182,7 @@ def score(
                 quality = [*quality, one.truncated] if one.ref else [""] * len(QUALITY)
                 values = values or [""] * len(names)
                 lines.writerow([*one.variant[:6], *quality, *values, problem or OK])
+    reference.tally.say(reference.path)
     return variants.say()
 
 
