@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,8 +20,8 @@ import pytest
 import yaml
 from made import ROOT
 from made.config import micro
+from made.typed import SNAKEMAKE
 
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 SLURM = ROOT / "tests" / "cluster" / "slurm.sh"
 ENVIRONMENT = {**os.environ, "PATH": f"{SNAKEMAKE.parent}:{os.environ['PATH']}"}
 # The nodes' GPUs are device files and no more: training does without, by name.

@@ -188,21 +188,20 @@ def test_changing_one_encoder_replans_it_and_its_descendants_only(finished):
     assert re.findall(r"rule (pretrain):", output) == ["pretrain"] * 2
 
 
-BAD_GENOMES = {
-    "missing.fa": (None, "no such file"),
-    "text.fa": ("hello\n", "FASTA"),
-    "cut.fa.gz": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a", "gz"),
-}
+CUT = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a"
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["missing.fa", "text.fa", pytest.param("cut.fa.gz", marks=pytest.mark.sweep)],
+    ("name", "content", "message"),
+    [
+        ("missing.fa", None, "no such file"),
+        ("text.fa", b"hello\n", "FASTA"),
+        pytest.param("cut.fa.gz", CUT, "gz", marks=pytest.mark.sweep),
+    ],
 )
-def test_a_bad_genome_stops_with_one_line_and_leaves_nothing(world, tmp_path, name):
-    content, message = BAD_GENOMES[name]
-    if isinstance(content, str):
-        content = content.encode()
+def test_a_bad_genome_stops_with_one_line_and_leaves_nothing(
+    world, tmp_path, name, content, message
+):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     config = micro(tmp_path)

@@ -64,13 +64,14 @@ def _check_copies(experiment: Experiment) -> None:
         if not isinstance(copy, LocalCopy):
             continue
         path = Path(copy.path)
-        folder, name, *_ = *Path(os.path.relpath(path, results)).parts, "", ""
-        if folder == "world":
-            continue
-        if folder in OF_ENCODERS and name in experiment.encoders:
-            raise InputError(
-                f"{where}: {path}: made by this run, expected a folder of another; "
-                "an encoder of this one goes by its name"
-            )
+        match Path(os.path.relpath(path, results)).parts:
+            case ["world", *_]:
+                continue
+            case [folder, made, *_] if folder in OF_ENCODERS:
+                if made in experiment.encoders:
+                    raise InputError(
+                        f"{where}: {path}: made by this run, expected a folder of "
+                        "another; an encoder of this one goes by its name"
+                    )
         if not path.exists():
             raise InputError(f"{where}: {path}: no such file or folder")
