@@ -137,7 +137,7 @@ def test_bases_that_no_token_holds_are_counted(tmp_path):
     assert [row["unread"] for row in rows(tmp_path / "out.tsv")] == ["0", "1"]
 
 
-@pytest.mark.parametrize("odd", [b"*", b"-", b"1", b" ", b"\xff"])
+@pytest.mark.parametrize("odd", [b"*", b"-", b"1", b"\0", b"\xff"])
 def test_what_is_no_letter_is_as_in_a_fasta(model, tmp_path, capsys, odd):
     """No prediction of what holds it; U and the IUPAC codes are counted."""
     genome = tmp_path / "odd.fa"
@@ -209,6 +209,33 @@ def test_an_index_of_another_file_is_not_believed(tmp_path, index, line, end):
         return
     with pytest.raises(InputError, match=rf"my\.fa\.fai: .*{line}.*: delete it"):
         Reference(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "odd"),
+    [
+        ("AC GT\nACGTA\nACG", 1),
+        ("ACGTA\nACGT\t\nACG", 2),
+        ("ACGT \nACGT \nAC", 1),  # samtools indexes this one too
+        ("ACGTA\nAC\rGT\nACG", 2),
+        ("ACGTA\nACGTA\nA C", 3),
+        ("A CG", 1),
+        ("ACGTA\r\nACGTA\r\nACG", None),
+        ("ACGTA\nACGTA\nACGTA", None),
+    ],
+)
+def test_a_space_in_a_line_is_no_base(tmp_path, monkeypatch, lines, odd):
+    """Counted as one, it would move all bases behind it."""
+    monkeypatch.setattr("randommask.predict.reference.BLOCK_LINES", 1)
+    path = tmp_path / "odd.fa"
+    path.write_bytes(f">a\n{lines}\n>b c\nTTT\n".encode())
+    with Reference(path) as reference:
+        said = reference.problem("a", 0, 2)
+        assert reference.problem("b", 0, 3) is None
+    if odd is None:
+        assert said is None
+    else:
+        assert said.startswith(f"odd.fa: a: line {odd} of it has a space or another")
 
 
 # --- Variants -------------------------------------------------------------------------

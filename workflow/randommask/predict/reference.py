@@ -16,10 +16,12 @@ from randommask.genome import Record, Tally
 # Codes are A0 T1 C2 G3 and 4 for all else.
 COMPLEMENT = np.array([1, 0, 3, 2, 4], np.uint8)
 HEADINGS = ("#", "track", "browser")
+IS_SPACE = np.isin(np.arange(256), list(genome.WHITESPACE))
 DIGITS = 18
 """Of a position; Python refuses to read thousands."""
 HEADER_BYTES = 1 << 12
 """More than a header has."""
+BLOCK_LINES = 1 << 18
 UNFIT = "expected an index of the genome as it is: delete it"
 
 
@@ -53,6 +55,7 @@ class Reference(ExitStack):
         self._faidx = self.enter_context(opened)
         self.tally = Tally()
         self.lengths = {name: one.rlen for name, one in opened.index.items()}
+        self._odd_lines: dict[str, str | None] = {}
         if is_fresh:
             self._check_index(beside)
 
@@ -96,7 +99,36 @@ class Reference(ExitStack):
                 f"bases {start} to {end}, expected a stretch of the {length} of "
                 f"{chromosome}"
             )
-        return None
+        if chromosome not in self._odd_lines:
+            self._odd_lines[chromosome] = self._odd_line(chromosome)
+        return self._odd_lines[chromosome]
+
+    def _odd_line(self, chromosome: str) -> str | None:
+        """What keeps a record's bases from being counted: a line that is not letters.
+
+        An index counts a space, a tab or a lone carriage return as a base, so that all
+        bases behind it would be read from the wrong place.
+        """
+        one = self._faidx.index[chromosome]
+        whole = (one.rlen - 1) // one.lenc
+        size = whole * one.lenb + one.rlen - whole * one.lenc
+        stretch = np.memmap(self.path, np.uint8, "r", one.offset, (size,))
+        lines = stretch[: whole * one.lenb].reshape(whole, one.lenb)
+        for first in range(0, whole + 1, BLOCK_LINES):
+            block = lines[first : first + BLOCK_LINES]
+            is_odd = IS_SPACE[block[:, : one.lenc]].any(axis=1)
+            is_odd |= ~IS_SPACE[block[:, one.lenc :]].all(axis=1)
+            if is_odd.any():
+                line = first + int(is_odd.argmax()) + 1
+                break
+        else:
+            if not IS_SPACE[stretch[whole * one.lenb :]].any():
+                return None
+            line = whole + 1
+        return (
+            f"{self.path.name}: {chromosome}: line {line} of it has a space or another "
+            f"length, expected {one.lenc} letters a line"
+        )
 
     def read(
         self, chromosome: str, start: int, end: int
