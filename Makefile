@@ -65,9 +65,9 @@ judges: $(READY)  ## hold our code against the field's own, into docs/judged.md
 fuzz: $(READY)  ## spoil the inputs of every reader, longer than make test: EXAMPLES=20000
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) OMP_NUM_THREADS=1 python -m pytest tests/fuzz
 
+# each process on a machine with a SLURM of its own
 test-cluster: $(READY)  ## run the workflow on a SLURM of its own (Debian, root)
-	trap 'bash tests/cluster/slurm.sh down' EXIT; \
-	bash tests/cluster/slurm.sh up && python -m pytest tests/cluster
+	python -m pytest tests/cluster --dist worksteal --tx "4*popen//python=bash tests/cluster/slurm.sh python"
 
 test-container: $(READY)  ## build the container recipes, where docker, buildah or apptainer can
 	python -m pytest tests/container

@@ -37,6 +37,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Two for each core: half of the time a test waits for another process."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--all-kills",

@@ -1,62 +1,69 @@
 #!/usr/bin/env bash
-# A real SLURM on one Debian machine, for the tests beside this file:
+# Run a command on a machine with a real SLURM, for the tests beside this file:
 #
-#   bash tests/cluster/slurm.sh up      two virtual nodes, two fake GPUs each, no accounting
-#   bash tests/cluster/slurm.sh down    stop it and delete its files
+#   bash tests/cluster/slurm.sh sinfo      two virtual nodes, two fake GPUs each, no accounting
+#   bash tests/cluster/slurm.sh bash       to look around
 #
-# Needs root. Installs Debian's packages where they are missing; listens on loopback only.
+# The machine is this one, Debian, as root; but the command has processes, a network and an
+# /etc/slurm of its own, so that several run side by side, nobody outside reaches them, and
+# nothing is left of them once the command has ended.
 set -euo pipefail
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=$PATH:/usr/sbin:/sbin
-
-HOME_OF_SLURM=${HOME_OF_SLURM:-/tmp/randommask-slurm}
 NODES=2 GPUS=2
-CONF=$HOME_OF_SLURM/slurm.conf
+
+(( $# )) || { echo "usage: slurm.sh COMMAND..." >&2; exit 2; }
+
+install_packages() {
+    command -v slurmctld slurmd sbatch munged ip >/dev/null && return
+    apt-get update -qq
+    apt-get install -qq --yes --no-install-recommends slurmctld slurmd slurm-client munge iproute2
+}
+
+if [[ -z ${HOME_OF_SLURM:-} ]]; then
+    HOME_OF_SLURM=$(mktemp --directory /tmp/randommask-slurm.XXXXXX)
+    export HOME_OF_SLURM
+    trap 'rm -rf "$HOME_OF_SLURM"' EXIT
+    # several that begin together wait for the first
+    flock /tmp/randommask-slurm.lock bash -c "$(declare -f install_packages); install_packages" \
+        >"$HOME_OF_SLURM/apt.log" 2>&1 || { tail "$HOME_OF_SLURM/apt.log" >&2; exit 1; }
+    status=0
+    unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" "$@" || status=$?
+    exit "$status"
+fi
 
 wait_for() {
-    for _ in $(seq 150); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done
-    echo "slurm.sh: waited 30 s in vain for: $*" >&2
+    local end=$((SECONDS + 60))
+    while (( SECONDS < end )); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done
+    echo "slurm.sh: waited a minute in vain for: $*" >&2
+    tail -n 3 "$HOME_OF_SLURM"/*.log >&2
     return 1
 }
 answers() { scontrol ping | grep -q UP; }
 idle() { [[ $(sinfo --noheader --Node --partition main --format %T | grep -c '^idle$') == "$NODES" ]]; }
 authenticates() { munge --no-input | unmunge; }
 
-install_packages() {
-    command -v slurmctld slurmd sbatch munged >/dev/null && return
-    apt-get update -qq
-    apt-get install -qq --yes --no-install-recommends \
-        slurmctld slurmd slurm-client munge >"$HOME_OF_SLURM/apt.log" 2>&1 ||
-        { tail "$HOME_OF_SLURM/apt.log" >&2; return 1; }
-}
+# A network of this machine's name alone, and empty folders where SLURM and munge look.
+ip link set lo up
+ip address add 192.0.2.1/32 dev lo   # SLURM does not start where loopback is all there is
+echo "127.0.0.1 localhost $(hostname)" >"$HOME_OF_SLURM/hosts"
+mount --bind "$HOME_OF_SLURM/hosts" /etc/hosts
+mkdir -p /etc/slurm /etc/munge /run/munge
+for folder in /etc/slurm /etc/munge /run/munge; do mount -t tmpfs -o mode=0755 own "$folder"; done
+chown munge:munge /etc/munge /run/munge
 
-start_munge() {
-    authenticates >/dev/null 2>&1 && return
-    install -d -o munge -g munge -m 0755 /run/munge
-    [[ -s /etc/munge/munge.key ]] || runuser -u munge -- mungekey --create
-    runuser -u munge -- munged
-    touch "$HOME_OF_SLURM/munge-is-ours"
-    wait_for authenticates
-}
-
-configure() {
-    : >"$HOME_OF_SLURM/gres.conf"
-    for node in $(seq $NODES); do
-        for gpu in $(seq 0 $((GPUS - 1))); do
-            device=$HOME_OF_SLURM/n$node-gpu$gpu   # nothing but a device file, as SLURM asks
-            [[ -e $device ]] || mknod "$device" c 1 3
-            echo "NodeName=n$node Name=gpu Type=fake File=$device" >>"$HOME_OF_SLURM/gres.conf"
-        done
+for node in $(seq $NODES); do
+    for gpu in $(seq 0 $((GPUS - 1))); do
+        device=$HOME_OF_SLURM/n$node-gpu$gpu   # nothing but a device file, as SLURM asks
+        mknod "$device" c 1 3
+        echo "NodeName=n$node Name=gpu Type=fake File=$device" >>/etc/slurm/gres.conf
     done
-    local host cpus
-    host=$(hostname -s) cpus=$(nproc)
-    cat >"$CONF" <<END
+done
+host=$(hostname -s)
+cat >/etc/slurm/slurm.conf <<END
 ClusterName=tests
 SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=16817
 SlurmUser=root
 AuthType=auth/munge
-# not on every address of the machine, as SLURM would by itself
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation=$HOME_OF_SLURM/state
 SlurmdSpoolDir=$HOME_OF_SLURM/spool.%n
 SlurmctldPidFile=$HOME_OF_SLURM/slurmctld.pid
@@ -84,60 +91,22 @@ SlurmdTimeout=15
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
-NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[16901-$((16900 + NODES))] CPUs=$cpus RealMemory=16000 Features=fast Gres=gpu:fake:$GPUS
+NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[6901-$((6900 + NODES))] CPUs=$(nproc) RealMemory=16000 Features=fast Gres=gpu:fake:$GPUS
 PartitionName=main Nodes=ALL Default=YES DefMemPerCPU=500 PriorityTier=10
 PartitionName=spot Nodes=ALL DefMemPerCPU=500 PriorityTier=1
 END
-    # SLURM's own place: what runs inside a job is not told of SLURM_CONF
-    mkdir -p /etc/slurm "$HOME_OF_SLURM/state"
-    for file in slurm.conf gres.conf; do
-        if [[ -e /etc/slurm/$file && ! -L /etc/slurm/$file ]]; then
-            echo "slurm.sh: /etc/slurm/$file exists: this machine has a SLURM of its own" >&2
-            return 1
-        fi
-        ln -sfn "$HOME_OF_SLURM/$file" "/etc/slurm/$file"
-    done
-}
 
-node_up() {
-    mkdir -p "$HOME_OF_SLURM/spool.$1"
-    slurmd -N "$1"
-}
-
-up() {
-    mkdir -p "$HOME_OF_SLURM"
-    install_packages
-    [[ -e $CONF ]] && answers 2>/dev/null && idle && return
-    start_munge
-    configure
-    slurmctld
-    wait_for answers
-    for node in $(seq $NODES); do node_up "n$node"; done
-    wait_for idle
-}
-
-# the processes that listen on the ports of the configuration: addresses, and their pids
-listening() { ss --listening --tcp --numeric --processes --no-header "( sport = :16817 or sport >= :16901 and sport <= :169$((NODES + 10)) )"; }
-gone() { ! kill -0 "$1" 2>/dev/null; }
-
-down() {
-    [[ -d $HOME_OF_SLURM ]] || return 0
-    [[ -e $CONF ]] && answers 2>/dev/null && scancel --user "$(id -un)" || true
-    local pids=()
-    for file in "$HOME_OF_SLURM"/*.pid; do
-        [[ -s $file ]] && pids+=("$(cat "$file")")
-    done
-    [[ -e $HOME_OF_SLURM/munge-is-ours && -s /run/munge/munged.pid ]] && pids+=("$(cat /run/munge/munged.pid)")
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    for pid in "${pids[@]}"; do wait_for gone "$pid" || kill -KILL "$pid" 2>/dev/null || true; done
-    for file in slurm.conf gres.conf; do
-        [[ $(readlink "/etc/slurm/$file") == "$HOME_OF_SLURM/$file" ]] && rm "/etc/slurm/$file"
-    done
-    rm -rf "$HOME_OF_SLURM"
-}
-
-case ${1:-} in
-    up | down | listening) "$1" ;;
-    node-up) node_up "$2" ;;
-    *) echo "usage: slurm.sh up | down" >&2; exit 2 ;;
-esac
+runuser -u munge -- mungekey --create
+runuser -u munge -- munged
+wait_for authenticates
+mkdir "$HOME_OF_SLURM/state"
+slurmctld
+wait_for answers
+for node in $(seq $NODES); do
+    mkdir "$HOME_OF_SLURM/spool.n$node"
+    slurmd -N "n$node"
+done
+wait_for idle
+status=0
+"$@" || status=$?
+exit "$status"
