@@ -112,7 +112,8 @@ def order(corpus, precision, is_compiled):
 
 
 @pytest.mark.parametrize(
-    ("precision", "is_compiled"), [("fp32", False), ("bf16", True)]
+    ("precision", "is_compiled"),
+    [("fp32", False), pytest.param("bf16", True, marks=pytest.mark.sweep)],
 )
 def test_buckets_are_sent_during_the_last_backward_pass(corpus, precision, is_compiled):
     found = together(2, order, corpus, precision, is_compiled)

@@ -122,6 +122,7 @@ def planned_commands(folder, *targets, config="config/config.yaml"):
     return [job["command"] for job in jobs if job["command"]]
 
 
+@pytest.mark.sweep
 def test_no_argument_of_the_papers_commands_is_long(clone):
     """What is longer, the report's config, is in a file that is there."""
     targets = ("all", "ablations", "results/release/randommask-100k")
@@ -240,6 +241,7 @@ def test_clean_demo_deletes_nothing_of_ones_own(clone, monkeypatch):
     assert not (results / "tables").exists() and log.exists()
 
 
+@pytest.mark.sweep
 def test_encoders_that_share_a_beginning_train_it_once(clone):
     jobs = planned("ablations", folder=clone)
     path = clone / "config" / "ablations.yaml"
