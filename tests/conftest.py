@@ -20,7 +20,6 @@ LONGEST = (
     "test_processes.py",
     "test_pretrain.py",
     "test_plan.py",
-    "test_together.py",
     "test_extending.py",
     "test_use.py",
     "test_state.py",
@@ -35,12 +34,6 @@ def pytest_collection_modifyitems(items):
     # Begun last, they would be waited for by processes that have nothing left to do.
     order = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config):
-    """Two for each core: half of the time a test waits for another process."""
-    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_addoption(parser):

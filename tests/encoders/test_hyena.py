@@ -368,6 +368,7 @@ def planted(rows, seed):
     return torch.from_numpy(letters), torch.from_numpy(labels)
 
 
+@pytest.mark.sweep
 def test_a_random_hyena_learns_a_planted_motif():
     model, head = tiny(hidden=32, feed_forward=64), torch.nn.Linear(32, 2)
     ids, labels = planted(1024, 1)

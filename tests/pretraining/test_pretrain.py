@@ -227,7 +227,9 @@ def test_muon_and_masks_by_rank_go_on_to_the_bit(corpus, tmp_path):
     assert max(abs(share - exact) for share in shares) < 0.02
 
 
-@pytest.mark.parametrize("stepped", ["adamw", "muon"])
+@pytest.mark.parametrize(
+    "stepped", ["adamw", pytest.param("muon", marks=pytest.mark.sweep)]
+)
 def test_a_modern_encoder_goes_on_to_the_bit(corpus, tmp_path, stepped):
     told = {"architecture": MODERN, "optimizer": stepped, "precision": "bf16"}
     whole, first, second, killed = (

@@ -36,8 +36,16 @@ def compiler(monkeypatch):
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("more", [{}, {"architecture": MODERN}], ids=["bert", "modern"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("precision", "more"),
+    [
+        ("fp32", {}),
+        ("bf16", {"architecture": MODERN}),
+        pytest.param("bf16", {}, marks=pytest.mark.sweep),
+        pytest.param("fp32", {"architecture": MODERN}, marks=pytest.mark.sweep),
+    ],
+    ids=["bert", "modern", "bert-bf16", "modern-fp32"],
+)
 def test_compiled_once_and_equal(corpus, compiler, precision, more):
     told = settings(precision=precision, **more)
     plain = losses(trainer.Trainer(told, [corpus]), range(6))

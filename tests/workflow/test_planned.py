@@ -170,6 +170,7 @@ def test_every_path_in_a_command_is_quoted(clone):
     assert f"{place}/pretrain/dnabert/step-1600" in starts
 
 
+@pytest.mark.sweep
 def test_clean_demo_deletes_nothing_of_ones_own(clone, monkeypatch):
     """docs/extending.md puts it beside the demo's results.
 
@@ -315,6 +316,7 @@ def test_released_encoders_stop_with_one_line(clone, monkeypatch):
     assert not (clone / "resources" / "encoders" / "nt").exists()
 
 
+@pytest.mark.sweep
 def test_a_released_encoder_at_hand_is_converted(clone):
     publish_esm(clone / "resources" / "encoders" / "nt")
     snakemake("results/encoders/nt", "--cores", 1, folder=clone)

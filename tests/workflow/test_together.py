@@ -11,6 +11,7 @@ from made.config import micro
 from made.kills import contents
 from made.typed import planned, snakemake
 
+pytestmark = pytest.mark.sweep  # off by default
 CELL = "finetune/randommask/overlapping/CPD-tata"
 
 
@@ -93,7 +94,6 @@ def test_switching_it_on_plans_nothing(world):
     assert jobs(world, *runs())["finetune"] == 1
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("has_state", [True, False])
 def test_a_seed_that_is_added_trains_alone(world, has_state):
     """Whichever jobs made the others: these have no state, those of one job have."""
@@ -112,7 +112,6 @@ def test_a_seed_that_is_added_trains_alone(world, has_state):
     assert jobs(world, *runs(four)) == {}
 
 
-@pytest.mark.sweep
 def test_a_seed_that_is_lost_trains_alone(single, world):
     say(world, together=True)
     forget(world, [2])
@@ -122,7 +121,6 @@ def test_a_seed_that_is_lost_trains_alone(single, world):
     assert contents(world / "results" / CELL) == contents(single / "results" / CELL)
 
 
-@pytest.mark.sweep
 def test_an_encoder_made_again_trains_all(world):
     """And one with the same weights, but newer, none."""
     say(world, together=True)
@@ -140,7 +138,6 @@ def test_an_encoder_made_again_trains_all(world):
     assert "made before" not in log(world) and "seed 3: " in log(world)
 
 
-@pytest.mark.sweep
 def test_a_job_that_fails_loses_no_seed(world):
     """Snakemake deletes what a failed job has written: the state gives it again."""
     forget(world)
@@ -156,7 +153,6 @@ def test_a_job_that_fails_loses_no_seed(world):
     assert len(contents(world / "results" / CELL)) == 9
 
 
-@pytest.mark.sweep
 def test_the_papers_cells(tmp_path):
     for name in ("Snakefile", "workflow", "config", "profiles", "envs"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile

@@ -166,8 +166,8 @@ def test_partial_tables_are_of_the_runs_there_are(finished):
         assert "No run, so the cell is empty" in (published / "README.md").read_text()
     finally:
         aside.rename(run)
-    small(finished, results / "report.html")
-    assert "Nothing to be done" in small(finished, "-n", results / "report.html").stdout
+    said = small(finished, "-n", results / "report.html").stdout
+    assert "rule table3" in said and "rule finetune" not in said
 
 
 def test_changing_one_encoder_replans_it_and_its_descendants_only(finished):

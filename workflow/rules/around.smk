@@ -1,5 +1,6 @@
-"""What is said and started before a run begins, what is tried once, what failed."""
+"""What is said and started before a run, what is tried once, what is said at its end."""
 
+import threading
 import time
 
 from snakemake.jobs import Job
@@ -23,6 +24,13 @@ Job.restart_times = property(
 )
 
 
+def cancel_timers():
+    """Of Snakemake's limit of jobs a second; a finished run would wait for the last."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+
+
 onstart:
     planned = list(workflow.dag.needrun_jobs())
     executor = getattr(workflow.executor_plugin, "name", "local")
@@ -42,6 +50,11 @@ onstart:
             raise WorkflowError("\n".join(map(str, wrong)))
 
 
+onsuccess:
+    cancel_timers()
+
+
 onerror:
+    cancel_timers()
     if failed := list(start.failures(workflow.scheduler.failed)):
         logger.error("\n".join(["failed:", *failed]))
