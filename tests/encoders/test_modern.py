@@ -139,7 +139,7 @@ def test_gradients_do_not_depend_on_blocks_nor_on_how_the_head_is_asked(
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize("rate", [0.0, 0.1])
+@pytest.mark.parametrize("rate", [pytest.param(0.0, marks=pytest.mark.sweep), 0.1])
 def test_a_training_step_is_one_graph_compiled_once(one, batch, backend, rate):
     model = modern.load(one, dropout=rate).train()
 

@@ -173,6 +173,7 @@ def test_rules_without_cost_stand_together(clone):
 # --- Snakemake's own plan -----------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_the_paper_on_a_cluster_costs_what_the_readme_says(clone, capsys):
     plan.main(["--profile", "slurm"])
     printed = capsys.readouterr().out

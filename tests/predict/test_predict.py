@@ -151,6 +151,7 @@ def test_values_are_in_the_targets_units(tmp_path):
     assert np.allclose(values, expected, rtol=1e-5, atol=1e-5) and values[0, 0] > 50
 
 
+@pytest.mark.sweep
 def test_hyenadna_learns_a_motif_and_predicts_it(tmp_path):
     torch.manual_seed(0)
     sizes = {"hidden": 32, "layers": 2, "feed_forward": 64, "positions": BASES}

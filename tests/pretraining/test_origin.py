@@ -99,6 +99,7 @@ def whole_curriculum():
     return [phase.values() for phase in told("source").settings.curriculum]
 
 
+@pytest.mark.sweep
 def test_a_signal_saves_and_the_same_command_goes_on(source, whole, other, tmp_path):
     output = tmp_path / "further" / "step-12"
     line = [

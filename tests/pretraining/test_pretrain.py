@@ -202,6 +202,7 @@ CM_GEMS = [
 ]
 
 
+@pytest.mark.sweep
 def test_muon_and_masks_by_rank_go_on_to_the_bit(corpus, tmp_path):
     ranks, rival = tmp_path / "ranks.csv", {"optimizer": "muon"}
     pmi.rank([corpus], Ranking(k=4), ranks)

@@ -51,8 +51,16 @@ def assert_close(found, expected):
         torch.testing.assert_close(found[1][name], weight, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.sweep)])
-@pytest.mark.parametrize("function", [train, verified, by_muon])
+@pytest.mark.parametrize(
+    ("function", "world"),
+    [
+        (train, 2),
+        *(
+            pytest.param(*words, marks=pytest.mark.sweep)
+            for words in [(train, 4), (verified, 2), (by_muon, 2), (by_muon, 4)]
+        ),
+    ],
+)
 def test_any_number_of_processes_learns_the_same(corpus, world, function):
     """With dropout too: its seed is the micro-batch's."""
     found = together(world, function, corpus)

@@ -20,7 +20,8 @@ from randommask.pretraining.segment import Segment
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("save_steps", [2, 5])  # the last checkpoint at the end, or not
+# the last checkpoint at the end, or not
+@pytest.mark.parametrize("save_steps", [2, pytest.param(5, marks=pytest.mark.sweep)])
 def test_a_segment_killed_at_its_end(corpus, tmp_path, some_kills, save_steps):
     def run(output, **options):
         pretraining.pretrain([corpus], None, segment(), output, **options)

@@ -126,6 +126,7 @@ def test_all_commands_are_found():
     assert {f"randommask.{name}" for name in expected} <= modules
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("environment, module", commands())
 def test_an_environment_has_what_its_commands_import(environment, module):
     _, found = listed(ROOT / "envs" / f"{environment}.yaml")

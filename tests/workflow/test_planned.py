@@ -61,11 +61,10 @@ def clone(tmp_path):
     return tmp_path
 
 
-# test_plan.py plans them on SLURM each time
-SLURM = pytest.param(["--profile", "slurm", "all"], marks=pytest.mark.sweep)
+HERE = pytest.param(["all"], marks=pytest.mark.sweep)
 
 
-@pytest.mark.parametrize("words", [["all"], SLURM])
+@pytest.mark.parametrize("words", [["--profile", "slurm", "all"], HERE])
 def test_the_papers_jobs(clone, words):
     jobs = planned(*words, folder=clone)
     assert jobs.pop("total") == sum(PAPER_JOBS.values())
