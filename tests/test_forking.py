@@ -264,13 +264,18 @@ def test_the_server_ends_with_its_starter_but_not_before_its_workers(server):
 @pytest.mark.parametrize(
     "module",
     [
-        "randommask.data.prepare",
-        "randommask.encoders.untrained",
         "randommask.finetuning",
-        "randommask.finetuning.kmer_linear",
-        "randommask.finetuning.no_model",
         "randommask.report.figures",
-        "randommask.report.tables",
+        *(
+            pytest.param(f"randommask.{name}", marks=pytest.mark.sweep)
+            for name in (
+                "data.prepare",
+                "encoders.untrained",
+                "finetuning.kmer_linear",
+                "finetuning.no_model",
+                "report.tables",
+            )
+        ),
     ],
 )
 def test_imports_leave_one_thread_to_fork_from(module):

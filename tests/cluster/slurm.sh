@@ -24,7 +24,7 @@ if [[ -z ${HOME_OF_SLURM:-} ]]; then
     export HOME_OF_SLURM
     trap 'rm -rf "$HOME_OF_SLURM"' EXIT
     # several that begin together wait for the first
-    flock /tmp/randommask-slurm.lock bash -c "$(declare -f install_packages); install_packages" \
+    flock "$0" bash -c "$(declare -f install_packages); install_packages" \
         >"$HOME_OF_SLURM/apt.log" 2>&1 || { tail "$HOME_OF_SLURM/apt.log" >&2; exit 1; }
     status=0
     unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" "$@" || status=$?

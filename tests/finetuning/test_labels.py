@@ -107,6 +107,7 @@ def test_the_loss_is_the_mean_of_the_labels_cross_entropies(tmp_path, data):
     assert loss == pytest.approx(np.log(2), abs=0.05)  # of an untrained head
 
 
+@pytest.mark.sweep
 def test_it_learns_both(tmp_path):
     data = write(
         tmp_path / "data", splits((640, 96, 96)), "multilabel", targets=TARGETS

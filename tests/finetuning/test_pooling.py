@@ -118,6 +118,7 @@ def test_a_sum_of_many_loses_nothing_in_bf16():
     assert pooling.mean(ones, is_chosen).item() == 1
 
 
+@pytest.mark.sweep
 def test_it_compiles_for_any_shape(folders):
     model = heads.build(folders["bert"], 2, 0.0, 1, pooling=pooling.MEAN).eval()
     compiled = torch.compile(model, backend="aot_eager", dynamic=True, fullgraph=True)

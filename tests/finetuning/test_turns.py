@@ -126,6 +126,7 @@ def test_a_seed_that_diverges_takes_no_other_with_it(folder, dataset, tmp_path):
 # --- Killed, stopped, gone on with ----------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_killed_anywhere_they_go_on(folder, dataset, tmp_path, some_kills):
     def work(kill, out):
         kill.begin()

@@ -83,6 +83,7 @@ def test_a_planted_gain_is_found_and_none_where_there_is_none(three):
         assert {lines["random", dataset][key] for key in gains.COLUMNS} == {""}
 
 
+@pytest.mark.sweep
 def test_the_interval_is_that_of_a_plain_loop(three):
     """Test rows drawn one by one, scores by scikit-learn, variances added."""
     root, name, seeds = three / "finetune", "PD-tata", (0, 1, 2)

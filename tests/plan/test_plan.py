@@ -135,6 +135,7 @@ def test_a_finished_run_gives_the_speed_of_finetuning(clone):
     assert speed.on_gpu and speed.rate == pytest.approx(passes * each / 100)
 
 
+@pytest.mark.sweep
 def test_seeds_together_cost_what_they_cost_alone(forked, clone, capsys):
     """One job, the work of all of them; of those that are not there yet."""
     target = "results/finetune/dnabert/overlapping/SSP/seed{}/metrics.json"

@@ -345,7 +345,9 @@ def test_what_is_read_otherwise_is_said_once(classifier, tmp_path, capsys):
     ).read_text()
 
 
-@pytest.mark.parametrize("kind", ["fasta", "csv"])
+@pytest.mark.parametrize(
+    "kind", ["fasta", pytest.param("csv", marks=pytest.mark.sweep)]
+)
 def test_a_pipe_is_read_as_a_file_is(classifier, tmp_path, kind):
     sequences, model, _, _ = classifier
     write_one = write_fasta if kind == "fasta" else write_csv

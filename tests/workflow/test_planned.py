@@ -100,6 +100,7 @@ def test_rivals_are_pretrained_with_every_seed_and_k_mers_are_ranked_once(clone)
     assert jobs["attend"] == jobs["purity"] == 7  # of one pretraining each
 
 
+@pytest.mark.sweep
 def test_a_release_plans_what_stands_in_it(clone):
     jobs = planned("results/release/randommask-100k", folder=clone)
     assert jobs["release"] == 1 and jobs["pretrain"] == 3
