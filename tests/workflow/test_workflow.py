@@ -47,7 +47,8 @@ def small(world, *words, **options):
     """Run in the world's folder, which has nothing of the repository."""
     flags = ("--snakefile", ROOT / "Snakefile", "--configfile", "config.yaml")
     zero = [f"{rule}:gpu=0" for rule in ("pretrain", "finetune", "model")]
-    one = [f"{rule}=1" for rule in ("pretrain", "finetune", "model", "embed")]
+    rules = ("pretrain", "finetune", "model", "embed", "kmer_linear")
+    one = [f"{rule}=1" for rule in rules]
     told = ("--set-resources", *zero, "--set-threads", *one)
     return snakemake(*words, *flags, *told, folder=world, **options)
 
