@@ -16,18 +16,22 @@ hypothesis.settings.load_profile("patient")
 
 LONGEST = (
     "test_workflow.py",
-    "test_planned.py",
-    "test_processes.py",
-    "test_pretrain.py",
-    "test_plan.py",
     "test_extending.py",
+    "test_together.py",
+    "test_pretrain.py",
+    "test_field_statistics.py",
+    "test_planned.py",
+    "test_bench.py",
+    "test_processes.py",
+    "test_plan.py",
     "test_use.py",
     "test_state.py",
-    "test_field_statistics.py",
     "test_finetune.py",
     "test_trainer.py",
     "test_hostile.py",
 )
+gone = {*LONGEST} - {path.name for path in Path(__file__).parent.rglob("test_*.py")}
+assert not gone, f"LONGEST names files that are not there: {gone}"
 
 
 def pytest_collection_modifyitems(items):

@@ -226,6 +226,7 @@ def mount(tmp_path):
     subprocess.run(["umount", made], capture_output=True)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", NAMES)
 def test_a_disk_that_is_full(tmp_path, acts, mount, name):
     whole = tmp_path / "whole"

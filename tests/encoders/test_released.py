@@ -422,6 +422,7 @@ def test_a_message_stays_short(tmp_path):
     assert len(message) < 400
 
 
+@pytest.mark.sweep
 def test_the_command_prints_one_line(dnabert):
     paths = ["--source", dnabert, "--output", dnabert.parent / "out"]
     arguments = [*map(str, paths), "--hparams", '{"family": "bert"}']

@@ -417,6 +417,7 @@ def test_another_corpus_is_not_gone_on_with(corpus, whole, tmp_path_factory):
     assert mixed != pretrain.identity_of([corpus], whole, segment())
 
 
+@pytest.mark.sweep
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus, whole, tmp_path):
     output = tmp_path / "made" / "step-12"
     line = command(corpus, segment(), output, "--save-steps", "1")

@@ -88,6 +88,7 @@ def gradients(corpus):
     return found
 
 
+@pytest.mark.sweep
 def test_apart_or_the_mean_over_processes(corpus):
     (left, mean), (right, same) = together(2, gradients, corpus)
     assert torch.equal(mean, same) and not torch.allclose(left, right)

@@ -136,7 +136,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("figure", CASES)
+@pytest.mark.parametrize(
+    "figure",
+    [
+        pytest.param(name, marks=pytest.mark.sweep if CASES[name][0] else ())
+        for name in CASES
+    ],
+)
 def test_figure_is_drawn_twice_the_same(folder, figure):
     roles, hparams = CASES[figure]
     first = draw(folder, figure, roles, "first", **hparams)
