@@ -16,6 +16,7 @@ from randommask.genome import Record, Tally
 # Codes are A0 T1 C2 G3 and 4 for all else.
 COMPLEMENT = np.array([1, 0, 3, 2, 4], np.uint8)
 HEADINGS = ("#", "track", "browser")
+SPACE = ord(" ")
 IS_SPACE = np.isin(np.arange(256), list(genome.WHITESPACE))
 DIGITS = 18
 """Of a position; Python refuses to read thousands."""
@@ -116,8 +117,11 @@ class Reference(ExitStack):
         lines = stretch[: whole * one.lenb].reshape(whole, one.lenb)
         for first in range(0, whole + 1, BLOCK_LINES):
             block = lines[first : first + BLOCK_LINES]
-            is_odd = IS_SPACE[block[:, : one.lenc]].any(axis=1)
-            is_odd |= ~IS_SPACE[block[:, one.lenc :]].all(axis=1)
+            letters, ends = block[:, : one.lenc], block[:, one.lenc :]
+            is_odd = ~IS_SPACE[ends].all(axis=1)
+            # six times faster than to look each letter up, and nearly always enough
+            if np.count_nonzero(block <= SPACE) > np.count_nonzero(ends <= SPACE):
+                is_odd |= IS_SPACE[letters].any(axis=1)
             if is_odd.any():
                 line = first + int(is_odd.argmax()) + 1
                 break
