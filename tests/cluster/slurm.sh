@@ -14,7 +14,7 @@ NODES=2 GPUS=2
 (( $# )) || { echo "usage: slurm.sh COMMAND..." >&2; exit 2; }
 
 install_packages() {
-    command -v slurmctld slurmd sbatch munged ip >/dev/null && return
+    type slurmctld slurmd sbatch munged ip >/dev/null 2>&1 && return   # true of all of them
     apt-get update -qq
     apt-get install -qq --yes --no-install-recommends slurmctld slurmd slurm-client munge iproute2
 }
