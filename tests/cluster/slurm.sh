@@ -26,9 +26,8 @@ if [[ -z ${HOME_OF_SLURM:-} ]]; then
     # several that begin together wait for the first
     flock "$0" bash -c "$(declare -f install_packages); install_packages" \
         >"$HOME_OF_SLURM/apt.log" 2>&1 || { tail "$HOME_OF_SLURM/apt.log" >&2; exit 1; }
-    status=0
-    unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" "$@" || status=$?
-    exit "$status"
+    unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" "$@"
+    exit
 fi
 
 wait_for() {
@@ -107,6 +106,4 @@ for node in $(seq $NODES); do
     slurmd -N "n$node"
 done
 wait_for idle
-status=0
-"$@" || status=$?
-exit "$status"
+"$@"

@@ -21,6 +21,7 @@ def test_what_a_recipe_overrides_is_said_in_one_line():
     "word, near",
     [
         ("-n reprot", "did you mean report?"),
+        pytest.param("ablatons", "did you mean ablations?", marks=pytest.mark.sweep),
         ("al", "did you mean all?"),
         ("results/demo/encoders/dnabrt", "did you mean results/demo/encoders/dnabert?"),
         ("results/demo/tabels/table3.csv", "mean results/demo/tables/table3.csv?"),

@@ -1,6 +1,7 @@
 """The gradient of several processes: one mean, taken once a step, during backward."""
 
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def assert_close(found, expected):
         (train, 2),
         *(
             pytest.param(*words, marks=pytest.mark.sweep)
-            for words in [(train, 4), (verified, 2), (by_muon, 2), (by_muon, 4)]
+            for words in [(train, 4), *product((verified, by_muon), (2, 4))]
         ),
     ],
 )

@@ -97,7 +97,8 @@ def test_the_workflow_is_deployed(tmp_path):
         "    config:\n        config\n\n\n"
         "use rule * from randommask\n"
     )
-    assert jobs(snakemake(tmp_path, "-n"))["total"] == 1311
+    found = jobs(snakemake(tmp_path, "-n"))
+    assert found["total"] == 1311 and found["finetune"] == 12 * 28 * 3
     listed = tmp_path / "config" / "datasets.tsv"
     lines = listed.read_text().splitlines(keepends=True)
     listed.write_text("".join(line for line in lines if not line.startswith("EAP")))

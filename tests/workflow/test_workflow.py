@@ -169,6 +169,8 @@ def test_partial_tables_are_of_the_runs_there_are(finished):
         aside.rename(run)
     said = small(finished, "-n", results / "report.html").stdout
     assert "rule table3" in said and "rule finetune" not in said
+    small(finished, results / "report.html")
+    assert "Nothing to be done" in small(finished, "-n", results / "report.html").stdout
 
 
 def test_changing_one_encoder_replans_it_and_its_descendants_only(finished):

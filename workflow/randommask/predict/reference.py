@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from randommask.data import records
 from randommask.data.records import Source, Window
 from randommask.errors import InputError
 from randommask.genome import Record, Tally
+
+if TYPE_CHECKING:
+    from pyfaidx import IndexRecord
 
 # Codes are A0 T1 C2 G3 and 4 for all else.
 COMPLEMENT = np.array([1, 0, 3, 2, 4], np.uint8)
@@ -75,9 +79,7 @@ class Reference(ExitStack):
                 file.seek(max(0, one.offset - HEADER_BYTES))
                 before = file.read(min(one.offset, HEADER_BYTES))
                 header = before[:-1].rpartition(b"\n")[2].split(maxsplit=1)
-                lines, rest = divmod(max(0, one.rlen - 1), one.lenc or 1)
-                last = one.offset + lines * one.lenb + rest - (not one.rlen)
-                file.seek(last)
+                file.seek(one.offset + _extent(one)[1] - 1)
                 behind = file.read(HEADER_BYTES)
                 is_whole = behind and behind[1:].strip()[:1] in (b"", b">")
                 if header[:1] != [b">" + name.encode()] or not (
@@ -111,8 +113,7 @@ class Reference(ExitStack):
         bases behind it would be read from the wrong place.
         """
         one = self._faidx.index[chromosome]
-        whole = (one.rlen - 1) // one.lenc
-        size = whole * one.lenb + one.rlen - whole * one.lenc
+        whole, size = _extent(one)
         stretch = np.memmap(self.path, np.uint8, "r", one.offset, (size,))
         lines = stretch[: whole * one.lenb].reshape(whole, one.lenb)
         for first in range(0, whole + 1, BLOCK_LINES):
@@ -200,6 +201,12 @@ class Regions(Source):
             yield Record(number, name, codes, problem), start, end, (chromosome, strand)
         if not number:
             raise InputError(f"{self.path}: 0 regions, expected at least 1")
+
+
+def _extent(one: "IndexRecord") -> tuple[int, int]:
+    """Lines of an indexed record before its last; bytes up to its last letter."""
+    whole = max(0, one.rlen - 1) // (one.lenc or 1)
+    return whole, one.rlen + whole * (one.lenb - one.lenc)
 
 
 def is_position(cell: str) -> bool:
